@@ -1,0 +1,62 @@
+"""Trying again: exponential backoff with full jitter, inside the budget, and only for what may work later."""
+
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import tenacity
+
+from hook.deadline import Deadline
+from hook.errors import UnavailableError
+from hook.logs import log
+
+FIRST_WAIT_SECONDS = 0.5
+MAX_WAIT_SECONDS = 5.0
+_LAST_WAIT_SECONDS = 0.05
+"""With less than this left of the budget, another try could not be answered any more."""
+
+T = TypeVar("T")
+
+
+def retry(call: Callable[[], T], deadline: Deadline, event: str, *, max_attempts: int | None = None) -> T:
+    """Return what `call` returns, and call it again while it raises an UnavailableError that is not in flight.
+
+    Each retry is one log event called `event`. Raises the last UnavailableError when the budget or `max_attempts` is
+    used up, or when the server asks to be left alone for longer than the budget lasts; any other error at once.
+    """
+
+    def worth_another_try(state: tenacity.RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome else None
+        return isinstance(error, UnavailableError) and not error.in_flight
+
+    def wait(state: tenacity.RetryCallState) -> float:
+        asked = _asked_to_wait(state)
+        ceiling = min(MAX_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** min(state.attempt_number - 1, 10))
+        # Never the whole rest, so that the last try still has time to be answered.
+        jittered = min(random.uniform(0, ceiling), 0.9 * deadline.remaining())
+        return max(asked, jittered)
+
+    def stop(state: tenacity.RetryCallState) -> bool:
+        over = max_attempts is not None and state.attempt_number >= max_attempts
+        return over or deadline.remaining() < max(_LAST_WAIT_SECONDS, _asked_to_wait(state))
+
+    def log_retry(state: tenacity.RetryCallState) -> None:
+        log.info(
+            event,
+            cause=str(state.outcome.exception()) if state.outcome else None,
+            attempt=state.attempt_number,
+            wait_seconds=round(state.upcoming_sleep, 2),
+            elapsed_seconds=round(deadline.elapsed(), 2),
+            remaining_seconds=round(deadline.remaining(), 2),
+        )
+
+    retrying = tenacity.Retrying(
+        retry=worth_another_try, wait=wait, stop=stop, before_sleep=log_retry, sleep=time.sleep, reraise=True
+    )
+    return retrying(call)
+
+
+def _asked_to_wait(state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    return (error.retry_after_seconds or 0.0) if isinstance(error, UnavailableError) else 0.0

@@ -1,0 +1,80 @@
+"""What can end a run, and with which exit code: one code for each thing that an operator would do next."""
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import ClassVar
+
+TEXT_LIMIT = 400
+"""Characters of somebody else's text that one message carries: enough for every answer seen, short in a log."""
+
+
+class ExitCode(IntEnum):
+    """The exit codes. The lower-case name of a member is the `outcome` in the report."""
+
+    OK = 0
+    UNEXPECTED = 1
+    CONFIG = 2
+    UNAVAILABLE = 3
+    REFUSED = 4
+    MISMATCH = 5
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class HookError(Exception):
+    """Ends a run for a foreseeable reason; its text is one line for the person at 3 a.m."""
+
+    exit_code: ClassVar[ExitCode]
+
+
+class ConfigError(HookError):
+    """The configuration or the usage is wrong, and nothing was sent."""
+
+    exit_code = ExitCode.CONFIG
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
+        super().__init__(f"The configuration has {count}: {'; '.join(self.problems)}")
+
+
+class UnavailableError(HookError):
+    """The server is not ready, or stopped answering: the same call may work later."""
+
+    exit_code = ExitCode.UNAVAILABLE
+
+    def __init__(self, message: str, *, retry_after_seconds: float | None = None, in_flight: bool = False) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+        """How long the server asked to be left alone, in seconds."""
+        self.in_flight = in_flight
+        """Whether the server may still be carrying the request out, so that repeating it could do it twice."""
+
+
+class RefusedError(HookError):
+    """The server refuses, or is not the server that was meant: the same call will never work."""
+
+    exit_code = ExitCode.REFUSED
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        """The HTTP status, where there was an answer."""
+
+
+class Stopped(BaseException):
+    """A signal asks the run to end; no `except Exception` may swallow it."""
+
+    def __init__(self, signal_number: int) -> None:
+        self.exit_code = ExitCode(128 + signal_number)
+        super().__init__(f"stopped by signal {signal_number}")
+
+
+def one_line(text: str, limit: int = TEXT_LIMIT) -> str:
+    """Return somebody else's text as one printable line of at most `limit` characters.
+
+    White space is folded and control characters are escaped, so that no answer can forge a line of a log.
+    """
+    folded = " ".join(text.split())
+    printable = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in folded)
+    return printable if len(printable) <= limit else printable[: limit - 1] + "…"

@@ -1,0 +1,245 @@
+"""One HTTP request at a time: bounded in time and size, its failures sorted into «later» and «never»."""
+
+import json
+import queue
+import ssl
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+import requests
+
+from hook import __version__
+from hook.deadline import Deadline
+from hook.errors import ConfigError, RefusedError, UnavailableError, one_line
+from hook.settings import Server
+
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+"""A page of 100 vector stores, each with 20 metadata keys, is under 1 MB; a list that ignores `limit` fits, too."""
+
+_LATER_STATUSES = (408, 425, 429)
+"""The 4xx statuses that ask for the same request again later."""
+
+_MAX_RETRY_AFTER_SECONDS = 1e9
+
+_GRACE_SECONDS = 0.2
+"""How much later the clock around a request ends than the one inside it, whose error says more."""
+
+T = TypeVar("T")
+
+
+class Http:
+    """Sends requests to one server, with its credentials, inside the budget of the run."""
+
+    def __init__(self, server: Server, request_timeout_seconds: float, deadline: Deadline) -> None:
+        self._server = server
+        self._request_timeout_seconds = request_timeout_seconds
+        self._deadline = deadline
+        self._session = requests.Session()
+        # A callable, so that requests neither looks into ~/.netrc nor forwards the key anywhere by its own rules.
+        self._session.auth = self._authorize
+        # Not compressed, so that the size that is counted is the size in memory.
+        self._session.headers.update(
+            {"Accept-Encoding": "identity", "User-Agent": f"register-collections/{__version__}"}
+        )
+        self._session.verify = _system_ca_bundle() or True
+
+    def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._server.api_key is not None:
+            request.headers["Authorization"] = f"Bearer {self._server.api_key}"
+        elif self._server.basic_auth is not None:
+            requests.auth.HTTPBasicAuth(*self._server.basic_auth)(request)
+        return request
+
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+        """Return the JSON of an answer.
+
+        Raises UnavailableError where the same request may work later, and RefusedError where it never will.
+        """
+        return self._send("GET", path, query, None)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Send JSON and return the JSON of the answer, or None for an empty one. Raises as `get` does."""
+        return self._send("POST", path, None, body)
+
+    def _send(self, method: str, path: str, query: Mapping[str, str] | None, body: Mapping[str, Any] | None) -> Any:
+        what = f"{method} {path}"
+        seconds = min(self._request_timeout_seconds, self._deadline.remaining())
+        if seconds <= 0:
+            raise UnavailableError(f"{what}: the budget of {self._deadline.seconds:g} s is used up")
+        url = f"{self._server.url}{path}{'?' + urlencode(query) if query else ''}"
+
+        def exchange() -> tuple[requests.Response, bytes]:
+            with self._session.request(
+                method, url, json=body, timeout=seconds, allow_redirects=False, stream=True
+            ) as response:
+                return response, _read(response, what)
+
+        try:
+            response, content = _within(seconds + _GRACE_SECONDS, exchange)
+        except TimeoutError as error:
+            raise _timeout(what, method, seconds) from error
+        except requests.RequestException as error:
+            raise _transport_error(error, what, self._server.url, method, seconds) from error
+        except OSError as error:
+            # What requests says, without a type of its own, where the bundle that it shall trust is not there.
+            raise ConfigError([f"REQUESTS_CA_BUNDLE: {one_line(str(error))}"]) from error
+        return _parse(response, content, what)
+
+
+def _within(seconds: float, call: Callable[[], T]) -> T:
+    """Return what `call` returns, or raise what it raises, or TimeoutError after so many seconds.
+
+    The timeout of requests starts anew with every byte and does not cover name resolution, and neither lets a
+    signal through; waiting for a thread does all three. The thread that is given up ends with the process.
+    """
+    outcome: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            outcome.put((call(), None))
+        except BaseException as error:  # noqa: BLE001  whatever it is, it is raised again in the caller's thread
+            outcome.put((None, error))
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        result, error = outcome.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError from None
+    if error is not None:
+        raise error
+    return result  # type: ignore[return-value]
+
+
+def _read(response: requests.Response, what: str) -> bytes:
+    if "Content-Encoding" in response.headers:
+        raise RefusedError(f"{what}: the answer is compressed although the request forbids it: a proxy is in between")
+    content = bytearray()
+    for chunk in response.iter_content(64 * 1024):
+        content += chunk
+        if len(content) > MAX_ANSWER_BYTES:
+            raise RefusedError(
+                f"{what}: the answer is larger than {MAX_ANSWER_BYTES // 2**20} MiB: not LlamaStack's API"
+            )
+    return bytes(content)
+
+
+def _transport_error(
+    error: requests.RequestException, what: str, url: str, method: str, seconds: float
+) -> UnavailableError | RefusedError:
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return RefusedError(
+                f"{what}: the certificate of {url} does not verify: {one_line(cause.verify_message)}; "
+                "mount the CA that signed it and name it in REQUESTS_CA_BUNDLE"
+            )
+        if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
+            return RefusedError(f"{what}: {url} does not speak TLS; use http:// in LLAMA_STACK_URL")
+    if isinstance(error, ValueError):
+        # An invalid URL, scheme or header: never sent, and never better.
+        return RefusedError(
+            f"{what}: cannot be sent to {url}: {one_line(str(error))}; check LLAMA_STACK_URL and HTTP_PROXY"
+        )
+    if not isinstance(error, requests.ConnectTimeout) and any(isinstance(cause, TimeoutError) for cause in causes):
+        return _timeout(what, method, seconds)
+    return UnavailableError(f"{what}: no answer from {url}: {one_line(str(causes[-1]), 200)}")
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return the error and what it wraps, the innermost last: requests wraps urllib3, which wraps the socket."""
+    chain = [error]
+    while True:
+        inner: Any = chain[-1].__cause__ or getattr(chain[-1], "reason", None) or chain[-1].__context__
+        if not isinstance(inner, BaseException) and chain[-1].args:
+            inner = chain[-1].args[-1]
+        if not isinstance(inner, BaseException) or inner in chain:
+            return chain
+        chain.append(inner)
+
+
+def _timeout(what: str, method: str, seconds: float) -> UnavailableError:
+    return UnavailableError(f"{what}: no answer within {seconds:.3g} s", in_flight=method == "POST")
+
+
+def _parse(response: requests.Response, content: bytes, what: str) -> Any:
+    status = response.status_code
+    if 300 <= status < 400:
+        target = urlsplit(response.headers.get("Location", ""))
+        raise RefusedError(
+            f"{what} answered {status}, a redirect to {one_line(f'{target.scheme}://{target.netloc}', 100)}: "
+            "a login page or another address is in front of LlamaStack; use the Service's own URL",
+            status=status,
+        )
+    if status >= 400:
+        raise _status_error(response, content, what)
+    if not content and status == 204:
+        return None
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        kind = one_line(response.headers.get("Content-Type", "no content type"), 60)
+        raise RefusedError(
+            f"{what} answered {status} with {kind} that is not JSON: an OAuth login page or another service is in "
+            "front of LlamaStack; use the Service's own URL",
+            status=status,
+        ) from error
+
+
+def _status_error(response: requests.Response, content: bytes, what: str) -> UnavailableError | RefusedError:
+    status, detail = response.status_code, error_text(content)
+    if status in _LATER_STATUSES or status >= 500:
+        return UnavailableError(
+            f"{what} answered {status}: {detail}",
+            retry_after_seconds=retry_after_seconds(response.headers.get("Retry-After")),
+            # A gateway timeout says nothing about what the server behind it goes on doing.
+            in_flight=status == 504 and response.request.method == "POST",
+        )
+    if status == 401:
+        given = "the API key was not accepted" if "Authorization" in response.request.headers else "it wants an API key"
+        return RefusedError(f"{what} answered 401, {given}: {detail}; check LLAMA_STACK_API_KEY_FILE", status=status)
+    if status == 403:
+        return RefusedError(f"{what} answered 403, the API key has no right to this: {detail}", status=status)
+    return RefusedError(f"{what} answered {status}: {detail}", status=status)
+
+
+def error_text(content: bytes) -> str:
+    """Return the readable part of an error answer, in one line.
+
+    The shapes are `detail` as text or as an object (up to 0.4.7), `error.detail` (0.5.x and every validation error
+    up to there), `error.message` (0.6.0 and newer), and plain text from what stands in front of the server.
+    """
+    text = content.decode("utf-8", "replace")
+    try:
+        value: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return one_line(text) or "an empty answer"
+    for keys in (("error", "message"), ("error", "detail"), ("detail",), ("error",)):
+        found = value
+        for key in keys:
+            found = found.get(key) if isinstance(found, dict) else None
+        if found:
+            return one_line(found if isinstance(found, str) else json.dumps(found, ensure_ascii=False))
+    return one_line(text)
+
+
+def retry_after_seconds(header: str | None) -> float | None:
+    """Return the seconds that a `Retry-After` header asks for, as a number or as a date; None where it is nonsense."""
+    if header is None:
+        return None
+    if header.strip().isdecimal():
+        return min(float(header), _MAX_RETRY_AFTER_SECONDS)
+    try:
+        when = parsedate_to_datetime(header)
+    except (ValueError, OverflowError):
+        return None
+    return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+
+
+def _system_ca_bundle() -> str | None:
+    """Return the system's certificate store, which requests would pass over for the one that it brings along."""
+    paths = ssl.get_default_verify_paths()
+    return paths.cafile or paths.capath

@@ -1,0 +1,32 @@
+"""Structured logs on stderr: one event a line, a constant name and key-values."""
+
+import sys
+from typing import Any
+
+import structlog
+
+LEVELS = ("debug", "info", "warning", "error")
+
+log: Any = structlog.get_logger()
+"""The logger of every module; `configure` decides where it writes."""
+
+
+def configure(level: str, log_format: str) -> None:
+    """Send events of `level` and above to stderr, as `json` or, for a person, as `console` lines."""
+    renderer: Any
+    if log_format == "json":
+        renderer = structlog.processors.JSONRenderer(ensure_ascii=True)
+    else:
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # A second `configure`, as in the tests, must take effect.
+        cache_logger_on_first_use=False,
+    )

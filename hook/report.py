@@ -1,0 +1,121 @@
+"""One result, told three ways: the report on stdout as text or JSON, and the pod's termination message."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from hook.domain import Finding, State
+from hook.errors import ExitCode, one_line
+
+SCHEMA = "register-collections/report/v1"
+TERMINATION_MESSAGE_BYTES = 4096
+"""What the kubelet keeps of a container's termination message."""
+_TERMINATION_LINE_BYTES = 1024
+_TERMINATION_DETAIL_CHARACTERS = 160
+
+GOOD_STATES = frozenset({State.VALID, State.PRESENT, State.REGISTERED})
+"""The states with which a run may end with exit code 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The one result object: exit code, report and termination message all come from it."""
+
+    command: str
+    exit_code: ExitCode
+    message: str
+    """One sentence, the cause and the next step included."""
+    findings: tuple[Finding, ...] = ()
+    problems: tuple[str, ...] = ()
+    """What is wrong with the configuration, each with its path."""
+    server_url: str | None = None
+    server_version: str | None = None
+    elapsed_seconds: float = 0.0
+
+
+def counts(findings: tuple[Finding, ...]) -> dict[str, int]:
+    """Return how many collections are in each state that occurs."""
+    return dict(Counter(finding.state.value for finding in findings))
+
+
+def closing_sentence(command: str, findings: tuple[Finding, ...], url: str) -> str:
+    """Return the sentence for a run that came to its end: what was proven, or what failed first."""
+    total = f"{len(findings)} collection{'' if len(findings) == 1 else 's'}"
+    failed = [finding for finding in findings if finding.state not in GOOD_STATES]
+    if failed:
+        others = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+        first = failed[0]
+        return f"{len(failed)} of {total} failed on {url}: '{first.name}' is {first.state}{others}: {first.detail}"
+    if command == "validate":
+        return f"{total} declared, and nothing is wrong with the configuration; no server was asked"
+    new = sum(finding.state is State.REGISTERED for finding in findings)
+    return f"{total} registered and verified on {url}: {new} new, {len(findings) - new} already there"
+
+
+def as_dict(report: Report) -> dict[str, Any]:
+    """Return the report as the JSON object that README describes."""
+    return {
+        "schema": SCHEMA,
+        "command": report.command,
+        "outcome": report.exit_code.name.lower(),
+        "exit_code": int(report.exit_code),
+        "message": report.message,
+        "problems": list(report.problems),
+        "server": {"url": report.server_url, "version": report.server_version},
+        "collections": [_collection(finding) for finding in report.findings],
+        "elapsed_seconds": round(report.elapsed_seconds, 3),
+    }
+
+
+def _collection(finding: Finding) -> dict[str, Any]:
+    return {"name": finding.name, "id": finding.id, "state": finding.state.value, "detail": finding.detail}
+
+
+def render_json(report: Report) -> str:
+    """Return the report as one line of JSON."""
+    return json.dumps(as_dict(report))
+
+
+def render_text(report: Report) -> str:
+    """Return the report for a person: the problems, a table of the collections, and the closing sentence."""
+    lines = [f"  {one_line(problem)}" for problem in report.problems]
+    if report.findings:
+        rows = [("COLLECTION", "STATE", "ID", "DETAIL")]
+        rows += [(f.name, f.state.value, f.id or "-", one_line(f.detail, 2000)) for f in report.findings]
+        cells = [tuple(one_line(cell, 2000) for cell in row) for row in rows]
+        widths = [max(len(row[column]) for row in cells) for column in range(3)]
+        lines += [
+            "  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[3]]).rstrip() for row in cells
+        ]
+        lines.append("")
+    outcome = "OK" if report.exit_code is ExitCode.OK else f"FAILED ({report.exit_code.name.lower()})"
+    lines.append(f"{outcome}, exit code {int(report.exit_code)}, {report.elapsed_seconds:.1f} s: {report.message}")
+    return "\n".join(lines)
+
+
+def termination_message(report: Report) -> bytes:
+    """Return one human line and compact JSON, at most 4096 bytes together, whatever the number of collections.
+
+    What failed comes first; `collections_omitted` counts what did not fit.
+    """
+    line = one_line(report.message, _TERMINATION_LINE_BYTES).encode("utf-8", "replace")
+    line = line[:_TERMINATION_LINE_BYTES].decode("utf-8", "ignore").encode()
+    body = as_dict(report)
+    # The line says it, and stdout says all of it.
+    del body["message"], body["problems"]
+    findings = sorted(report.findings, key=lambda finding: finding.state in GOOD_STATES)
+    body |= {"collections": [], "collections_omitted": len(findings)}
+    left = TERMINATION_MESSAGE_BYTES - len(line) - 1 - len(_compact(body))
+    for finding in findings:
+        item = _collection(finding) | {"detail": one_line(finding.detail, _TERMINATION_DETAIL_CHARACTERS)}
+        left -= len(_compact(item)) + 1
+        if left < 0:
+            break
+        body["collections"].append(item)
+    body["collections_omitted"] = len(findings) - len(body["collections"])
+    return line + b"\n" + _compact(body)
+
+
+def _compact(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()

@@ -1,0 +1,221 @@
+"""Flags and environment variables: how a run is asked for, checked before anything is sent."""
+
+import argparse
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import unquote, urlsplit
+
+from hook import __version__
+from hook.errors import ConfigError
+from hook.logs import LEVELS
+
+COMMANDS = ("register", "check", "validate")
+API_KEY_VARIABLE = "LLAMA_STACK_API_KEY"
+API_KEY_MAX_BYTES = 8192
+"""More than any bearer token, and about what servers accept as one header."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One flag with the environment variable that it overrides."""
+
+    flag: str
+    variable: str
+    default: str | None
+    help: str
+    choices: tuple[str, ...] = ()
+
+
+SETTINGS = (
+    Setting("--url", "LLAMA_STACK_URL", "http://llama-stack-service:8321", "where LlamaStack answers"),
+    Setting("--config", "HOOK_CONFIG", "/config/collections.yaml", "the file that declares the collections"),
+    Setting("--timeout", "HOOK_TIMEOUT_SECONDS", "300", "the budget of the whole run, in seconds"),
+    Setting("--request-timeout", "HOOK_REQUEST_TIMEOUT_SECONDS", "30", "the most that one request may take, in seconds"),
+    Setting("--api-key-file", "LLAMA_STACK_API_KEY_FILE", None, f"a file with the bearer token ({API_KEY_VARIABLE} holds it itself)"),
+    Setting("--on-duplicate", "HOOK_ON_DUPLICATE", "fail", "what several vector stores of one name mean", ("fail", "oldest")),
+    Setting("--output", "HOOK_OUTPUT", None, "the report on stdout; text on a terminal, else json", ("text", "json")),
+    Setting("--log-level", "HOOK_LOG_LEVEL", "info", "the least severe event to log", LEVELS),
+    Setting("--log-format", "HOOK_LOG_FORMAT", None, "the log on stderr; console on a terminal, else json", ("console", "json")),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where the server is, and how to be let in."""
+
+    url: str
+    """Scheme, host, port and path, without credentials and without a slash at the end."""
+    api_key: str | None = field(default=None, repr=False)
+    """The bearer token."""
+    basic_auth: tuple[str, str] | None = field(default=None, repr=False)
+    """User and password, where the URL carries them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a run was asked to do."""
+
+    command: str
+    server: Server
+    config: Path
+    timeout_seconds: float
+    request_timeout_seconds: float
+    accept_oldest: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """How a run speaks; known even where the rest of the usage is wrong."""
+
+    output: str
+    log_level: str
+    log_format: str
+
+
+class _Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose complaint is a ConfigError, so that it reaches the report like any other."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError([f"{message}; see register-collections --help"])
+
+
+def parse_arguments(argv: Sequence[str]) -> dict[str, Any]:
+    """Return the command and the flags that were given. Raises ConfigError for a usage error."""
+    parser = _Parser(
+        prog="register-collections",
+        description="Register the configured collections as vector stores of a LlamaStack server, and verify them.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"register-collections {__version__}")
+    parser.add_argument(
+        "command",
+        nargs="?",
+        choices=COMMANDS,
+        default=COMMANDS[0],
+        help="register what is missing and verify (the default); check: verify, change nothing; validate: load only",
+    )
+    for setting in SETTINGS:
+        default = f" [{setting.default}]" if setting.default else ""
+        parser.add_argument(
+            setting.flag,
+            metavar="|".join(setting.choices) or setting.flag[2:].upper().replace("-", "_"),
+            help=f"{setting.help} ({setting.variable}){default}",
+        )
+    return vars(parser.parse_args(argv))
+
+
+def presentation(
+    arguments: Mapping[str, Any], environ: Mapping[str, str], *, terminals: tuple[bool, bool]
+) -> Presentation:
+    """Return how to speak; `terminals` says whether stdout and stderr are one. A wrong choice falls back to json."""
+    values = _Values(arguments, environ)
+    return Presentation(
+        output=values.choice("--output") or ("text" if terminals[0] else "json"),
+        log_level=values.choice("--log-level") or "info",
+        log_format=values.choice("--log-format") or ("console" if terminals[1] else "json"),
+    )
+
+
+def parse(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
+    """Check flags and environment. Raises ConfigError with every problem of them."""
+    values = _Values(arguments, environ)
+    for flag in ("--output", "--log-level", "--log-format"):
+        values.choice(flag)
+    settings = Settings(
+        command=arguments["command"],
+        server=values.server(),
+        config=Path(str(values.text("--config")[0])),
+        timeout_seconds=values.seconds("--timeout"),
+        request_timeout_seconds=values.seconds("--request-timeout"),
+        accept_oldest=values.choice("--on-duplicate") == "oldest",
+    )
+    if values.problems:
+        raise ConfigError(values.problems)
+    return settings
+
+
+class _Values:
+    """Looks values up, flag before environment before default, and gathers what is wrong with them."""
+
+    def __init__(self, arguments: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+        self.problems: list[str] = []
+        self._arguments = arguments
+        self._environ = environ
+
+    def text(self, flag: str) -> tuple[str | None, str]:
+        """Return the value and what to call it in a message. An empty variable counts as unset."""
+        setting = next(setting for setting in SETTINGS if setting.flag == flag)
+        given = self._arguments.get(flag[2:].replace("-", "_"))
+        if given is not None:
+            return given, flag
+        return self._environ.get(setting.variable) or setting.default, setting.variable
+
+    def choice(self, flag: str) -> str | None:
+        value, source = self.text(flag)
+        choices = next(setting.choices for setting in SETTINGS if setting.flag == flag)
+        if value is None or value in choices:
+            return value
+        self.problems.append(f"{source}: must be one of {', '.join(choices)}, not '{value}'")
+        return None
+
+    def seconds(self, flag: str) -> float:
+        value, source = self.text(flag)
+        try:
+            seconds = float(str(value))
+        except ValueError:
+            seconds = math.nan
+        if not 0 < seconds < math.inf:
+            self.problems.append(f"{source}: must be a number of seconds above 0, not '{value}'")
+        return seconds
+
+    def server(self) -> Server:
+        url, source = self.text("--url")
+        api_key = self.api_key()
+        try:
+            parts = urlsplit(str(url))
+            port = f":{parts.port}" if parts.port is not None else ""
+            (parts.hostname or "").encode("idna")
+        except ValueError as error:
+            self.problems.append(f"{source}: is no URL: {error}")
+            return Server("")
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            # The value itself stays out of the message: it may hold a password.
+            self.problems.append(f"{source}: must look like http://llama-stack-service:8321, without ? or #")
+        if parts.path.rstrip("/").endswith("/v1"):
+            self.problems.append(f"{source}: leave out the /v1 at its end; the hook adds it")
+        if parts.username is not None and api_key is not None:
+            self.problems.append(f"{source}: has a user in it, and there is an API key too; give one of them")
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        basic_auth = None
+        if parts.username is not None:
+            basic_auth = (unquote(parts.username), unquote(parts.password or ""))
+        return Server(f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}", api_key, basic_auth)
+
+    def api_key(self) -> str | None:
+        path, source = self.text("--api-key-file")
+        key, name = self._environ.get(API_KEY_VARIABLE), API_KEY_VARIABLE
+        if path is not None:
+            if key:
+                self.problems.append(f"{source} and {API_KEY_VARIABLE}: both are given; give one of them")
+            key, name = self._read_key(Path(path), source), f"{source}: {path}"
+        if not key:
+            return None
+        if not (key.isascii() and key.isprintable()) or " " in key:
+            self.problems.append(f"{name}: must hold one token of visible ASCII characters and nothing else")
+        return key
+
+    def _read_key(self, path: Path, source: str) -> str | None:
+        try:
+            with path.open("rb") as file:
+                content = file.read(API_KEY_MAX_BYTES + 1)
+        except OSError as error:
+            self.problems.append(f"{source}: {path}: cannot be read: {error.strerror}")
+            return None
+        key = content.decode("ascii", "replace").strip()
+        if not key or len(content) > API_KEY_MAX_BYTES:
+            self.problems.append(f"{source}: {path}: {'is larger than a token' if key else 'is empty'}")
+            return None
+        return key
