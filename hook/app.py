@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from types import FrameType
 from typing import TextIO
@@ -13,7 +15,7 @@ from typing import TextIO
 from hook import config, logs, settings
 from hook.backoff import retry
 from hook.deadline import Deadline
-from hook.domain import Collection, Finding, State, Target, VectorStore, exit_code, plan, resolve
+from hook.domain import Collection, Finding, Proof, State, Target, VectorStore, candidates, exit_code, plan, resolve
 from hook.errors import ConfigError, ExitCode, HookError, RefusedError, Stopped, UnavailableError, one_line
 from hook.http import Http
 from hook.llamastack import LlamaStack
@@ -25,8 +27,11 @@ TERMINATION_LOG = Path("/dev/termination-log")
 """Where Kubernetes mounts the file for the termination message, unless the pod says otherwise."""
 TERMINATION_LOG_VARIABLE = "HOOK_TERMINATION_LOG"
 
-CREATE_ATTEMPTS = 3
-"""ogx 1.5.0 without its Milvus answers 500 to each create and keeps an orphan of it (POST /v1/vector_stores)."""
+MAX_FAILURES = 3
+"""Answers of 500 to one write before giving up: ogx 1.5.0 without its Milvus answers so to each create, and keeps an
+orphan of each that can stop its next start (POST /v1/vector_stores)."""
+
+ADDRESS_HINT = "on LlamaStack 0.3.0 and newer their names do not resolve: consumers must use the ids in the report"
 
 
 @dataclass
@@ -57,7 +62,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
             _execute(settings.parse(arguments, environ), environ, progress)
     except (HookError, Stopped) as caught:
         error = caught
-    except Exception as caught:  # a bug: said with its traceback, and never with exit code 0
+    except Exception as caught:  # noqa: BLE001  a bug: said with its traceback, and never with exit code 0
         log.exception("hook.crashed")
         error = caught
     report = _report(progress, error, clock.elapsed())
@@ -112,24 +117,28 @@ class _Run:
         self._server = server
         self._deadline = deadline
         self._progress = progress
+        self._proofs: dict[str, Proof] = {}
 
     def carry_out(self, collections: Sequence[Collection]) -> None:
-        """Wait, compare, register what is missing, and verify it by a fresh list."""
+        """Wait, compare, register what is missing, and verify it by a fresh list and a proof of life."""
         stores = self._wait_until_ready()
         targets = self._resolve(collections)
         findings = self._progress.findings
-        findings |= self._plan(targets, stores)
+        findings |= self._compare(targets, stores)
         if self._asked.command == "check":
             return
+        wanted = {State.MISSING, State.LOST} if self._asked.recreate_lost else {State.MISSING}
         registered = {}
         for target in targets:
-            if findings[target.name].state is State.MISSING:
-                findings[target.name] = self._register(target)
+            if findings[target.name].state in wanted:
+                findings[target.name] = self._register(target, findings[target.name].lost_ids)
                 if findings[target.name].state is State.REGISTERED:
                     registered[target.name] = findings[target.name]
         if registered:
-            verified = self._plan(targets, self._list())
-            findings |= {name: _verified(registered[name], verified[name]) for name in registered}
+            for finding in registered.values():
+                self._proofs.pop(str(finding.id), None)
+            verified = self._compare([target for target in targets if target.name in registered], self._list())
+            findings |= {name: _verified(finding, verified[name]) for name, finding in registered.items()}
 
     def _wait_until_ready(self) -> tuple[VectorStore, ...]:
         """Return the list of vector stores as soon as the server is healthy and answers that very call."""
@@ -165,16 +174,23 @@ class _Run:
                 self._progress.findings[collection.name] = Finding(collection.name, State.REJECTED, detail=str(error))
         return targets
 
-    def _plan(self, targets: Sequence[Target], stores: Sequence[VectorStore]) -> dict[str, Finding]:
-        return plan(targets, stores, accept_oldest=self._asked.accept_oldest)
+    def _compare(self, targets: Sequence[Target], stores: Sequence[VectorStore]) -> dict[str, Finding]:
+        """Prove the vector stores of the targets, each once, and compare them with what is wanted."""
+        for store in chain.from_iterable(candidates(targets, stores).values()):
+            if store.id not in self._proofs:
+                prove = partial(self._server.prove, store.id)
+                self._proofs[store.id] = retry(
+                    prove, self._deadline, "proof.retry_scheduled", max_failures=MAX_FAILURES
+                )
+        return plan(targets, stores, self._proofs, accept_oldest=self._asked.accept_oldest)
 
     def _list(self) -> tuple[VectorStore, ...]:
         return retry(self._server.vector_stores, self._deadline, "request.retry_scheduled")
 
-    def _register(self, target: Target) -> Finding:
+    def _register(self, target: Target, lost_ids: Sequence[str]) -> Finding:
         """Create the vector store of a collection. Raises UnavailableError if the server stops answering."""
         try:
-            store = self._create(target)
+            store = self._create(target, lost_ids)
         except RefusedError as error:
             return Finding(target.name, State.REJECTED, detail=str(error))
         except UnavailableError as error:
@@ -182,7 +198,7 @@ class _Run:
         log.info("collection.registered", collection=target.name, vector_store_id=store.id)
         return Finding(target.name, State.REGISTERED, store.id)
 
-    def _create(self, target: Target) -> VectorStore:
+    def _create(self, target: Target, lost_ids: Sequence[str]) -> VectorStore:
         """Create a vector store; after a failure the list decides whether that took place.
 
         Every create makes another store, and a server that did not answer in time may still carry it out: then the
@@ -192,7 +208,9 @@ class _Run:
 
         def look() -> VectorStore | None:
             listed = self._server.vector_stores()
-            return next((store for store in listed if target.name in (store.name, store.id)), None)
+            return next(
+                (store for store in candidates([target], listed)[target.name] if store.id not in lost_ids), None
+            )
 
         def look_and_create() -> VectorStore:
             nonlocal tried
@@ -207,7 +225,7 @@ class _Run:
             return found
 
         try:
-            return retry(look_and_create, self._deadline, "create.retry_scheduled", max_attempts=CREATE_ATTEMPTS)
+            return retry(look_and_create, self._deadline, "create.retry_scheduled", max_failures=MAX_FAILURES)
         except UnavailableError as error:
             if not error.in_flight:
                 raise
@@ -255,6 +273,9 @@ def _log_summary(report: Report) -> None:
             log.error("collection.failed", collection=finding.name, state=finding.state.value, detail=finding.detail)
         elif finding.detail:
             log.warning("collection.noted", collection=finding.name, detail=finding.detail)
+    by_id = sum(finding.addressed_by == "id" for finding in report.findings)
+    if by_id:
+        log.warning("collections.addressed_by_id", collections=by_id, hint=ADDRESS_HINT)
     succeeded = report.exit_code is ExitCode.OK
     (log.info if succeeded else log.error)(
         "hook.finished" if succeeded else "hook.failed",

@@ -19,15 +19,19 @@ _LAST_WAIT_SECONDS = 0.05
 T = TypeVar("T")
 
 
-def retry(call: Callable[[], T], deadline: Deadline, event: str, *, max_attempts: int | None = None) -> T:
+def retry(call: Callable[[], T], deadline: Deadline, event: str, *, max_failures: int | None = None) -> T:
     """Return what `call` returns, and call it again while it raises an UnavailableError that is not in flight.
 
-    Each retry is one log event called `event`. Raises the last UnavailableError when the budget or `max_attempts` is
-    used up, or when the server asks to be left alone for longer than the budget lasts; any other error at once.
+    Each retry is one log event called `event`. Raises the last UnavailableError when the budget is used up, when the
+    server asks to be left alone for longer than that, and at the `max_failures`th answer of status 500, with which a
+    server says that it tried and failed; any other error at once.
     """
+    failures = 0
 
     def worth_another_try(state: tenacity.RetryCallState) -> bool:
+        nonlocal failures
         error = state.outcome.exception() if state.outcome else None
+        failures += isinstance(error, UnavailableError) and error.status == 500
         return isinstance(error, UnavailableError) and not error.in_flight
 
     def wait(state: tenacity.RetryCallState) -> float:
@@ -38,7 +42,7 @@ def retry(call: Callable[[], T], deadline: Deadline, event: str, *, max_attempts
         return max(asked, jittered)
 
     def stop(state: tenacity.RetryCallState) -> bool:
-        over = max_attempts is not None and state.attempt_number >= max_attempts
+        over = max_failures is not None and failures >= max_failures
         return over or deadline.remaining() < max(_LAST_WAIT_SECONDS, _asked_to_wait(state))
 
     def log_retry(state: tenacity.RetryCallState) -> None:

@@ -61,6 +61,27 @@ class VectorStore:
     """As text: releases from 0.4.0 send it as a string."""
 
 
+class Life(StrEnum):
+    """What the empty insert into a vector store proved."""
+
+    ALIVE = "alive"
+    LOST = "lost"
+    """The list shows it, but the provider does not know it: every insert fails."""
+    REFUSED = "refused"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Whether a listed vector store takes inserts."""
+
+    life: Life
+    detail: str = ""
+    """The server's words, where it is not alive."""
+    embedding_dimension: int | None = None
+    """The real dimension, where the answer tells it."""
+
+
 class State(StrEnum):
     """What is known of one configured collection."""
 
@@ -70,6 +91,7 @@ class State(StrEnum):
     MISSING = "missing"
     DRIFTED = "drifted"
     DUPLICATED = "duplicated"
+    LOST = "lost"
     REJECTED = "rejected"
     UNKNOWN = "unknown"
 
@@ -84,6 +106,15 @@ class Finding:
     """The vector store's id on the server."""
     detail: str = ""
     """What is wrong or remarkable, and what to do next."""
+    lost_ids: tuple[str, ...] = ()
+    """The vector stores of this name that are listed and dead."""
+
+    @property
+    def addressed_by(self) -> str | None:
+        """Return what consumers put into `/v1/vector-io/insert`: the `name`, or only the `id` (0.3.0 and newer)."""
+        if self.id is None:
+            return None
+        return "name" if self.id == self.name else "id"
 
 
 _EXIT_CODES = {
@@ -91,6 +122,7 @@ _EXIT_CODES = {
     State.MISSING: ExitCode.MISMATCH,
     State.DRIFTED: ExitCode.MISMATCH,
     State.DUPLICATED: ExitCode.MISMATCH,
+    State.LOST: ExitCode.MISMATCH,
     State.UNKNOWN: ExitCode.UNAVAILABLE,
 }
 
@@ -156,50 +188,80 @@ def _names(names: Iterable[str]) -> str:
     return one_line(", ".join(f"'{name}'" for name in names)) or "none"
 
 
+def candidates(targets: Iterable[Target], stores: Iterable[VectorStore]) -> dict[str, list[VectorStore]]:
+    """Return, for each target's name, the vector stores that have it as their name or id, the oldest first."""
+    by_key: dict[str, list[VectorStore]] = {}
+    for store in sorted(stores, key=lambda store: (store.created_at, store.id)):
+        for key in {store.id, store.name} - {None}:
+            by_key.setdefault(str(key), []).append(store)
+    return {target.name: by_key.get(target.name, []) for target in targets}
+
+
 def plan(
-    targets: Iterable[Target], stores: Iterable[VectorStore], *, accept_oldest: bool = False
+    targets: Iterable[Target],
+    stores: Iterable[VectorStore],
+    proofs: Mapping[str, Proof],
+    *,
+    accept_oldest: bool = False,
 ) -> dict[str, Finding]:
-    """Compare each target with the vector stores of its name or id: present, missing, drifted or duplicated.
+    """Compare each target with the vector stores of its name: present, missing, lost, drifted or duplicated.
 
-    With `accept_oldest`, the oldest of several stores of one name stands for the collection. Anything that the
-    release does not show cannot differ; the detail of a present collection says so.
+    `proofs` has one entry for each candidate, by id. A dead vector store counts only where there is no live one.
+    With `accept_oldest`, the oldest of several live ones stands for the collection. What the release does not show
+    cannot differ; the detail of a present collection says so.
     """
-    by_name: dict[str, list[VectorStore]] = {}
-    for store in stores:
-        for key in {store.id, store.name}:
-            if key is not None:
-                by_name.setdefault(key, []).append(store)
-    return {target.name: _compare(target, by_name.get(target.name, []), accept_oldest) for target in targets}
+    targets = tuple(targets)
+    found = candidates(targets, stores)
+    return {target.name: _compare(target, found[target.name], proofs, accept_oldest) for target in targets}
 
 
-def _compare(target: Target, stores: list[VectorStore], accept_oldest: bool) -> Finding:
-    if not stores:
+def _compare(
+    target: Target, stores: Sequence[VectorStore], proofs: Mapping[str, Proof], accept_oldest: bool
+) -> Finding:
+    live = [store for store in stores if proofs[store.id].life is not Life.LOST]
+    lost_ids = tuple(store.id for store in stores if proofs[store.id].life is Life.LOST)
+    if not live and lost_ids:
+        detail = f"the server lists it, but every insert fails ({proofs[lost_ids[-1]].detail}): {LOST_REMEDY}"
+        return Finding(target.name, State.LOST, lost_ids[-1], detail, lost_ids)
+    if not live:
         return Finding(target.name, State.MISSING, detail="the server does not list it; run `register`")
-    oldest, *others = sorted(stores, key=lambda store: (store.created_at, store.id))
-    if others and not accept_oldest:
-        return Finding(
-            target.name,
-            State.DUPLICATED,
-            detail=f"{len(stores)} vector stores have this name: {_names([store.id for store in (oldest, *others)])}; "
-            "delete all but the one that holds your data, or run with --on-duplicate oldest",
+    if len(live) > 1 and not accept_oldest:
+        detail = (
+            f"{len(live)} vector stores have this name: {_names([store.id for store in live])}; "
+            "delete all but the one that holds your data, or run with --on-duplicate oldest"
         )
-    differences = _differences(target, oldest)
+        return Finding(target.name, State.DUPLICATED, None, detail, lost_ids)
+    store, proof = live[0], proofs[live[0].id]
+    if proof.life is Life.REFUSED:
+        return Finding(target.name, State.REJECTED, store.id, f"an empty insert is refused: {proof.detail}", lost_ids)
+    differences = _differences(target, store, proof)
     if differences:
-        return Finding(
-            target.name,
-            State.DRIFTED,
-            oldest.id,
-            f"{'; '.join(differences)}; correct the configuration, or delete the vector store and run `register`",
-        )
+        detail = f"{'; '.join(differences)}; correct the configuration, or delete the vector store and run `register`"
+        return Finding(target.name, State.DRIFTED, store.id, detail, lost_ids)
+    return Finding(target.name, State.PRESENT, store.id, "; ".join(_notes(store, proof, live[1:], lost_ids)), lost_ids)
+
+
+LOST_REMEDY = (
+    "a restart of the server lost it (Milvus before ogx 1.2.4); declare it in registered_resources.vector_stores "
+    "(0.4.3 and newer), upgrade, or run with --on-lost recreate, which leaves the data of the lost one behind"
+)
+
+
+def _notes(store: VectorStore, proof: Proof, others: Sequence[VectorStore], lost_ids: Sequence[str]) -> list[str]:
+    """Return what is remarkable about a vector store that is accepted."""
     notes = []
     if others:
-        notes.append(f"the oldest of {len(stores)}; the others are {_names([store.id for store in others])}")
-    if oldest.embedding_model is None or oldest.embedding_dimension is None:
-        notes.append("the server does not show its embedding model and dimension")
-    return Finding(target.name, State.PRESENT, oldest.id, "; ".join(notes))
+        notes.append(f"the oldest of {len(others) + 1}; the others are {_names([other.id for other in others])}")
+    if lost_ids:
+        notes.append(f"lost and left alone: {_names(lost_ids)}")
+    if proof.life is Life.INCONCLUSIVE:
+        notes.append(f"this release cannot prove that inserts work ({proof.detail})")
+    if store.embedding_model is None:
+        notes.append("the server does not show its embedding model")
+    return notes
 
 
-def _differences(target: Target, store: VectorStore) -> list[str]:
+def _differences(target: Target, store: VectorStore, proof: Proof) -> list[str]:
     """Compare what the server shows; its metadata can be replaced by anyone, but a difference is always a fault."""
     models = (target.model.id, target.model.resource_id)
     shown: Mapping[str, tuple[object, str | None, bool]] = {
@@ -212,8 +274,11 @@ def _differences(target: Target, store: VectorStore) -> list[str]:
             store.embedding_dimension == str(target.embedding_dimension),
         ),
     }
-    return [
+    differences = [
         f"{field} is '{one_line(found, 100)}', not '{wanted}'"
         for field, (wanted, found, same) in shown.items()
         if found is not None and not same
     ]
+    if proof.embedding_dimension not in (None, target.embedding_dimension):
+        differences.append(f"inserts want vectors of {proof.embedding_dimension}, not {target.embedding_dimension}")
+    return differences

@@ -43,8 +43,17 @@ class UnavailableError(HookError):
 
     exit_code = ExitCode.UNAVAILABLE
 
-    def __init__(self, message: str, *, retry_after_seconds: float | None = None, in_flight: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after_seconds: float | None = None,
+        in_flight: bool = False,
+    ) -> None:
         super().__init__(message)
+        self.status = status
+        """The HTTP status, where there was an answer."""
         self.retry_after_seconds = retry_after_seconds
         """How long the server asked to be left alone, in seconds."""
         self.in_flight = in_flight
@@ -56,10 +65,12 @@ class RefusedError(HookError):
 
     exit_code = ExitCode.REFUSED
 
-    def __init__(self, message: str, *, status: int | None = None) -> None:
+    def __init__(self, message: str, *, status: int | None = None, detail: str = "") -> None:
         super().__init__(message)
         self.status = status
         """The HTTP status, where there was an answer."""
+        self.detail = detail
+        """What the server said, in one line."""
 
 
 class Stopped(BaseException):

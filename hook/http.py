@@ -1,10 +1,12 @@
 """One HTTP request at a time: bounded in time and size, its failures sorted into «later» and «never»."""
 
+import ast
 import json
 import queue
 import ssl
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -47,6 +49,11 @@ class Http:
         )
         self._session.verify = _system_ca_bundle() or True
 
+    @property
+    def url(self) -> str:
+        """The server's URL, without credentials."""
+        return self._server.url
+
     def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if self._server.api_key is not None:
             request.headers["Authorization"] = f"Bearer {self._server.api_key}"
@@ -62,7 +69,10 @@ class Http:
         return self._send("GET", path, query, None)
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        """Send JSON and return the JSON of the answer, or None for an empty one. Raises as `get` does."""
+        """Send JSON and return the JSON of the answer, or None for an empty one. Raises as `get` does.
+
+        The UnavailableError is `in_flight` where the server may still be working on the request.
+        """
         return self._send("POST", path, None, body)
 
     def _send(self, method: str, path: str, query: Mapping[str, str] | None, body: Mapping[str, Any] | None) -> Any:
@@ -194,16 +204,19 @@ def _status_error(response: requests.Response, content: bytes, what: str) -> Una
     if status in _LATER_STATUSES or status >= 500:
         return UnavailableError(
             f"{what} answered {status}: {detail}",
+            status=status,
             retry_after_seconds=retry_after_seconds(response.headers.get("Retry-After")),
             # A gateway timeout says nothing about what the server behind it goes on doing.
             in_flight=status == 504 and response.request.method == "POST",
         )
-    if status == 401:
-        given = "the API key was not accepted" if "Authorization" in response.request.headers else "it wants an API key"
-        return RefusedError(f"{what} answered 401, {given}: {detail}; check LLAMA_STACK_API_KEY_FILE", status=status)
-    if status == 403:
-        return RefusedError(f"{what} answered 403, the API key has no right to this: {detail}", status=status)
-    return RefusedError(f"{what} answered {status}: {detail}", status=status)
+    sentence = f"{what} answered {status}"
+    if status == 401 and "Authorization" in response.request.headers:
+        sentence += ", the API key was not accepted; check LLAMA_STACK_API_KEY_FILE"
+    elif status == 401:
+        sentence += ", it wants an API key and none is configured; set LLAMA_STACK_API_KEY_FILE"
+    elif status == 403:
+        sentence += ", access is denied; give the API key the right to this"
+    return RefusedError(f"{sentence}: {detail}", status=status, detail=detail)
 
 
 def error_text(content: bytes) -> str:
@@ -222,8 +235,20 @@ def error_text(content: bytes) -> str:
         for key in keys:
             found = found.get(key) if isinstance(found, dict) else None
         if found:
-            return one_line(found if isinstance(found, str) else json.dumps(found, ensure_ascii=False))
+            return one_line(_readable(found))
     return one_line(text)
+
+
+def _readable(found: Any) -> str:
+    """Return a validation error as `body.limit: Input should be …`; from 0.6.0 on it comes as Python's repr."""
+    value = found
+    if isinstance(found, str) and found.startswith("{'errors'"):
+        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+            value = ast.literal_eval(found)
+    errors = value.get("errors") if isinstance(value, dict) else None
+    if isinstance(errors, list) and all(isinstance(error, dict) for error in errors):
+        return "; ".join(f"{'.'.join(map(str, e.get('loc') or []))}: {e.get('msg')}" for e in errors)
+    return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
 
 
 def retry_after_seconds(header: str | None) -> float | None:

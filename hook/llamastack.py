@@ -1,9 +1,11 @@
 """What the hook asks of a LlamaStack server and tells it, in the server's words; no other module knows its paths."""
 
+import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
-from hook.domain import Model, Target, VectorStore
+from hook.dialects import Dialect, field, find_dialect, mapping, number, text
+from hook.domain import Life, Model, Proof, Target, VectorStore
 from hook.errors import RefusedError, UnavailableError, one_line
 from hook.http import Http
 
@@ -11,15 +13,7 @@ HEALTH = "/v1/health"
 VERSION = "/v1/version"
 MODELS = "/v1/models"
 PROVIDERS = "/v1/providers"
-VECTOR_STORES = "/v1/vector_stores"
-
-PAGE_SIZE = 100
-"""The most that 0.6.0 and newer accept as `limit`; older releases take any number (GET /v1/vector_stores)."""
-MAX_PAGES = 1000
-"""A list longer than this is a pager that never ends."""
-_LIST_ATTEMPTS = 3
-
-_T = TypeVar("_T")
+INSERT = "/v1/vector-io/insert"
 
 
 class LlamaStack:
@@ -27,13 +21,15 @@ class LlamaStack:
 
     def __init__(self, http: Http) -> None:
         self._http = http
+        self._dialect: Dialect | None = None
+        self._proof_can_fail = False
 
     def check_health(self) -> None:
         """Return if the server says that it is healthy. Raises UnavailableError for any other status of its own.
 
         Every release answers `{"status": "OK"}`; `Error` and `Not Implemented` are the API's other values.
         """
-        status = _field(self._http.get(HEALTH), "status", str, f"GET {HEALTH}")
+        status = field(self._http.get(HEALTH), "status", str, f"GET {HEALTH}")
         if status != "OK":
             raise UnavailableError(f"GET {HEALTH} answered the status '{one_line(status, 100)}'")
 
@@ -43,7 +39,7 @@ class LlamaStack:
             version = self._http.get(VERSION)
         except (UnavailableError, RefusedError):
             return None
-        found = version.get("version") if isinstance(version, dict) else None
+        found = mapping(version).get("version")
         return one_line(found, 60) if isinstance(found, str) else None
 
     def embedding_models(self) -> tuple[Model, ...]:
@@ -54,11 +50,12 @@ class LlamaStack:
         """
         models = []
         for item in self._items(MODELS):
-            known = _mapping(item.get("custom_metadata")) or item
-            dimension = _mapping(known.get("metadata")).get("embedding_dimension", known.get("embedding_dimension"))
+            self._proof_can_fail |= "identifier" in item
+            known = mapping(item.get("custom_metadata")) or item
+            dimension = mapping(known.get("metadata")).get("embedding_dimension", known.get("embedding_dimension"))
             identifier = item.get("identifier") or item.get("id")
             if isinstance(identifier, str) and known.get("model_type", "embedding") == "embedding":
-                models.append(Model(identifier, _text(known.get("provider_resource_id")), _number(dimension)))
+                models.append(Model(identifier, text(known.get("provider_resource_id")), number(dimension)))
         return tuple(models)
 
     def vector_io_provider_ids(self) -> tuple[str, ...]:
@@ -70,93 +67,45 @@ class LlamaStack:
         )
 
     def vector_stores(self) -> tuple[VectorStore, ...]:
-        """Return every vector store. Raises UnavailableError if the list changes under each of some readings of it.
-
-        The cursor `after` is the last id of the page before. All releases start anew at an id that they do not know,
-        as when that store was just deleted: a page without anything new is then no proof that the rest was seen.
-        """
-        for _ in range(_LIST_ATTEMPTS):
-            stores = self._read_pages()
-            if stores is not None:
-                return tuple(stores.values())
-        raise UnavailableError(f"GET {VECTOR_STORES}: the pages repeat, so the list cannot be read to its end")
-
-    def _read_pages(self) -> dict[str, VectorStore] | None:
-        """Return the vector stores by id, or None where a page repeats."""
-        what = f"GET {VECTOR_STORES}"
-        stores: dict[str, VectorStore] = {}
-        query = {"limit": str(PAGE_SIZE)}
-        for _ in range(MAX_PAGES):
-            answer = self._http.get(VECTOR_STORES, query)
-            page = [_vector_store(item, what) for item in _field(answer, "data", list, what)]
-            new = [store for store in page if store.id not in stores]
-            stores.update({store.id: store for store in new})
-            if not answer.get("has_more") or not page:
-                return stores
-            if not new:
-                return None
-            query["after"] = page[-1].id
-        raise RefusedError(f"{what}: the list does not end after {MAX_PAGES} pages: not LlamaStack's API")
+        """Return every vector store, in the dialect that the server turns out to speak."""
+        if self._dialect is None:
+            self._dialect, stores = find_dialect(self._http)
+            return stores
+        return self._dialect.vector_stores()
 
     def create_vector_store(self, target: Target) -> VectorStore:
-        """Create a vector store and return it as the server shows it. A second call makes a second one.
+        """Create a vector store and return it as the server shows it. From 0.3.0 on a second call makes another."""
+        dialect = self._dialect or find_dialect(self._http)[0]
+        return dialect.create_vector_store(target)
 
-        The flat body is what every release from 0.2.11 reads. They ignore `embedding_config`, and from 0.4.0 refuse
-        the chunking strategy `fixed_size_chunking`. The metadata records model and dimension for the releases up to
-        0.3.5, whose list shows neither; newer ones overwrite it with the same (POST /v1/vector_stores).
+    def prove(self, store_id: str) -> Proof:
+        """Insert nothing into a vector store, which tells whether an insert would reach it, and changes nothing.
+
+        200 or 204: it would. 404, or 400 with «not found» or «not served»: nobody knows the id any more. faiss up to
+        0.3.5 answers 400 with the dimension that it expects. Milvus up to 0.3.5 answers 500, which proves nothing
+        more than that the id is known; newer ones answer 200, so there it is a failure like any other
+        (POST /v1/vector-io/insert, with the id under the key of either generation).
         """
-        answer = self._http.post(
-            VECTOR_STORES,
-            {
-                "name": target.name,
-                "provider_id": target.provider_id,
-                "embedding_model": target.model.id,
-                "embedding_dimension": target.embedding_dimension,
-                "metadata": {
-                    "embedding_model": target.model.id,
-                    "embedding_dimension": str(target.embedding_dimension),
-                },
-            },
-        )
-        return _vector_store(answer, f"POST {VECTOR_STORES}")
+        try:
+            self._http.post(INSERT, {"vector_store_id": store_id, "vector_db_id": store_id, "chunks": []})
+        except RefusedError as error:
+            expected = re.search(r"Expected (\d{1,9}), got 0", error.detail)
+            if expected:
+                return Proof(Life.ALIVE, embedding_dimension=int(expected[1]))
+            unknown = re.search(r"not found|not served", error.detail, re.IGNORECASE)
+            lost = unknown and error.status in (400, 404) and error.detail != _NO_SUCH_PATH
+            return Proof(Life.LOST if lost else Life.REFUSED, str(error))
+        except UnavailableError as error:
+            if error.status == 500 and self._proof_can_fail:
+                return Proof(Life.INCONCLUSIVE, str(error))
+            # Nothing was inserted, so nothing can happen twice.
+            error.in_flight = False
+            raise
+        return Proof(Life.ALIVE)
 
-    def _items(self, path: str) -> list[dict[str, Any]]:
-        what = f"GET {path}"
-        return [_mapping(item) for item in _field(self._http.get(path), "data", list, what)]
-
-
-def _vector_store(item: Any, what: str) -> VectorStore:
-    metadata = _mapping(_mapping(item).get("metadata"))
-    dimension = metadata.get("embedding_dimension")
-    return VectorStore(
-        id=_field(item, "id", str, what),
-        name=_text(item.get("name")),
-        status=_text(item.get("status")),
-        created_at=_number(item.get("created_at")) or 0,
-        provider_id=_text(metadata.get("provider_id")),
-        embedding_model=_text(metadata.get("embedding_model")),
-        embedding_dimension=None if dimension is None else str(dimension),
-    )
+    def _items(self, path: str) -> list[Mapping[str, Any]]:
+        return [mapping(item) for item in field(self._http.get(path), "data", list, f"GET {path}")]
 
 
-def _field(answer: Any, key: str, kind: type[_T], what: str) -> _T:
-    """Return a field that the API always has. Raises RefusedError where it is not there, or is something else."""
-    value = answer.get(key) if isinstance(answer, dict) else None
-    if not isinstance(value, kind):
-        raise RefusedError(f"{what}: the answer has no {key}: something else than LlamaStack's API answered")
-    return value
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _number(value: Any) -> int | None:
-    """Return a whole number, also where it is written as text, as 0.4.0 and newer do with dimensions."""
-    if isinstance(value, str) and value.isdecimal() and len(value) < 10:
-        return int(value)
-    return value if type(value) is int else None
+_NO_SUCH_PATH = "Not Found"
+"""The `detail` for a path that a server does not have, in every release."""

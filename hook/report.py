@@ -69,7 +69,14 @@ def as_dict(report: Report) -> dict[str, Any]:
 
 
 def _collection(finding: Finding) -> dict[str, Any]:
-    return {"name": finding.name, "id": finding.id, "state": finding.state.value, "detail": finding.detail}
+    return {
+        "name": finding.name,
+        "id": finding.id,
+        "state": finding.state.value,
+        "addressed_by": finding.addressed_by,
+        "lost_ids": list(finding.lost_ids),
+        "detail": finding.detail,
+    }
 
 
 def render_json(report: Report) -> str:
@@ -81,13 +88,11 @@ def render_text(report: Report) -> str:
     """Return the report for a person: the problems, a table of the collections, and the closing sentence."""
     lines = [f"  {one_line(problem)}" for problem in report.problems]
     if report.findings:
-        rows = [("COLLECTION", "STATE", "ID", "DETAIL")]
-        rows += [(f.name, f.state.value, f.id or "-", one_line(f.detail, 2000)) for f in report.findings]
-        cells = [tuple(one_line(cell, 2000) for cell in row) for row in rows]
-        widths = [max(len(row[column]) for row in cells) for column in range(3)]
-        lines += [
-            "  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[3]]).rstrip() for row in cells
-        ]
+        rows = [["COLLECTION", "STATE", "ID", "ADDRESSED BY", "DETAIL"]]
+        rows += [[f.name, f.state.value, f.id or "-", f.addressed_by or "-", f.detail] for f in report.findings]
+        cells = [[one_line(cell, 2000) for cell in row] for row in rows]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines += ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
         lines.append("")
     outcome = "OK" if report.exit_code is ExitCode.OK else f"FAILED ({report.exit_code.name.lower()})"
     lines.append(f"{outcome}, exit code {int(report.exit_code)}, {report.elapsed_seconds:.1f} s: {report.message}")

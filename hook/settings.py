@@ -32,14 +32,15 @@ class Setting:
 SETTINGS = (
     Setting("--url", "LLAMA_STACK_URL", "http://llama-stack-service:8321", "where LlamaStack answers"),
     Setting("--config", "HOOK_CONFIG", "/config/collections.yaml", "the file that declares the collections"),
-    Setting("--timeout", "HOOK_TIMEOUT_SECONDS", "300", "the budget of the whole run, in seconds"),
-    Setting("--request-timeout", "HOOK_REQUEST_TIMEOUT_SECONDS", "30", "the most that one request may take, in seconds"),
-    Setting("--api-key-file", "LLAMA_STACK_API_KEY_FILE", None, f"a file with the bearer token ({API_KEY_VARIABLE} holds it itself)"),
-    Setting("--on-duplicate", "HOOK_ON_DUPLICATE", "fail", "what several vector stores of one name mean", ("fail", "oldest")),
-    Setting("--output", "HOOK_OUTPUT", None, "the report on stdout; text on a terminal, else json", ("text", "json")),
+    Setting("--timeout", "HOOK_TIMEOUT_SECONDS", "300", "seconds for the whole run, every wait and request included"),
+    Setting("--request-timeout", "HOOK_REQUEST_TIMEOUT_SECONDS", "30", "seconds for one request"),
+    Setting("--api-key-file", "LLAMA_STACK_API_KEY_FILE", None, "a file that holds the bearer token"),
+    Setting("--on-duplicate", "HOOK_ON_DUPLICATE", "fail", "several vector stores of one name", ("fail", "oldest")),
+    Setting("--on-lost", "HOOK_ON_LOST", "fail", "a vector store that is listed but dead", ("fail", "recreate")),
+    Setting("--output", "HOOK_OUTPUT", None, "the report; text on a terminal, else json", ("text", "json")),
     Setting("--log-level", "HOOK_LOG_LEVEL", "info", "the least severe event to log", LEVELS),
-    Setting("--log-format", "HOOK_LOG_FORMAT", None, "the log on stderr; console on a terminal, else json", ("console", "json")),
-)  # fmt: skip
+    Setting("--log-format", "HOOK_LOG_FORMAT", None, "console on a terminal, else json", ("console", "json")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,9 @@ class Settings:
     timeout_seconds: float
     request_timeout_seconds: float
     accept_oldest: bool
+    """Whether the oldest of several vector stores of one name stands for the collection."""
+    recreate_lost: bool
+    """Whether to register a fresh vector store where the listed one is dead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,7 @@ def parse(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
         timeout_seconds=values.seconds("--timeout"),
         request_timeout_seconds=values.seconds("--request-timeout"),
         accept_oldest=values.choice("--on-duplicate") == "oldest",
+        recreate_lost=values.choice("--on-lost") == "recreate",
     )
     if values.problems:
         raise ConfigError(values.problems)

@@ -1,0 +1,192 @@
+"""The two ways in which LlamaStack releases keep vector stores, behind one interface.
+
+Which one a server speaks is found by asking it, since version numbers of distributions say little.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeVar
+
+from hook.domain import Target, VectorStore
+from hook.errors import RefusedError, UnavailableError
+from hook.http import Http
+
+VECTOR_STORES = "/v1/vector_stores"
+VECTOR_DBS = "/v1/vector-dbs"
+
+PAGE_SIZE = 100
+"""The most that 0.6.0 and newer accept as `limit`; older releases take any number (GET /v1/vector_stores)."""
+MAX_PAGES = 1000
+"""A list longer than this is a pager that never ends."""
+_LIST_ATTEMPTS = 3
+
+_T = TypeVar("_T")
+
+
+class Dialect(Protocol):
+    """How one generation of servers lists and creates vector stores; both raise as `Http` does."""
+
+    def vector_stores(self) -> tuple[VectorStore, ...]:
+        """Return every vector store of the server."""
+
+    def create_vector_store(self, target: Target) -> VectorStore:
+        """Create a vector store and return it as the server shows it."""
+
+
+def find_dialect(http: Http) -> tuple[Dialect, tuple[VectorStore, ...]]:
+    """Return the dialect that the server speaks, and the list by which it was found.
+
+    `/v1/vector_stores` is there from 0.3.0 on, `/v1/vector-dbs` up to 0.2.24, and no release has both.
+    Raises RefusedError if the server has neither.
+    """
+    dialects: tuple[Dialect, ...] = (VectorStoresDialect(http), VectorDbsDialect(http))
+    for dialect in dialects:
+        try:
+            return dialect, dialect.vector_stores()
+        except RefusedError as error:
+            if error.status != 404:
+                raise
+    raise RefusedError(
+        f"{http.url} answers 404 to both GET {VECTOR_STORES} and GET {VECTOR_DBS}: it is no LlamaStack, or one without "
+        "the vector_io API; check LLAMA_STACK_URL and the `apis` of its configuration"
+    )
+
+
+class VectorStoresDialect:
+    """0.3.0 and newer: the server gives each vector store an id of its own, and its name never resolves."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+
+    def vector_stores(self) -> tuple[VectorStore, ...]:
+        """Return every vector store. Raises UnavailableError if the list changes under each of some readings of it.
+
+        The cursor `after` is the last id of the page before. All releases start anew at an id that they do not know,
+        as when that store was just deleted: a page without anything new is then no proof that the rest was seen.
+        """
+        for _ in range(_LIST_ATTEMPTS):
+            stores = self._read_pages()
+            if stores is not None:
+                return tuple(stores.values())
+        raise UnavailableError(f"GET {VECTOR_STORES}: the pages repeat, so the list cannot be read to its end")
+
+    def _read_pages(self) -> dict[str, VectorStore] | None:
+        """Return the vector stores by id, or None where a page repeats."""
+        what = f"GET {VECTOR_STORES}"
+        stores: dict[str, VectorStore] = {}
+        query = {"limit": str(PAGE_SIZE)}
+        for _ in range(MAX_PAGES):
+            answer = self._http.get(VECTOR_STORES, query)
+            page = [_read_vector_store(item, what) for item in field(answer, "data", list, what)]
+            new = [store for store in page if store.id not in stores]
+            stores.update({store.id: store for store in new})
+            if not answer.get("has_more") or not page:
+                return stores
+            if not new:
+                return None
+            query["after"] = page[-1].id
+        raise RefusedError(f"{what}: the list does not end after {MAX_PAGES} pages: not LlamaStack's API")
+
+    def create_vector_store(self, target: Target) -> VectorStore:
+        """Create a vector store; a second call makes a second one of the same name.
+
+        The flat body is what every release from 0.2.11 reads. They ignore `embedding_config`, and from 0.4.0 refuse
+        the chunking strategy `fixed_size_chunking`. The metadata records model and dimension for the releases up to
+        0.3.5, whose list shows neither; newer ones overwrite it with the same (POST /v1/vector_stores).
+        """
+        answer = self._http.post(
+            VECTOR_STORES,
+            {
+                "name": target.name,
+                "provider_id": target.provider_id,
+                "embedding_model": target.model.id,
+                "embedding_dimension": target.embedding_dimension,
+                "metadata": {
+                    "embedding_model": target.model.id,
+                    "embedding_dimension": str(target.embedding_dimension),
+                },
+            },
+        )
+        return _read_vector_store(answer, f"POST {VECTOR_STORES}")
+
+
+class VectorDbsDialect:
+    """Up to 0.2.24: the configured id is the address that consumers use.
+
+    These releases have an OpenAI-style list as well, but what is made there gets an id of its own from 0.2.15 on.
+    """
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+
+    def vector_stores(self) -> tuple[VectorStore, ...]:
+        """Return every vector store; the list has no pages (GET /v1/vector-dbs)."""
+        what = f"GET {VECTOR_DBS}"
+        return tuple(_read_vector_db(item, what) for item in field(self._http.get(VECTOR_DBS), "data", list, what))
+
+    def create_vector_store(self, target: Target) -> VectorStore:
+        """Create a vector store of that very id; a second call changes nothing, but another target replaces it.
+
+        Without `provider_vector_db_id`, 0.2.21 to 0.2.24 would make up an id (POST /v1/vector-dbs).
+        """
+        answer = self._http.post(
+            VECTOR_DBS,
+            {
+                "vector_db_id": target.name,
+                "provider_vector_db_id": target.name,
+                "provider_id": target.provider_id,
+                "embedding_model": target.model.id,
+                "embedding_dimension": target.embedding_dimension,
+            },
+        )
+        return _read_vector_db(answer, f"POST {VECTOR_DBS}")
+
+
+def _read_vector_store(item: Any, what: str) -> VectorStore:
+    metadata = mapping(mapping(item).get("metadata"))
+    dimension = metadata.get("embedding_dimension")
+    return VectorStore(
+        id=field(item, "id", str, what),
+        name=text(item.get("name")),
+        status=text(item.get("status")),
+        created_at=number(item.get("created_at")) or 0,
+        provider_id=text(metadata.get("provider_id")),
+        embedding_model=text(metadata.get("embedding_model")),
+        embedding_dimension=None if dimension is None else str(dimension),
+    )
+
+
+def _read_vector_db(item: Any, what: str) -> VectorStore:
+    identifier = field(item, "identifier", str, what)
+    dimension = item.get("embedding_dimension")
+    return VectorStore(
+        id=identifier,
+        name=identifier,
+        provider_id=text(item.get("provider_id")),
+        embedding_model=text(item.get("embedding_model")),
+        embedding_dimension=None if dimension is None else str(dimension),
+    )
+
+
+def field(answer: Any, key: str, kind: type[_T], what: str) -> _T:
+    """Return a field that the API always has. Raises RefusedError where it is not there, or is something else."""
+    value = answer.get(key) if isinstance(answer, dict) else None
+    if not isinstance(value, kind):
+        raise RefusedError(f"{what}: the answer has no {key}: something else than LlamaStack's API answered")
+    return value
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """Return the value if it is a JSON object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def text(value: Any) -> str | None:
+    """Return the value if it is text."""
+    return value if isinstance(value, str) else None
+
+
+def number(value: Any) -> int | None:
+    """Return a whole number, also where it is written as text, as 0.4.0 and newer do with dimensions."""
+    if isinstance(value, str) and value.isdecimal() and len(value) < 10:
+        return int(value)
+    return value if type(value) is int else None
