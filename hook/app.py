@@ -15,12 +15,24 @@ from typing import TextIO
 from hook import config, logs, settings
 from hook.backoff import retry
 from hook.deadline import Deadline
-from hook.domain import Collection, Finding, Proof, State, Target, VectorStore, candidates, exit_code, plan, resolve
+from hook.domain import (
+    GOOD_STATES,
+    Collection,
+    Finding,
+    Proof,
+    State,
+    Target,
+    VectorStore,
+    candidates,
+    exit_code,
+    plan,
+    resolve,
+)
 from hook.errors import ConfigError, ExitCode, HookError, RefusedError, Stopped, UnavailableError, one_line
 from hook.http import Http
 from hook.llamastack import LlamaStack
 from hook.logs import log
-from hook.report import GOOD_STATES, Report, closing_sentence, counts, render_json, render_text, termination_message
+from hook.report import Report, closing_sentence, counts, render_json, render_text, termination_message
 from hook.settings import Presentation, Settings
 
 TERMINATION_LOG = Path("/dev/termination-log")

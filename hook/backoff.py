@@ -8,13 +8,13 @@ from typing import TypeVar
 import tenacity
 
 from hook.deadline import Deadline
-from hook.errors import UnavailableError
+from hook.errors import BudgetError, UnavailableError
 from hook.logs import log
 
 FIRST_WAIT_SECONDS = 0.5
 MAX_WAIT_SECONDS = 5.0
-_LAST_WAIT_SECONDS = 0.05
-"""With less than this left of the budget, another try could not be answered any more."""
+LAST_TRY_SECONDS = 1.0
+"""What every try has left of the budget to be answered in; a tenth of it if the budget is short."""
 
 T = TypeVar("T")
 
@@ -27,6 +27,17 @@ def retry(call: Callable[[], T], deadline: Deadline, event: str, *, max_failures
     server says that it tried and failed; any other error at once.
     """
     failures = 0
+    cause: UnavailableError | None = None
+    reserve = min(LAST_TRY_SECONDS, deadline.seconds / 10)
+
+    def attempt() -> T:
+        nonlocal cause
+        try:
+            return call()
+        except UnavailableError as error:
+            if cause is None or error.in_flight or not isinstance(error, BudgetError):
+                cause = error
+            raise cause from error
 
     def worth_another_try(state: tenacity.RetryCallState) -> bool:
         nonlocal failures
@@ -35,15 +46,12 @@ def retry(call: Callable[[], T], deadline: Deadline, event: str, *, max_failures
         return isinstance(error, UnavailableError) and not error.in_flight
 
     def wait(state: tenacity.RetryCallState) -> float:
-        asked = _asked_to_wait(state)
         ceiling = min(MAX_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** min(state.attempt_number - 1, 10))
-        # Never the whole rest, so that the last try still has time to be answered.
-        jittered = min(random.uniform(0, ceiling), 0.9 * deadline.remaining())
-        return max(asked, jittered)
+        return max(_asked_to_wait(state), min(random.uniform(0, ceiling), deadline.remaining() - reserve))
 
     def stop(state: tenacity.RetryCallState) -> bool:
         over = max_failures is not None and failures >= max_failures
-        return over or deadline.remaining() < max(_LAST_WAIT_SECONDS, _asked_to_wait(state))
+        return over or deadline.remaining() <= max(reserve, _asked_to_wait(state))
 
     def log_retry(state: tenacity.RetryCallState) -> None:
         log.info(
@@ -58,7 +66,7 @@ def retry(call: Callable[[], T], deadline: Deadline, event: str, *, max_failures
     retrying = tenacity.Retrying(
         retry=worth_another_try, wait=wait, stop=stop, before_sleep=log_retry, sleep=time.sleep, reraise=True
     )
-    return retrying(call)
+    return retrying(attempt)
 
 
 def _asked_to_wait(state: tenacity.RetryCallState) -> float:

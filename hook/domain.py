@@ -96,6 +96,10 @@ class State(StrEnum):
     UNKNOWN = "unknown"
 
 
+GOOD_STATES = frozenset({State.VALID, State.PRESENT, State.REGISTERED})
+"""The states with which a run may end with exit code 0."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """The result for one collection, as it stands in the report."""
@@ -112,7 +116,7 @@ class Finding:
     @property
     def addressed_by(self) -> str | None:
         """Return what consumers put into `/v1/vector-io/insert`: the `name`, or only the `id` (0.3.0 and newer)."""
-        if self.id is None:
+        if self.id is None or self.state not in GOOD_STATES:
             return None
         return "name" if self.id == self.name else "id"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from enum import IntEnum
+from signal import Signals
 from typing import ClassVar
 
 TEXT_LIMIT = 400
@@ -60,6 +61,10 @@ class UnavailableError(HookError):
         """Whether the server may still be carrying the request out, so that repeating it could do it twice."""
 
 
+class BudgetError(UnavailableError):
+    """The budget ended, and with it a request that might have been answered: a symptom, never the cause."""
+
+
 class RefusedError(HookError):
     """The server refuses, or is not the server that was meant: the same call will never work."""
 
@@ -78,7 +83,7 @@ class Stopped(BaseException):
 
     def __init__(self, signal_number: int) -> None:
         self.exit_code = ExitCode(128 + signal_number)
-        super().__init__(f"stopped by signal {signal_number}")
+        super().__init__(f"Stopped by {Signals(signal_number).name} before the end; the next run carries on from there")
 
 
 def one_line(text: str, limit: int = TEXT_LIMIT) -> str:

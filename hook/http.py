@@ -16,7 +16,7 @@ import requests
 
 from hook import __version__
 from hook.deadline import Deadline
-from hook.errors import ConfigError, RefusedError, UnavailableError, one_line
+from hook.errors import BudgetError, ConfigError, RefusedError, UnavailableError, one_line
 from hook.settings import Server
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
@@ -79,7 +79,7 @@ class Http:
         what = f"{method} {path}"
         seconds = min(self._request_timeout_seconds, self._deadline.remaining())
         if seconds <= 0:
-            raise UnavailableError(f"{what}: the budget of {self._deadline.seconds:g} s is used up")
+            raise BudgetError(f"{what}: the budget of {self._deadline.seconds:g} s is used up")
         url = f"{self._server.url}{path}{'?' + urlencode(query) if query else ''}"
 
         def exchange() -> tuple[requests.Response, bytes]:
@@ -91,13 +91,21 @@ class Http:
         try:
             response, content = _within(seconds + _GRACE_SECONDS, exchange)
         except TimeoutError as error:
-            raise _timeout(what, method, seconds) from error
+            raise self._timeout(what, method, seconds) from error
         except requests.RequestException as error:
-            raise _transport_error(error, what, self._server.url, method, seconds) from error
+            if _is_timeout(error):
+                raise self._timeout(what, method, seconds) from error
+            raise _transport_error(error, what, self._server.url) from error
         except OSError as error:
             # What requests says, without a type of its own, where the bundle that it shall trust is not there.
             raise ConfigError([f"REQUESTS_CA_BUNDLE: {one_line(str(error))}"]) from error
         return _parse(response, content, what)
+
+    def _timeout(self, what: str, method: str, seconds: float) -> UnavailableError:
+        kind, whose = UnavailableError, ""
+        if seconds < self._request_timeout_seconds:
+            kind, whose = BudgetError, f", the last of the budget of {self._deadline.seconds:g} s"
+        return kind(f"{what}: no answer within {seconds:.3g} s{whose}", in_flight=method == "POST")
 
 
 def _within(seconds: float, call: Callable[[], T]) -> T:
@@ -137,9 +145,13 @@ def _read(response: requests.Response, what: str) -> bytes:
     return bytes(content)
 
 
-def _transport_error(
-    error: requests.RequestException, what: str, url: str, method: str, seconds: float
-) -> UnavailableError | RefusedError:
+def _is_timeout(error: requests.RequestException) -> bool:
+    """Tell whether a request went out and its answer did not come in time."""
+    timed_out = any(isinstance(cause, TimeoutError) for cause in _causes(error))
+    return timed_out and not isinstance(error, requests.ConnectTimeout)
+
+
+def _transport_error(error: requests.RequestException, what: str, url: str) -> UnavailableError | RefusedError:
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -154,8 +166,6 @@ def _transport_error(
         return RefusedError(
             f"{what}: cannot be sent to {url}: {one_line(str(error))}; check LLAMA_STACK_URL and HTTP_PROXY"
         )
-    if not isinstance(error, requests.ConnectTimeout) and any(isinstance(cause, TimeoutError) for cause in causes):
-        return _timeout(what, method, seconds)
     return UnavailableError(f"{what}: no answer from {url}: {one_line(str(causes[-1]), 200)}")
 
 
@@ -169,10 +179,6 @@ def _causes(error: BaseException) -> list[BaseException]:
         if not isinstance(inner, BaseException) or inner in chain:
             return chain
         chain.append(inner)
-
-
-def _timeout(what: str, method: str, seconds: float) -> UnavailableError:
-    return UnavailableError(f"{what}: no answer within {seconds:.3g} s", in_flight=method == "POST")
 
 
 def _parse(response: requests.Response, content: bytes, what: str) -> Any:

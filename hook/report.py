@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from hook.domain import Finding, State
+from hook.domain import GOOD_STATES, Finding, State
 from hook.errors import ExitCode, one_line
 
 SCHEMA = "register-collections/report/v1"
@@ -13,9 +13,6 @@ TERMINATION_MESSAGE_BYTES = 4096
 """What the kubelet keeps of a container's termination message."""
 _TERMINATION_LINE_BYTES = 1024
 _TERMINATION_DETAIL_CHARACTERS = 160
-
-GOOD_STATES = frozenset({State.VALID, State.PRESENT, State.REGISTERED})
-"""The states with which a run may end with exit code 0."""
 
 
 @dataclass(frozen=True, slots=True)

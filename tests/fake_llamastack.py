@@ -1,0 +1,316 @@
+"""A stand-in LlamaStack on a real socket, as unkind as the real ones.
+
+It mints `vs_<uuid>` at every create, however often the name was taken; takes only the model's full id; pages by 20
+unless told otherwise, refuses a `limit` above 100, and starts anew at a cursor that it does not know; and with
+`generation="dbs"` it speaks the older dialect, whose create replaces what was there. Faults are scripted on top.
+"""
+
+import json
+import socket
+import ssl
+import struct
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Literal
+from urllib.parse import parse_qs, urlsplit
+
+GRANITE = "ibm-granite/granite-embedding-125m-english"
+GRANITE_ID = f"sentence-transformers/{GRANITE}"
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+
+Generation = Literal["dbs", "0.3", "0.7"]
+"""Which releases it behaves like: up to 0.2.24, 0.3.x, or 0.6.0 and newer."""
+
+
+@dataclass
+class Request:
+    """One request as the server received it."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: Any
+
+    @property
+    def line(self) -> str:
+        """Return `METHOD /path`."""
+        return f"{self.method} {self.path}"
+
+
+Action = Callable[["_Handler"], None]
+"""What a fault does instead of answering; it may answer in its own way."""
+
+
+@dataclass
+class Fault:
+    """Replaces the answers to some requests."""
+
+    line: str
+    action: Action
+    times: float
+    apply: bool
+    """Whether the request takes effect all the same, so that only its answer is lost."""
+
+
+@dataclass
+class FakeLlamaStack:
+    """The server's state and its script. Use it as a context manager; `url` is where it answers."""
+
+    generation: Generation = "0.7"
+    api_key: str | None = None
+    provider_ids: tuple[str, ...] = ("faiss-first", "milvus-shared")
+    stores: list[dict[str, Any]] = field(default_factory=list)
+    lost_ids: set[str] = field(default_factory=set)
+    requests: list[Request] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def __enter__(self) -> "FakeLlamaStack":
+        server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        server.daemon_threads = True
+        server.fake = self  # type: ignore[attr-defined]
+        # A client that goes away in the middle is part of many tests.
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]
+        self._server = server
+        self.url = f"http://127.0.0.1:{server.server_address[1]}"
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def wrap(self, context: ssl.SSLContext) -> None:
+        """Speak TLS from now on."""
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+
+    def fault(self, line: str, action: Action, *, times: float = float("inf"), apply: bool = False) -> None:
+        """Let the next `times` requests of `METHOD /path` meet `action` instead of an answer."""
+        self.faults.append(Fault(line, action, times, apply))
+
+    def lines(self) -> list[str]:
+        """Return `METHOD /path` of every request so far."""
+        return [request.line for request in self.requests]
+
+    def names(self) -> list[str]:
+        """Return the name of every vector store, in the order of creation."""
+        return [store["name"] for store in self.stores]
+
+    def add(self, name: str, **fields: Any) -> str:
+        """Create a vector store behind the hook's back and return its id. A field of None is not shown."""
+        created = {
+            "id": f"vs_{uuid.uuid4()}",
+            "created_at": int(time.time()),
+            "status": "completed",
+            "provider_id": "milvus-shared",
+            "embedding_model": GRANITE_ID,
+            "embedding_dimension": "768",
+        } | fields
+        shown = ("provider_id", "embedding_model", "embedding_dimension")
+        metadata = {key: created.pop(key) for key in shown}
+        metadata = {key: value for key, value in metadata.items() if value is not None}
+        self.stores.append({"object": "vector_store", "name": name, **created, "metadata": metadata})
+        return str(created["id"])
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Any
+
+    @property
+    def fake(self) -> FakeLlamaStack:
+        return self.server.fake  # type: ignore[no-any-return]
+
+    def log_message(self, *_: object) -> None:
+        """Keep the test's output clean."""
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    def do_POST(self) -> None:
+        self._serve()
+
+    def do_DELETE(self) -> None:
+        self._serve()
+
+    def _serve(self) -> None:
+        url = urlsplit(self.path)
+        content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        query = {key: values[-1] for key, values in parse_qs(url.query).items()}
+        request = Request(self.command, url.path, query, dict(self.headers), json.loads(content) if content else None)
+        with self.fake.lock:
+            self.fake.requests.append(request)
+            fault = next((f for f in self.fake.faults if f.line == request.line and f.times > 0), None)
+            if fault:
+                fault.times -= 1
+            status, body = (0, None) if fault and not fault.apply else self._answer(request)
+        try:
+            if fault:
+                fault.action(self)
+            else:
+                self.reply(status, body)
+        except OSError:
+            self.close_connection = True
+
+    def reply(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
+        """Answer with JSON, or with bytes as they are."""
+        content = body if isinstance(body, bytes) else b"" if status == 204 else json.dumps(body).encode()
+        self.send_response(status)
+        for name, value in ({"Content-Type": "application/json"} | (headers or {})).items():
+            self.send_header(name, value)
+        if status != 204 and "Transfer-Encoding" not in (headers or {}):
+            self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def _answer(self, request: Request) -> tuple[int, Any]:
+        fake = self.fake
+        exempt = fake.generation != "dbs" and request.path in ("/v1/health", "/v1/version")
+        if fake.api_key and not exempt and request.headers.get("Authorization") != f"Bearer {fake.api_key}":
+            given = "Authorization" in request.headers
+            message = "Authentication failed: 401" if given else "Authentication required. Please provide your API key"
+            return 401, {"error": {"message": message}}
+        match request.line:
+            case "GET /v1/health":
+                return 200, {"status": "OK"}
+            case "GET /v1/version":
+                return 200, {"version": {"dbs": "0.2.24", "0.3": "0.3.5", "0.7": "0.7.3"}[fake.generation]}
+            case "GET /v1/models":
+                return 200, {"data": [self._model(MINILM, 384), self._model(GRANITE, 768)]}
+            case "GET /v1/providers":
+                items = [{"api": "vector_io", "provider_id": provider_id} for provider_id in fake.provider_ids]
+                return 200, {"data": [{"api": "inference", "provider_id": "sentence-transformers"}, *items]}
+            case "GET /v1/vector_stores" if fake.generation != "dbs":
+                return self._list(request.query)
+            case "POST /v1/vector_stores" if fake.generation != "dbs":
+                return self._create(request.body)
+            case "GET /v1/vector-dbs" if fake.generation == "dbs":
+                return 200, {"data": fake.stores}
+            case "POST /v1/vector-dbs" if fake.generation == "dbs":
+                return self._upsert(request.body)
+            case "POST /v1/vector-io/insert":
+                return self._insert(request.body)
+        return 404, {"detail": "Not Found"}
+
+    def _model(self, resource_id: str, dimension: int) -> dict[str, Any]:
+        identifier = f"sentence-transformers/{resource_id}"
+        known = {"model_type": "embedding", "provider_resource_id": resource_id}
+        if self.fake.generation == "0.7":
+            return {"id": identifier, "custom_metadata": known | {"embedding_dimension": dimension}}
+        return {"identifier": identifier, "metadata": {"embedding_dimension": dimension}, **known}
+
+    def _list(self, query: dict[str, str]) -> tuple[int, Any]:
+        limit = int(query.get("limit", "20"))
+        if self.fake.generation == "0.7" and not 1 <= limit <= 100:
+            return 400, self._error("Input should be less than or equal to 100")
+        stores = sorted(self.fake.stores, key=lambda store: store["created_at"], reverse=True)
+        ids = [store["id"] for store in stores]
+        start = ids.index(query["after"]) + 1 if query.get("after") in ids else 0
+        page = stores[start : start + limit]
+        first, last = (page[0]["id"], page[-1]["id"]) if page else (None, None)
+        more = len(stores) > start + limit
+        return 200, {"object": "list", "data": page, "first_id": first, "last_id": last, "has_more": more}
+
+    def _create(self, body: dict[str, Any]) -> tuple[int, Any]:
+        strategy = body.get("chunking_strategy", {"type": "auto"})
+        if self.fake.generation == "0.7" and strategy["type"] not in ("auto", "static"):
+            return 400, self._error("Input tag 'fixed_size_chunking' does not match")
+        if body.get("provider_id") not in self.fake.provider_ids:
+            return 400, self._error(f"Provider `{body.get('provider_id')}` not found")
+        if body.get("embedding_model") not in {f"sentence-transformers/{model}" for model in (MINILM, GRANITE)}:
+            message = f"Model '{body.get('embedding_model')}' not found. Use 'client.models.list()'"
+            return (404 if self.fake.generation == "0.3" else 400), self._error(message)
+        shown = {"provider_id": body["provider_id"]}
+        if self.fake.generation == "0.7":
+            shown["embedding_model"] = body["embedding_model"]
+            shown["embedding_dimension"] = str(body["embedding_dimension"])
+        store_id = self.fake.add(body["name"])
+        self.fake.stores[-1]["metadata"] = body.get("metadata", {}) | shown | {"provider_vector_store_id": store_id}
+        return 200, self.fake.stores[-1]
+
+    def _upsert(self, body: dict[str, Any]) -> tuple[int, Any]:
+        name = body["vector_db_id"]
+        store = {
+            "name": name,
+            "identifier": name,
+            "type": "vector_db",
+            "provider_id": body["provider_id"],
+            "embedding_model": body["embedding_model"],
+            "embedding_dimension": body["embedding_dimension"],
+        }
+        self.fake.stores[:] = [other for other in self.fake.stores if other["identifier"] != name] + [store]
+        return 200, store
+
+    def _insert(self, body: dict[str, Any]) -> tuple[int, Any]:
+        old = self.fake.generation != "0.7"
+        store_id = body.get("vector_db_id" if old else "vector_store_id")
+        if store_id in self.fake.lost_ids:
+            return 404, self._error(f"Vector Store '{store_id}' not found. Use 'client.vector_dbs.list()' to list")
+        store = next((s for s in self.fake.stores if store_id == s.get("id", s.get("identifier"))), None)
+        if store is None:
+            return 400, self._error(f"Vector_store `{store_id}` not served by any of the providers")
+        if body["chunks"]:
+            raise AssertionError("the hook must never insert anything")
+        if old:
+            wanted = store.get("embedding_dimension") or store["metadata"].get("embedding_dimension", "768")
+            return 400, self._error(f"Embedding dimension mismatch. Expected {wanted}, got 0")
+        return 204, None
+
+    def _error(self, message: str) -> dict[str, Any]:
+        return {"error": {"message": message}} if self.fake.generation == "0.7" else {"detail": message}
+
+
+def answer(status: int, body: Any = None, **headers: str) -> Action:
+    """Answer with this status, body and headers (an underscore in a header's name stands for a hyphen)."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda handler: handler.reply(status, {"detail": "scripted"} if body is None else body, named)
+
+
+def hang(seconds: float = 30.0) -> Action:
+    """Say nothing for so long, then close."""
+
+    def action(handler: _Handler) -> None:
+        time.sleep(seconds)
+        handler.close_connection = True
+
+    return action
+
+
+def drip(interval_seconds: float) -> Action:
+    """Send a header that never ends, a byte at a time: each byte resets the timeout of a naive client."""
+
+    def action(handler: _Handler) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        while True:
+            handler.wfile.write(b"x")
+            time.sleep(interval_seconds)
+
+    return action
+
+
+def reset(handler: _Handler) -> None:
+    """Close the connection with a TCP reset."""
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    handler.connection.close()
+    handler.close_connection = True
+
+
+def truncate(handler: _Handler) -> None:
+    """Promise more bytes than are sent."""
+    handler.wfile.write(b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n{"data": [')
+    handler.close_connection = True
+
+
+@contextmanager
+def closed_port() -> Iterator[str]:
+    """Yield a URL at which nobody listens, reserved so that nobody will."""
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{reserved.getsockname()[1]}"

@@ -1,0 +1,96 @@
+"""Fixtures: a stand-in server, a configuration file, and the hook as a function of its flags."""
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hook.app import main
+from tests.fake_llamastack import GRANITE, FakeLlamaStack
+
+NAMES = ("red_hat_docs", "acme_corporate", "eu_ai_act")
+
+
+@dataclass
+class Outcome:
+    """What a run of the hook left behind."""
+
+    exit_code: int
+    report: dict[str, Any]
+    events: list[dict[str, Any]]
+
+    @property
+    def states(self) -> list[str]:
+        """Return the state of each collection, in the order of the configuration."""
+        return [collection["state"] for collection in self.report["collections"]]
+
+    def detail(self, name: str = NAMES[0]) -> str:
+        """Return the detail of one collection."""
+        return next(str(item["detail"]) for item in self.report["collections"] if item["name"] == name)
+
+    def event_names(self) -> list[str]:
+        """Return the names of the log events in their order."""
+        return [event["event"] for event in self.events]
+
+
+def entries(*names: str, **fields: Any) -> list[dict[str, Any]]:
+    """Return `vector_dbs` entries as the seed has them, with some fields replaced, or left out where None."""
+    common = {"provider_id": "milvus-shared", "embedding_model": GRANITE, "embedding_dimension": 768} | fields
+    common = {key: value for key, value in common.items() if value is not None}
+    return [{"vector_db_id": name, "provider_vector_db_id": name, **common} for name in names or NAMES]
+
+
+@pytest.fixture
+def server() -> Iterator[FakeLlamaStack]:
+    """Return a stand-in of 0.6.0 and newer."""
+    with FakeLlamaStack() as fake:
+        yield fake
+
+
+@pytest.fixture(autouse=True)
+def _signals_restored() -> Iterator[None]:
+    """Make sure that no run leaves its signal handlers behind."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return a function that runs the hook against a URL, on the seed's collections unless told otherwise."""
+    # The real pauses are the business of test_backoff.
+    monkeypatch.setattr("hook.backoff.FIRST_WAIT_SECONDS", 0.05)
+
+    def call(
+        url: str, *flags: str, collections: list[dict[str, Any]] | None = None, environ: dict[str, str] | None = None
+    ) -> Outcome:
+        path = tmp_path / "collections.yaml"
+        path.write_text(json.dumps({"vector_dbs": entries() if collections is None else collections}))
+        # First, so that a test's own flag wins: a fault that nobody thought of ends soon.
+        arguments = [
+            "--timeout",
+            "10",
+            *flags,
+            "--url",
+            url,
+            "--config",
+            str(path),
+            "--output",
+            "json",
+            "--log-format",
+            "json",
+        ]
+        code = main(arguments, {"PATH": os.environ["PATH"]} | (environ or {}))
+        captured = capsys.readouterr()
+        events = [json.loads(line) for line in captured.err.splitlines()]
+        return Outcome(code, json.loads(captured.out), events)
+
+    return call

@@ -1,0 +1,204 @@
+"""`check`, `validate`, usage, and what a run leaves on its streams and in the termination log."""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+import hook.app
+from hook.app import main
+from tests.fake_llamastack import FakeLlamaStack, closed_port
+from tests.unit.conftest import Run, entries
+
+
+def test_check_finds_everything_in_its_place(server: FakeLlamaStack, run: Run) -> None:
+    """After `register` there is nothing to complain about."""
+    run(server.url)
+
+    outcome = run(server.url, "check")
+
+    assert (outcome.exit_code, outcome.states) == (0, ["present"] * 3)
+
+
+def test_check_reports_what_is_missing_and_changes_nothing(server: FakeLlamaStack, run: Run) -> None:
+    """It is safe to run at any time, with every option."""
+    server.lost_ids.add(server.add("eu_ai_act"))
+
+    outcome = run(server.url, "check", "--on-lost", "recreate")
+
+    assert outcome.exit_code == 5
+    assert outcome.states == ["missing", "missing", "lost"]
+    assert {request.line for request in server.requests if request.method != "GET"} == {"POST /v1/vector-io/insert"}
+    assert len(server.stores) == 1
+
+
+def test_validate_asks_no_server(run: Run) -> None:
+    """It runs offline, in a pipeline that checks a pull request."""
+    with closed_port() as url:
+        outcome = run(url, "validate")
+
+    assert (outcome.exit_code, outcome.states) == (0, ["valid"] * 3)
+    assert outcome.report["server"] == {"url": None, "version": None}
+
+
+def test_validate_shows_every_problem(run: Run) -> None:
+    """In the report, in the log and in the message."""
+    outcome = run("http://stack", "validate", collections=[{"vector_db_id": "a"}, {"embedding_model": "m"}])
+
+    assert outcome.exit_code == 2
+    assert [problem.split(": ", 1)[1] for problem in outcome.report["problems"]] == [
+        "vector_dbs[0].embedding_model: is missing",
+        "vector_dbs[1].vector_db_id: is missing",
+    ]
+    assert outcome.event_names() == ["config.invalid", "config.invalid", "hook.failed"]
+    assert outcome.report["message"].startswith("The configuration has 2 problems: ")
+
+
+def test_disabled_collections_are_logged(run: Run) -> None:
+    """Nobody has to wonder why a declared collection is not in the report."""
+    outcome = run("http://stack", "validate", collections=[*entries("a"), *entries("b", provider_id="__disabled__")])
+
+    assert [event["collections"] for event in outcome.events if event["event"] == "config.collections_disabled"] == [
+        ["b"]
+    ]
+
+
+def test_a_wrong_setting_is_a_configuration_error_and_nothing_is_sent(server: FakeLlamaStack, run: Run) -> None:
+    """Even where the report's own form is what is wrong."""
+    outcome = run(server.url, environ={"HOOK_ON_LOST": "ignore", "HOOK_LOG_LEVEL": "loud"})
+
+    assert outcome.exit_code == 2
+    assert outcome.report["problems"] == [
+        "HOOK_LOG_LEVEL: must be one of debug, info, warning, error, not 'loud'",
+        "HOOK_ON_LOST: must be one of fail, recreate, not 'ignore'",
+    ]
+    assert server.requests == []
+
+
+def test_a_usage_error_is_reported_like_any_other(capsys: pytest.CaptureFixture[str]) -> None:
+    """On stdout as JSON, with exit code 2."""
+    assert main(["--no-such-flag"], {}) == 2
+    assert json.loads(capsys.readouterr().out)["problems"] == [
+        "unrecognized arguments: --no-such-flag; see register-collections --help"
+    ]
+
+
+def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """For the person who has to say which image it was."""
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"], {})
+
+    assert capsys.readouterr().out.startswith("register-collections ")
+
+
+def test_the_last_event_is_the_summary(server: FakeLlamaStack, run: Run) -> None:
+    """Its figures are those of the report."""
+    outcome = run(server.url)
+    summary = outcome.events[-1]
+
+    assert summary["event"] == "hook.finished"
+    assert (summary["registered"], summary["exit_code"], summary["command"]) == (3, 0, "register")
+    assert summary["message"] == outcome.report["message"]
+    assert outcome.event_names() == [
+        "config.loaded",
+        "health.ready",
+        *["collection.registered"] * 3,
+        "collections.addressed_by_id",
+        "hook.finished",
+    ]
+
+
+def test_failures_are_events_too(server: FakeLlamaStack, run: Run) -> None:
+    """One for each collection, then the summary."""
+    outcome = run(server.url, "check")
+
+    assert outcome.event_names()[-4:] == [*["collection.failed"] * 3, "hook.failed"]
+    assert outcome.events[-1]["missing"] == 3
+
+
+def test_text_and_console_are_for_people(
+    server: FakeLlamaStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same run, told for a terminal."""
+    path = tmp_path / "collections.yaml"
+    path.write_text(json.dumps({"vector_dbs": entries()}))
+    code = main(["--url", server.url, "--config", str(path), "--output", "text", "--log-format", "console"], {})
+    captured = capsys.readouterr()
+
+    assert code == 0
+    assert captured.out.startswith("COLLECTION")
+    assert captured.out.splitlines()[-1].startswith("OK, exit code 0, ")
+    assert "collection.registered" in captured.err
+    assert not captured.err.startswith("{")
+
+
+def test_a_bug_is_exit_code_1_with_its_traceback(
+    server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never success, and never silence."""
+
+    def broken(*_: object) -> None:
+        raise KeyError("unfor\nseen")
+
+    monkeypatch.setattr(hook.app._Run, "carry_out", broken)
+    outcome = run(server.url)
+
+    assert outcome.exit_code == 1
+    assert outcome.report["outcome"] == "unexpected"
+    assert outcome.report["message"] == (
+        "This is a bug in register-collections: KeyError: 'unfor\\nseen'; the log has its traceback"
+    )
+    assert "Traceback" in next(event["exception"] for event in outcome.events if event["event"] == "hook.crashed")
+
+
+def test_the_termination_message_is_written_where_it_is_asked_for(
+    server: FakeLlamaStack, run: Run, tmp_path: Path
+) -> None:
+    """Its first line is the message of the report."""
+    path = tmp_path / "termination-log"
+    outcome = run(server.url, environ={"HOOK_TERMINATION_LOG": str(path)})
+
+    line, body = path.read_text().split("\n")
+    assert line == outcome.report["message"]
+    assert json.loads(body)["exit_code"] == outcome.exit_code
+
+
+def test_the_termination_message_goes_where_kubernetes_mounts_its_file(
+    server: FakeLlamaStack, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nowhere if there is none, as on a laptop."""
+    path = tmp_path / "termination-log"
+    monkeypatch.setattr(hook.app, "TERMINATION_LOG", path)
+
+    run(server.url)
+    assert not path.exists()
+    path.touch()
+    run(server.url)
+    assert json.loads(path.read_text().split("\n")[1])["outcome"] == "ok"
+
+
+def test_a_termination_message_that_cannot_be_written_changes_no_result(
+    server: FakeLlamaStack, run: Run, tmp_path: Path
+) -> None:
+    """It is said in the log."""
+    outcome = run(server.url, environ={"HOOK_TERMINATION_LOG": str(tmp_path)})
+
+    assert outcome.exit_code == 0
+    assert outcome.event_names()[-1] == "termination_message.not_written"
+
+
+class _ClosedPipe(io.StringIO):
+    encoding = "ascii"
+
+    def flush(self) -> None:
+        raise BrokenPipeError("closed")
+
+
+def test_a_closed_stdout_changes_no_result(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Somebody's `head -1` must not turn success into failure."""
+    monkeypatch.setattr(sys, "stdout", _ClosedPipe())
+
+    assert main(["--no-such-flag", "é"], {}) == 2
+    assert "report.not_written" in capsys.readouterr().err

@@ -1,0 +1,293 @@
+"""What the loader accepts, and that it shows every problem with its path."""
+
+from pathlib import Path
+
+import pytest
+
+from hook.config import Config, load, parse
+from hook.domain import Collection
+from hook.errors import ConfigError
+from tests.fake_llamastack import GRANITE
+
+MODEL = "embedding_model: m"
+
+
+def problems(text: str, environ: dict[str, str] | None = None) -> tuple[str, ...]:
+    """Return what is wrong with a configuration."""
+    with pytest.raises(ConfigError) as caught:
+        parse(text, environ or {})
+    return caught.value.problems
+
+
+def names(text: str, environ: dict[str, str] | None = None) -> list[str]:
+    """Return the names of the collections of a configuration."""
+    return [collection.name for collection in parse(text, environ or {}).collections]
+
+
+def test_vector_dbs_become_collections() -> None:
+    """The seed's own section is read with all its fields."""
+    text = f"""
+vector_dbs:
+  - vector_db_id: red_hat_docs
+    provider_id: milvus-shared
+    provider_vector_db_id: red_hat_docs
+    embedding_model: {GRANITE}
+    embedding_dimension: 768
+"""
+
+    assert parse(text, {}) == Config((Collection("red_hat_docs", GRANITE, "milvus-shared", 768),))
+
+
+def test_registered_resources_become_collections() -> None:
+    """The section of 0.4.3 and newer is read with all its fields, in a file that has others."""
+    text = """
+version: 2
+server: {port: 8321}
+registered_resources:
+  models: [{model_id: m}]
+  vector_stores:
+    - vector_store_id: docs
+      vector_store_name: Documents
+      provider_id: milvus
+      provider_vector_store_id: docs
+      embedding_model: sentence-transformers/m
+      embedding_dimension: 384
+"""
+
+    assert parse(text, {}) == Config((Collection("docs", "sentence-transformers/m", "milvus", 384),))
+
+
+def test_both_sections_are_read() -> None:
+    """A run.yaml for two generations may use both sections; an empty one does not matter."""
+    both = f"vector_dbs: [{{vector_db_id: a, {MODEL}}}]\nregistered_resources: {{vector_stores: []}}"
+
+    assert names(both) == ["a"]
+
+
+def test_provider_and_dimension_may_be_left_out() -> None:
+    """What is not configured is left to the server's only possibility."""
+    assert parse(f"vector_dbs: [{{vector_db_id: a, {MODEL}}}]", {}).collections == (Collection("a", "m"),)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kind: ConfigMap\ndata:\n  notes.sh: 'echo: [unclosed'\n  run.yaml: |\n    ONE",
+        "kind: Service\n---\nkind: ConfigMap\ndata:\n  x: plain\n  config.yaml: 'ONE'",
+        "- a list\n---\nONE\n---\n",
+        "kind: ConfigMap\ndata:\n  number: 1\n  many: |\n    x: 1\n    ---\n    ONE",
+    ],
+    ids=["value", "among-documents", "bare", "documents-in-value"],
+)
+def test_the_section_is_found_in_manifests(text: str) -> None:
+    """A ConfigMap's values and every document of a file are searched for the one that has a section."""
+    assert names(text.replace("ONE", f"vector_dbs: [{{vector_db_id: a, {MODEL}}}]")) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("${env.NAME}", "set"),
+        ("x-${env.NAME}-y", "x-set-y"),
+        ("${env.NAME:=other}", "set"),
+        ("${env.NONE:=other}", "other"),
+        ("${env.EMPTY:=other}", "other"),
+        ("a${env.NONE:=}", "a"),
+        ("a${env.NAME:+b}", "ab"),
+        ("a${env.NONE:+b}", "a"),
+        ("${env.DOLLAR}", "${env.NAME}$1"),
+    ],
+)
+def test_substitutions_are_llamastacks(value: str, expected: str) -> None:
+    """The three forms expand as in core/stack.py of 0.3.5, once, and an empty variable counts as unset."""
+    environ = {"NAME": "set", "EMPTY": "", "DOLLAR": "${env.NAME}$1"}
+
+    assert names(f"vector_dbs: [{{vector_db_id: '{value}', {MODEL}}}]", environ) == [expected]
+
+
+@pytest.mark.parametrize("value", ["'768'", "768", "'${env.DIMENSION:=768}'"])
+def test_a_dimension_may_be_text(value: str) -> None:
+    """A substituted or quoted number is a number."""
+    text = f"vector_dbs: [{{vector_db_id: a, {MODEL}, embedding_dimension: {value}}}]"
+
+    assert parse(text, {}).collections[0].embedding_dimension == 768
+
+
+@pytest.mark.parametrize("provider_id", ["__disabled__", "${env.NONE:+milvus}", "${env.NONE:=__disabled__}"])
+def test_disabled_entries_are_left_out_and_told(provider_id: str) -> None:
+    """What LlamaStack would leave out is left out, but not in silence."""
+    text = f"vector_dbs: [{{vector_db_id: a, {MODEL}, provider_id: '{provider_id}'}}, {{vector_db_id: b, {MODEL}}}]"
+
+    assert parse(text, {}) == Config((Collection("b", "m"),), disabled=("a",))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"vector_dbs: [{{{MODEL}}}]", "vector_dbs[0].vector_db_id: is missing"),
+        ("vector_dbs: [{vector_db_id: a}]", "vector_dbs[0].embedding_model: is missing"),
+        (f"vector_dbs: [{{vector_db_id: '', {MODEL}}}]", "vector_dbs[0].vector_db_id: is empty"),
+        (f"vector_dbs: [{{vector_db_id: 7, {MODEL}}}]", "vector_dbs[0].vector_db_id: must be text, not 7; quote it"),
+        (
+            f"vector_dbs: [{{vector_db_id: ' a', {MODEL}}}]",
+            "vector_dbs[0].vector_db_id: has space around it, or a character that cannot be printed",
+        ),
+        (
+            f'vector_dbs: [{{vector_db_id: "a\\nb", {MODEL}}}]',
+            "vector_dbs[0].vector_db_id: has space around it, or a character that cannot be printed",
+        ),
+        (
+            f"vector_dbs: [{{vector_db_id: a, {MODEL}, embeding_dimension: 7}}]",
+            "vector_dbs[0].embeding_dimension: unknown key; did you mean embedding_dimension?",
+        ),
+        (
+            f"vector_dbs: [{{vector_db_id: a, {MODEL}, x: 7}}]",
+            "vector_dbs[0].x: unknown key; the known keys are vector_db_id, embedding_model, embedding_dimension, "
+            "provider_id, provider_vector_db_id",
+        ),
+        (
+            f"vector_dbs: [{{vector_db_id: a, {MODEL}, embedding_dimension: 0}}]",
+            "vector_dbs[0].embedding_dimension: must be a whole number above 0, not 0",
+        ),
+        (
+            f"vector_dbs: [{{vector_db_id: a, {MODEL}, embedding_dimension: true}}]",
+            "vector_dbs[0].embedding_dimension: must be a whole number above 0, not True",
+        ),
+        (
+            f"vector_dbs: [{{vector_db_id: a, {MODEL}, embedding_dimension: 7.5}}]",
+            "vector_dbs[0].embedding_dimension: must be a whole number above 0, not 7.5",
+        ),
+        (
+            f"vector_dbs: [{{vector_db_id: a, {MODEL}, embedding_dimension: many}}]",
+            "vector_dbs[0].embedding_dimension: must be a whole number above 0, not 'many'",
+        ),
+        (
+            f"vector_dbs: [{{vector_db_id: a, {MODEL}, provider_id: [x]}}]",
+            "vector_dbs[0].provider_id: must be text, not a list; quote it",
+        ),
+        (
+            f"vector_dbs: [{{vector_db_id: a, {MODEL}, provider_id: ''}}]",
+            "vector_dbs[0].provider_id: is empty",
+        ),
+        (
+            f"vector_dbs: [{{vector_db_id: a, {MODEL}, provider_vector_db_id: {{}}}}]",
+            "vector_dbs[0].provider_vector_db_id: must be text, not a mapping; quote it",
+        ),
+        (
+            f"vector_dbs: [{{vector_db_id: '${{env.NONE}}', {MODEL}}}]",
+            "vector_dbs[0].vector_db_id: the environment variable NONE is not set, and has no default (${env.NONE:=…})",
+        ),
+        (
+            f"vector_dbs: [{{vector_db_id: a, {MODEL}, embedding_dimension: '${{env.NONE}}'}}]",
+            "vector_dbs[0].embedding_dimension: the environment variable NONE is not set, and has no default "
+            "(${env.NONE:=…})",
+        ),
+        (
+            f"vector_dbs: [{{vector_db_id: a, {MODEL}, provider_id: '${{env.NONE}}'}}]",
+            "vector_dbs[0].provider_id: the environment variable NONE is not set, and has no default (${env.NONE:=…})",
+        ),
+        (
+            f"vector_dbs: [{{vector_db_id: '${{env.lower}}', {MODEL}}}]",
+            "vector_dbs[0].vector_db_id: '${env.lower}' has a substitution that LlamaStack does not know; "
+            "it knows ${env.NAME}",
+        ),
+        ("vector_dbs: [a]", "vector_dbs[0]: must be a mapping, not 'a'"),
+        ("vector_dbs: [null]", "vector_dbs[0]: must be a mapping, not empty"),
+        ("vector_dbs: {a: b}", "vector_dbs: must be a list of collections, not a mapping"),
+        ("vector_dbs:", "vector_dbs: no collection is declared, so there is nothing to register"),
+        (
+            "vector_dbs: []\nregistered_resources: {vector_stores: []}",
+            "vector_dbs and registered_resources.vector_stores: no collection is declared, so there is nothing to "
+            "register",
+        ),
+        (
+            f"vector_dbs: [{{vector_db_id: a, {MODEL}, provider_id: __disabled__}}]",
+            "vector_dbs: no collection is declared, so there is nothing to register; disabled: a",
+        ),
+        (
+            f"vector_dbs: [{{vector_db_id: a, {MODEL}}}]\n"
+            f"registered_resources: {{vector_stores: [{{vector_store_id: a, {MODEL}}}]}}",
+            "registered_resources.vector_stores[0].vector_store_id: 'a' is declared already at vector_dbs[0]",
+        ),
+        (
+            f"kind: ConfigMap\ndata:\n  run.yaml: 'vector_dbs: [{{{MODEL}}}]'",
+            "data[run.yaml].vector_dbs[0].vector_db_id: is missing",
+        ),
+        (
+            "kind: ConfigMap\ndata:\n  run.yaml: 'vector_dbs: ['",
+            "data[run.yaml]: line 1, column 14: not valid YAML: expected the node content, but found '<stream end>'",
+        ),
+        (
+            "vector_dbs: []\n---\nkind: ConfigMap\ndata:\n  a: 'vector_dbs: []'",
+            "more than one part declares collections: top level, data[a].",
+        ),
+        (
+            "server: {}\nvector_databases: []",
+            "has neither vector_dbs nor registered_resources.vector_stores; its keys are: server, vector_databases; "
+            "vector_databases is read by no LlamaStack release: rename it to vector_dbs",
+        ),
+        (
+            "kind: ConfigMap\ndata:\n  run.yaml: 'server: 1'",
+            "has neither vector_dbs nor registered_resources.vector_stores; its keys are: data[run.yaml].server",
+        ),
+        (
+            "{}",
+            "has neither vector_dbs nor registered_resources.vector_stores; its keys are: none",
+        ),
+        ("", "is empty or no mapping; it needs vector_dbs: with at least one collection"),
+        ("a: [", "line 1, column 5: not valid YAML: expected the node content, but found '<stream end>'"),
+        ("a: 1\na: 2", "line 2, column 1: not valid YAML: the key 'a' stands twice in one mapping"),
+        ("a: \x00", "not valid YAML: unacceptable character #x0000: special characters are not allowed in "
+         '"<unicode string>", position 3'),
+    ],
+)  # fmt: skip
+def test_a_problem_is_shown_with_its_path(text: str, expected: str) -> None:
+    """Each way to get it wrong has its sentence."""
+    assert problems(text) == (expected,)
+
+
+def test_deep_nesting_is_a_problem_and_no_crash() -> None:
+    """A document that is deeper than the parser can follow is refused."""
+    (problem,) = problems("[" * 500)
+
+    assert problem.startswith("not valid YAML: maximum recursion depth exceeded")
+
+
+def test_merge_keys_are_no_duplicates() -> None:
+    """YAML's own way to share fields keeps working."""
+    text = f"common: &common {{{MODEL}}}\nvector_dbs: [{{<<: *common, vector_db_id: a, embedding_model: n}}]"
+
+    assert parse(text, {}).collections == (Collection("a", "n"),)
+
+
+def test_all_problems_are_shown_at_once() -> None:
+    """One run tells everything that is wrong."""
+    text = "vector_dbs: [{vector_db_id: a}, {vector_db_id: a, embedding_model: m, x: 1}, 3]"
+
+    assert [problem.split(":")[0] for problem in problems(text)] == [
+        "vector_dbs[0].embedding_model",
+        "vector_dbs[1].x",
+        "vector_dbs[1].vector_db_id",
+        "vector_dbs[2]",
+    ]
+
+
+def test_a_file_is_named_in_its_problems(tmp_path: Path) -> None:
+    """The path of the file comes first."""
+    path = tmp_path / "collections.yaml"
+    path.write_text("vector_dbs: []")
+
+    with pytest.raises(ConfigError) as caught:
+        load(path, {})
+
+    assert caught.value.problems == (f"{path}: vector_dbs: no collection is declared, so there is nothing to register",)
+
+
+def test_a_file_that_is_missing_or_no_text_is_a_problem(tmp_path: Path) -> None:
+    """Neither is a traceback."""
+    (tmp_path / "binary").write_bytes(b"vector_dbs: \xff")
+
+    with pytest.raises(ConfigError, match="cannot be read: No such file or directory; mount it there"):
+        load(tmp_path / "missing", {})
+    with pytest.raises(ConfigError, match="is not UTF-8 text: invalid start byte at byte 12"):
+        load(tmp_path / "binary", {})

@@ -1,0 +1,262 @@
+"""The decisions, case by case, without a server."""
+
+from typing import Any
+
+import pytest
+
+from hook.domain import (
+    Collection,
+    Finding,
+    Life,
+    Model,
+    Proof,
+    State,
+    Target,
+    VectorStore,
+    exit_code,
+    plan,
+    resolve,
+)
+from hook.errors import ExitCode, RefusedError
+
+GRANITE = Model("st/granite", "granite", 768)
+MINILM = Model("st/minilm", "minilm", 384)
+TARGET = Target("docs", "milvus", GRANITE, 768)
+ALIVE = Proof(Life.ALIVE)
+
+
+def store(store_id: str = "vs_1", name: str = "docs", created_at: int = 1, **fields: Any) -> VectorStore:
+    """Return a vector store that is as `TARGET` wants it, but for the given fields."""
+    right: dict[str, Any] = {
+        "status": "completed",
+        "provider_id": "milvus",
+        "embedding_model": "st/granite",
+        "embedding_dimension": "768",
+    }
+    return VectorStore(store_id, name, created_at=created_at, **(right | fields))
+
+
+def compare(*stores: VectorStore, accept_oldest: bool = False, **lives: Proof) -> Finding:
+    """Return the finding for `TARGET`, all stores being alive unless told otherwise."""
+    proofs = {each.id: lives.get(each.id, ALIVE) for each in stores}
+    return plan([TARGET], stores, proofs, accept_oldest=accept_oldest)["docs"]
+
+
+@pytest.mark.parametrize(
+    "configured",
+    ["st/granite", "granite"],
+    ids=["whole-id", "provider-resource-id"],
+)
+def test_a_model_is_found_by_id_or_by_its_provider_s_name(configured: str) -> None:
+    """Configurations of different ages write the same model differently."""
+    assert resolve(Collection("docs", configured, "milvus", 768), [MINILM, GRANITE], ["faiss", "milvus"]) == TARGET
+
+
+def test_a_model_is_found_by_the_end_of_its_id() -> None:
+    """Where the server does not tell the provider's name, the only id that ends with it is meant."""
+    model = Model("st/ibm/granite", None, 768)
+
+    assert resolve(Collection("docs", "ibm/granite"), [MINILM, model], ["milvus"]).model == model
+
+
+def test_what_is_not_configured_is_the_only_possibility() -> None:
+    """One provider and the model's own dimension leave nothing to choose."""
+    assert resolve(Collection("docs", "granite"), [GRANITE], ["milvus"]) == TARGET
+
+
+@pytest.mark.parametrize(
+    ("collection", "models", "provider_ids", "expected"),
+    [
+        (
+            Collection("docs", "granite", "nope"),
+            [GRANITE],
+            ["faiss", "milvus"],
+            "the server has no vector_io provider 'nope': the server has 'faiss', 'milvus'",
+        ),
+        (
+            Collection("docs", "granite"),
+            [GRANITE],
+            ["faiss", "milvus"],
+            "no provider_id is configured and there is no only vector_io provider: the server has 'faiss', 'milvus'",
+        ),
+        (
+            Collection("docs", "granite"),
+            [GRANITE],
+            [],
+            "no provider_id is configured and there is no only vector_io provider: the server has none",
+        ),
+        (
+            Collection("docs", "nope"),
+            [MINILM, GRANITE],
+            ["milvus"],
+            "the server has no embedding model 'nope': it has 'st/minilm', 'st/granite'",
+        ),
+        (
+            Collection("docs", "granite"),
+            [GRANITE, Model("other/granite", "granite", 768)],
+            ["milvus"],
+            "the embedding model 'granite' could be any of 'st/granite', 'other/granite': configure the whole id",
+        ),
+        (
+            Collection("docs", "granite", "milvus", 384),
+            [GRANITE],
+            ["milvus"],
+            "embedding_dimension is 384, but the model 'st/granite' makes vectors of 768: every insert would fail; "
+            "configure 768, or another model",
+        ),
+        (
+            Collection("docs", "granite"),
+            [Model("granite", None, None)],
+            ["milvus"],
+            "the server does not say the dimension of 'granite': configure embedding_dimension",
+        ),
+    ],
+)
+def test_no_one_right_answer_is_refused(
+    collection: Collection, models: list[Model], provider_ids: list[str], expected: str
+) -> None:
+    """The hook never lets the server choose, and says what there is to choose from."""
+    with pytest.raises(RefusedError) as caught:
+        resolve(collection, models, provider_ids)
+
+    assert str(caught.value) == expected
+
+
+def test_no_store_is_missing() -> None:
+    """A store of another name does not count."""
+    finding = compare(store(name="other"))
+
+    assert (finding.state, finding.id, finding.addressed_by) == (State.MISSING, None, None)
+
+
+def test_a_store_of_that_name_is_present() -> None:
+    """Consumers must use its id."""
+    finding = compare(store(), store("vs_2", "other"))
+
+    assert finding == Finding("docs", State.PRESENT, "vs_1")
+    assert finding.addressed_by == "id"
+
+
+def test_a_store_of_that_id_is_present() -> None:
+    """A store that the server's configuration declares has the name as its id, and resolves by it."""
+    finding = compare(store("docs", "Documents"))
+
+    assert (finding.state, finding.addressed_by) == (State.PRESENT, "name")
+
+
+def test_a_model_may_be_shown_by_its_provider_s_name() -> None:
+    """Older releases show the model as it was given."""
+    assert compare(store(embedding_model="granite")).state is State.PRESENT
+
+
+def test_what_is_not_shown_cannot_drift_but_is_noted() -> None:
+    """The list of 0.3.5 shows neither model nor dimension of a store that others made."""
+    finding = compare(store(embedding_model=None, embedding_dimension=None, provider_id=None, status=None))
+
+    assert finding == Finding("docs", State.PRESENT, "vs_1", "the server does not show its embedding model")
+
+
+@pytest.mark.parametrize(
+    ("field", "found", "wanted"),
+    [
+        ("status", "expired", "completed"),
+        ("provider_id", "faiss", "milvus"),
+        ("embedding_model", "st/minilm", "st/granite"),
+        ("embedding_dimension", "384", "768"),
+        ("embedding_dimension", "many", "768"),
+    ],
+)
+def test_a_difference_is_drift(field: str, found: str, wanted: str) -> None:
+    """Each field that the server shows is compared, and the next step is said."""
+    shown: dict[str, Any] = {field: found}
+    finding = compare(store(**shown))
+
+    assert finding.state is State.DRIFTED
+    assert finding.id == "vs_1"
+    remedy = "correct the configuration, or delete the vector store and run `register`"
+    assert finding.detail == f"{field} is '{found}', not '{wanted}'; {remedy}"
+
+
+def test_the_dimension_that_inserts_want_is_compared_too() -> None:
+    """The proof tells the truth where metadata does not."""
+    finding = compare(store(embedding_dimension=None), vs_1=Proof(Life.ALIVE, embedding_dimension=100))
+
+    assert finding.state is State.DRIFTED
+    assert finding.detail.startswith("inserts want vectors of 100, not 768; ")
+
+
+def test_several_stores_are_duplicates() -> None:
+    """Which one holds the data is not for the hook to guess."""
+    finding = compare(store("vs_2", created_at=2), store("vs_1", created_at=1))
+
+    assert (finding.state, finding.id) == (State.DUPLICATED, None)
+    assert finding.detail == (
+        "2 vector stores have this name: 'vs_1', 'vs_2'; delete all but the one that holds your data, or run with "
+        "--on-duplicate oldest"
+    )
+
+
+def test_the_oldest_can_be_accepted() -> None:
+    """Age is `created_at`, then the id, so that every run takes the same one."""
+    finding = compare(
+        store("vs_3", created_at=1), store("vs_1", created_at=2), store("vs_2", created_at=1), accept_oldest=True
+    )
+
+    assert finding == Finding("docs", State.PRESENT, "vs_2", "the oldest of 3; the others are 'vs_3', 'vs_1'")
+
+
+def test_a_dead_store_is_lost() -> None:
+    """Being listed is not enough, and the message has the remedies."""
+    finding = compare(store(), vs_1=Proof(Life.LOST, "404 it said"))
+
+    assert (finding.state, finding.id, finding.lost_ids) == (State.LOST, "vs_1", ("vs_1",))
+    assert finding.addressed_by is None
+    assert "every insert fails (404 it said)" in finding.detail
+    assert "registered_resources.vector_stores (0.4.3 and newer), upgrade, or run with --on-lost" in finding.detail
+
+
+def test_a_live_store_stands_for_the_dead_ones_of_its_name() -> None:
+    """After a re-creation the dead one stays in the list, and is only noted."""
+    finding = compare(store("vs_1"), store("vs_2", created_at=2), vs_1=Proof(Life.LOST))
+
+    assert finding == Finding("docs", State.PRESENT, "vs_2", "lost and left alone: 'vs_1'", ("vs_1",))
+
+
+def test_a_proof_that_proves_nothing_is_noted() -> None:
+    """Milvus up to 0.3.5 cannot be asked."""
+    finding = compare(store(), vs_1=Proof(Life.INCONCLUSIVE, "500"))
+
+    assert finding == Finding("docs", State.PRESENT, "vs_1", "this release cannot prove that inserts work (500)")
+
+
+def test_a_refused_proof_is_a_rejection() -> None:
+    """A store into which the hook may not insert is not proven."""
+    finding = compare(store(), vs_1=Proof(Life.REFUSED, "403"))
+
+    assert finding == Finding("docs", State.REJECTED, "vs_1", "an empty insert is refused: 403")
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        ([State.PRESENT, State.REGISTERED, State.VALID], ExitCode.OK),
+        ([], ExitCode.OK),
+        ([State.PRESENT, State.MISSING], ExitCode.MISMATCH),
+        ([State.DRIFTED], ExitCode.MISMATCH),
+        ([State.DUPLICATED], ExitCode.MISMATCH),
+        ([State.LOST], ExitCode.MISMATCH),
+        ([State.UNKNOWN, State.PRESENT], ExitCode.UNAVAILABLE),
+        ([State.UNKNOWN, State.MISSING], ExitCode.MISMATCH),
+        ([State.DRIFTED, State.REJECTED], ExitCode.REFUSED),
+    ],
+)
+def test_the_exit_code_follows_the_worst_cause(states: list[State], expected: ExitCode) -> None:
+    """A refusal comes first, since it is why collections are missing."""
+    assert exit_code(Finding("docs", state) for state in states) is expected
+
+
+def test_every_state_has_an_exit_code() -> None:
+    """Only the three good states end with 0."""
+    good = {state for state in State if exit_code([Finding("docs", state)]) is ExitCode.OK}
+
+    assert good == {State.VALID, State.PRESENT, State.REGISTERED}

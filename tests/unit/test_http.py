@@ -1,0 +1,310 @@
+"""One request: what counts as «later», what as «never», and that nothing holds it longer than it may."""
+
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+
+from hook.deadline import Deadline
+from hook.errors import ConfigError, HookError, RefusedError, UnavailableError
+from hook.http import MAX_ANSWER_BYTES, Http, error_text, retry_after_seconds
+from hook.settings import Server
+from tests.fake_llamastack import (
+    Action,
+    FakeLlamaStack,
+    answer,
+    closed_port,
+    drip,
+    hang,
+    reset,
+    truncate,
+)
+
+PATH = "/v1/health"
+
+
+def http(url: str, request_timeout_seconds: float = 5, budget_seconds: float = 60, **server: Any) -> Http:
+    """Return a client of that URL."""
+    return Http(Server(url, **server), request_timeout_seconds, Deadline(budget_seconds))
+
+
+def failure(call: Callable[[], Any]) -> HookError:
+    """Return the error of the hook's own that a call raises."""
+    with pytest.raises(HookError) as caught:
+        call()
+    return caught.value
+
+
+def get_failure(server: FakeLlamaStack, action: Action) -> HookError:
+    """Return what a GET raises that meets this fault."""
+    server.fault(f"GET {PATH}", action)
+    return failure(lambda: http(server.url, 0.3).get(PATH))
+
+
+def test_json_comes_back(server: FakeLlamaStack) -> None:
+    """An answer of 200 is its JSON."""
+    assert http(server.url).get(PATH) == {"status": "OK"}
+
+
+def test_an_empty_answer_is_none(server: FakeLlamaStack) -> None:
+    """204 has no body to parse."""
+    server.fault("POST /x", answer(204))
+
+    assert http(server.url).post("/x", {"a": 1}) is None
+    assert server.requests[0].body == {"a": 1}
+
+
+def test_a_query_is_sent(server: FakeLlamaStack) -> None:
+    """A cursor with odd characters arrives as it is."""
+    http(server.url).get(PATH, {"after": "a/b c&d=é"})
+
+    assert server.requests[0].query == {"after": "a/b c&d=é"}
+
+
+def test_the_key_is_sent_as_a_bearer_token(server: FakeLlamaStack) -> None:
+    """That is what LlamaStack reads."""
+    http(server.url, api_key="s3cret").get(PATH)
+
+    assert server.requests[0].headers["Authorization"] == "Bearer s3cret"
+
+
+def test_a_user_of_the_url_is_sent_as_basic_auth(server: FakeLlamaStack) -> None:
+    """A proxy in front of the server may want one."""
+    http(server.url, basic_auth=("user", "pass")).get(PATH)
+
+    assert server.requests[0].headers["Authorization"] == "Basic dXNlcjpwYXNz"
+
+
+def test_no_credentials_come_from_elsewhere(
+    server: FakeLlamaStack, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ~/.netrc that happens to be there is not asked."""
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login user password pass\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    http(server.url).get(PATH)
+
+    assert "Authorization" not in server.requests[0].headers
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+def test_a_status_that_may_pass_is_unavailable(server: FakeLlamaStack, status: int) -> None:
+    """The message has the method, the path, the status and the server's words."""
+    error = get_failure(server, answer(status, {"detail": "not now"}, Retry_After="7"))
+
+    assert str(error) == f"GET {PATH} answered {status}: not now"
+    assert isinstance(error, UnavailableError)
+    assert (error.status, error.retry_after_seconds, error.in_flight) == (status, 7, False)
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 409, 422])
+def test_a_status_that_will_not_pass_is_refused(server: FakeLlamaStack, status: int) -> None:
+    """The same request would get the same answer."""
+    error = get_failure(server, answer(status, {"detail": "never"}))
+
+    assert str(error) == f"GET {PATH} answered {status}: never"
+    assert isinstance(error, RefusedError)
+    assert (error.status, error.detail) == (status, "never")
+
+
+def test_a_missing_and_a_wrong_key_have_their_own_sentences(server: FakeLlamaStack) -> None:
+    """Both are 401, and the next step differs."""
+    server.api_key = "right"
+
+    missing = failure(lambda: http(server.url).get("/v1/models"))
+    wrong = failure(lambda: http(server.url, api_key="wrong").get("/v1/models"))
+
+    assert str(missing) == (
+        "GET /v1/models answered 401, it wants an API key and none is configured; set LLAMA_STACK_API_KEY_FILE: "
+        "Authentication required. Please provide your API key"
+    )
+    assert str(wrong) == (
+        "GET /v1/models answered 401, the API key was not accepted; check LLAMA_STACK_API_KEY_FILE: "
+        "Authentication failed: 401"
+    )
+
+
+def test_a_denial_has_its_own_sentence(server: FakeLlamaStack) -> None:
+    """403 is about rights, not about the key."""
+    error = get_failure(server, answer(403))
+
+    assert str(error) == f"GET {PATH} answered 403, access is denied; give the API key the right to this: scripted"
+
+
+def test_a_redirect_is_refused_and_not_followed(server: FakeLlamaStack) -> None:
+    """It leads to a login page; the key must not go there."""
+    error = get_failure(server, answer(302, b"", Location="https://login.example/oauth?state=secret"))
+
+    assert isinstance(error, RefusedError)
+    assert "answered 302, a redirect to https://login.example: a login page" in str(error)
+    assert "secret" not in str(error)
+    assert server.lines() == [f"GET {PATH}"]
+
+
+@pytest.mark.parametrize("body", [b"<html>Log in</html>", b"", b"{", b"[" * 100_000])
+def test_an_answer_that_is_not_json_is_refused(server: FakeLlamaStack, body: bytes) -> None:
+    """A login page answers 200, too."""
+    error = get_failure(server, answer(200, body, Content_Type="text/html"))
+
+    assert isinstance(error, RefusedError)
+    assert "answered 200 with text/html that is not JSON: an OAuth login page" in str(error)
+
+
+def test_a_compressed_answer_is_refused(server: FakeLlamaStack) -> None:
+    """Its real size would be unknown until it is in memory."""
+    error = get_failure(server, answer(200, b"x", Content_Encoding="gzip"))
+
+    assert isinstance(error, RefusedError)
+    assert "compressed" in str(error)
+    assert server.requests[0].headers["Accept-Encoding"] == "identity"
+
+
+def test_a_huge_answer_is_refused(server: FakeLlamaStack) -> None:
+    """The hook has a memory limit of its own to keep."""
+    server.fault(f"GET {PATH}", answer(200, b" " * (MAX_ANSWER_BYTES + 1)))
+    error = failure(lambda: http(server.url).get(PATH))
+
+    assert isinstance(error, RefusedError)
+    assert "larger than 16 MiB" in str(error)
+
+
+def test_nobody_listening_is_unavailable() -> None:
+    """The innermost cause is said, not the libraries' wrapping of it."""
+    with closed_port() as url:
+        error = failure(lambda: http(url).get(PATH))
+
+    assert isinstance(error, UnavailableError)
+    assert str(error) == f"GET {PATH}: no answer from {url}: [Errno 111] Connection refused"
+
+
+def test_an_unknown_name_is_unavailable() -> None:
+    """A Service may be created after the hook."""
+    error = failure(lambda: http("http://no-such-service.invalid:8321").get(PATH))
+
+    assert isinstance(error, UnavailableError)
+    assert "no answer from http://no-such-service.invalid:8321: [Errno -" in str(error)
+
+
+@pytest.mark.parametrize("action", [reset, truncate], ids=["reset", "truncated"])
+def test_a_broken_answer_is_unavailable(server: FakeLlamaStack, action: Action) -> None:
+    """The server may have died in the middle of it."""
+    error = get_failure(server, action)
+
+    assert isinstance(error, UnavailableError)
+    assert not error.in_flight
+
+
+@pytest.mark.parametrize("action", [hang(2), drip(0.02)], ids=["hang", "drip"])
+def test_nothing_holds_a_request_longer_than_it_may(server: FakeLlamaStack, action: Action) -> None:
+    """Neither silence nor a header that comes a byte at a time."""
+    error = get_failure(server, action)
+
+    assert isinstance(error, UnavailableError)
+    assert str(error) == f"GET {PATH}: no answer within 0.3 s"
+
+
+def test_a_write_without_an_answer_may_have_happened(server: FakeLlamaStack) -> None:
+    """A timeout, and a gateway's, say nothing about what the server goes on doing; a reset ends it."""
+    server.fault("POST /hang", hang(2))
+    server.fault("POST /gateway", answer(504))
+    server.fault("POST /reset", reset)
+
+    errors = [
+        failure(lambda path=path: http(server.url, 0.3).post(path, {}))  # type: ignore[misc]
+        for path in ("/hang", "/gateway", "/reset")
+    ]
+
+    assert [getattr(error, "in_flight", None) for error in errors] == [True, True, False]
+
+
+def test_a_used_up_budget_sends_nothing(server: FakeLlamaStack) -> None:
+    """Every request stays inside the one budget."""
+    client = http(server.url, budget_seconds=0.01)
+    time.sleep(0.02)
+
+    assert str(failure(lambda: client.get(PATH))) == f"GET {PATH}: the budget of 0.01 s is used up"
+    assert server.requests == []
+
+
+def test_speaking_tls_to_a_plain_port_is_refused(server: FakeLlamaStack) -> None:
+    """Waiting would not help; http:// would."""
+    url = server.url.replace("http:", "https:")
+    error = failure(lambda: http(url).get(PATH))
+
+    assert isinstance(error, RefusedError)
+    assert str(error) == f"GET {PATH}: {url} does not speak TLS; use http:// in LLAMA_STACK_URL"
+
+
+def test_a_missing_ca_bundle_is_a_configuration_error(server: FakeLlamaStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A volume that was not mounted is said as such."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.crt")
+    error = failure(lambda: http(server.url.replace("http:", "https:")).get(PATH))
+
+    assert isinstance(error, ConfigError)
+    assert "REQUESTS_CA_BUNDLE: " in str(error)
+    assert "/nowhere/ca.crt" in str(error)
+
+
+def test_a_url_that_cannot_be_sent_to_is_refused() -> None:
+    """Nobody waits for a proxy's address to become valid."""
+    error = failure(lambda: http("http://.").get(PATH))
+
+    assert isinstance(error, RefusedError)
+    assert "cannot be sent to http://." in str(error)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"detail": "Model 'x' not found"}, "Model 'x' not found"),
+        ({"error": {"detail": "Model 'x'"}}, "Model 'x'"),
+        ({"error": {"message": "Model 'x'"}}, "Model 'x'"),
+        ({"error": "Model 'x'"}, "Model 'x'"),
+        ({"detail": [{"why": "é"}]}, '[{"why": "é"}]'),
+        (
+            {
+                "error": {
+                    "detail": {"errors": [{"loc": ["body", "chunking_strategy"], "msg": "Input tag", "type": "t"}]}
+                }
+            },
+            "body.chunking_strategy: Input tag",
+        ),
+        (
+            {"error": {"message": "{'errors': [{'loc': ['body', 1], 'msg': 'JSON decode error'}, {'msg': 'x'}]}"}},
+            "body.1: JSON decode error; : x",
+        ),
+        ({"error": {"message": "{'errors': broken"}}, "{'errors': broken"),
+        ({"error": {"detail": {"errors": "many"}}}, '{"errors": "many"}'),
+        ({"why": 1}, '{"why": 1}'),
+        ([], "[]"),
+        (b"<h1>502\r\nBad\x1b[31m Gateway</h1>", "<h1>502 Bad\\x1b[31m Gateway</h1>"),
+        (b"\xff", "\ufffd"),
+        (b"", "an empty answer"),
+        (b"x" * 1000, "x" * 399 + "…"),
+    ],
+)
+def test_every_shape_of_error_is_readable(body: Any, expected: str) -> None:
+    """One line, without control characters, of a sane length."""
+    assert error_text(body if isinstance(body, bytes) else json.dumps(body).encode()) == expected
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [(None, None), ("3", 3), (" 0 ", 0), ("9" * 500, 1e9), ("-5", None), ("soon", None), ("1.5", None), ("²", None)],
+)
+def test_retry_after_in_seconds(header: str | None, expected: float | None) -> None:
+    """Nonsense is no wait, and an absurd number is no overflow."""
+    assert retry_after_seconds(header) == expected
+
+
+def test_retry_after_as_a_date() -> None:
+    """A date in the past is no wait."""
+    later = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
+    found = retry_after_seconds(later)
+
+    assert found is not None
+    assert 90 < found <= 100
+    assert retry_after_seconds("Fri, 01 Jan 1999 00:00:00 GMT") == 0

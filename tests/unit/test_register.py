@@ -1,0 +1,557 @@
+"""`register`, the whole way, against a server on a real socket."""
+
+import json
+from typing import Any
+
+import pytest
+
+from hook.app import MAX_FAILURES
+from tests.fake_llamastack import GRANITE, GRANITE_ID, FakeLlamaStack, answer, closed_port, hang, reset
+from tests.unit.conftest import NAMES, Run, entries
+
+CREATE = "POST /v1/vector_stores"
+LIST = "GET /v1/vector_stores"
+PROVE = "POST /v1/vector-io/insert"
+
+
+def test_missing_collections_are_registered_and_verified(server: FakeLlamaStack, run: Run) -> None:
+    """The main job: nothing is there, and then everything is, on the right provider and model."""
+    outcome = run(server.url)
+
+    assert outcome.exit_code == 0
+    assert outcome.states == ["registered"] * 3
+    assert server.names() == list(NAMES)
+    assert [item["id"] for item in outcome.report["collections"]] == [store["id"] for store in server.stores]
+    assert server.stores[0]["metadata"] == {
+        "embedding_model": GRANITE_ID,
+        "embedding_dimension": "768",
+        "provider_id": "milvus-shared",
+        "provider_vector_store_id": server.stores[0]["id"],
+    }
+
+
+def test_the_body_is_the_one_that_every_release_reads(server: FakeLlamaStack, run: Run) -> None:
+    """Flat, with the server's own model id, and without the keys that releases ignore or refuse."""
+    run(server.url)
+
+    assert next(request.body for request in server.requests if request.line == CREATE) == {
+        "name": "red_hat_docs",
+        "provider_id": "milvus-shared",
+        "embedding_model": GRANITE_ID,
+        "embedding_dimension": 768,
+        "metadata": {"embedding_model": GRANITE_ID, "embedding_dimension": "768"},
+    }
+
+
+def test_a_second_run_creates_nothing(server: FakeLlamaStack, run: Run) -> None:
+    """And it asks for nothing that it does not need: no second list."""
+    run(server.url)
+    server.requests.clear()
+    outcome = run(server.url)
+
+    assert outcome.exit_code == 0
+    assert outcome.states == ["present"] * 3
+    assert server.lines() == [
+        "GET /v1/health",
+        LIST,
+        "GET /v1/version",
+        "GET /v1/models",
+        "GET /v1/providers",
+        *[PROVE] * 3,
+    ]
+
+
+def test_only_what_is_missing_is_created(server: FakeLlamaStack, run: Run) -> None:
+    """A store that was deleted behind the hook's back comes back; the others stay."""
+    run(server.url)
+    kept = [store["id"] for store in server.stores if store["name"] != "acme_corporate"]
+    server.stores[:] = [store for store in server.stores if store["name"] != "acme_corporate"]
+
+    assert run(server.url).states == ["present", "registered", "present"]
+    assert [store["id"] for store in server.stores if store["name"] != "acme_corporate"] == kept
+
+
+def test_the_whole_list_is_read(server: FakeLlamaStack, run: Run) -> None:
+    """A store on the last of several pages is found."""
+    first = server.add("red_hat_docs", created_at=1)
+    for number in range(250):
+        server.add(f"other-{number}")
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert outcome.report["collections"][0]["id"] == first
+    assert outcome.states == ["present"]
+    assert server.lines().count(LIST) == 3
+
+
+def test_a_list_that_shifts_while_it_is_read_is_read_again(server: FakeLlamaStack, run: Run) -> None:
+    """The server starts anew at a cursor that it does not know; the rest of the list was then not seen."""
+    wanted = server.add("red_hat_docs", created_at=1)
+    for number in range(150):
+        server.add(f"other-{number}")
+    stores = sorted(server.stores, key=lambda store: store["created_at"], reverse=True)[:100]
+    page = {"data": stores, "has_more": True, "last_id": "vs_gone"}
+    server.fault(LIST, answer(200, page), times=2)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert outcome.states == ["present"]
+    assert outcome.report["collections"][0]["id"] == wanted
+
+
+def test_a_list_without_an_end_creates_nothing(server: FakeLlamaStack, run: Run) -> None:
+    """Where the list cannot be read to its end, absence proves nothing."""
+    server.fault(LIST, answer(200, {"data": [{"id": "vs_1", "name": "x"}], "has_more": True}))
+
+    outcome = run(server.url, "--timeout", "1")
+
+    assert outcome.exit_code == 3
+    assert "the pages repeat, so the list cannot be read to its end" in outcome.report["message"]
+    assert CREATE not in server.lines()
+
+
+def test_a_list_that_only_grows_is_refused(server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pager that always has something new is no LlamaStack."""
+    monkeypatch.setattr("hook.dialects.MAX_PAGES", 3)
+    for number in range(400):
+        server.add(f"other-{number}")
+
+    outcome = run(server.url)
+
+    assert outcome.exit_code == 4
+    assert "the list does not end after 3 pages" in outcome.report["message"]
+
+
+def test_an_empty_page_ends_the_list(server: FakeLlamaStack, run: Run) -> None:
+    """Whatever `has_more` says."""
+    server.fault(LIST, answer(200, {"data": [], "has_more": True}), times=1)
+
+    assert run(server.url).exit_code == 0
+
+
+def test_it_waits_until_health_is_ok(server: FakeLlamaStack, run: Run) -> None:
+    """Gateway errors and other statuses of its own are waited out, each retry being one event."""
+    server.fault("GET /v1/health", answer(503, b"<html>no server</html>"), times=1)
+    server.fault("GET /v1/health", answer(200, {"status": "Error"}), times=1)
+
+    outcome = run(server.url)
+
+    assert outcome.exit_code == 0
+    assert [event["cause"] for event in outcome.events if event["event"] == "health.retry_scheduled"] == [
+        "GET /v1/health answered 503: <html>no server</html>",
+        "GET /v1/health answered the status 'Error'",
+    ]
+
+
+def test_it_waits_until_the_list_answers_too(server: FakeLlamaStack, run: Run) -> None:
+    """Healthy is not ready: the very call that the run will use has to work."""
+    server.fault(LIST, answer(503), times=2)
+
+    outcome = run(server.url)
+
+    assert outcome.exit_code == 0
+    assert outcome.event_names().count("health.retry_scheduled") == 2
+
+
+def test_a_server_that_never_gets_ready_is_unavailable(run: Run) -> None:
+    """The budget is named, and so is the last cause."""
+    with closed_port() as url:
+        outcome = run(url, "--timeout", "0.6")
+
+    assert outcome.exit_code == 3
+    assert outcome.states == ["unknown"] * 3
+    assert outcome.report["message"] == (
+        f"The server was not ready within 0.6 s: GET /v1/health: no answer from {url}: [Errno 111] Connection refused; "
+        "look at the LlamaStack pod and its log, then run the hook again"
+    )
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 302])
+def test_a_refusal_ends_the_wait_at_once(server: FakeLlamaStack, run: Run, status: int) -> None:
+    """Waiting would not help."""
+    server.fault("GET /v1/health", answer(status))
+
+    outcome = run(server.url)
+
+    assert outcome.exit_code == 4
+    assert server.lines() == ["GET /v1/health"]
+
+
+@pytest.mark.parametrize("body", [[], {"status": 1}, {"message": "hello"}, "OK"])
+def test_something_else_than_llamastack_is_refused(server: FakeLlamaStack, run: Run, body: Any) -> None:
+    """JSON is not yet LlamaStack."""
+    server.fault("GET /v1/health", answer(200, body))
+
+    outcome = run(server.url)
+
+    assert outcome.exit_code == 4
+    assert "the answer has no status: something else than LlamaStack's API answered" in outcome.report["message"]
+
+
+def test_a_server_with_neither_api_is_refused(server: FakeLlamaStack, run: Run) -> None:
+    """A LlamaStack without vector_io is named by its URL."""
+    server.fault(LIST, answer(404, {"detail": "Not Found"}))
+
+    outcome = run(server.url)
+
+    assert outcome.exit_code == 4
+    assert f"{server.url} answers 404 to both GET /v1/vector_stores and GET /v1/vector-dbs" in outcome.report["message"]
+
+
+def test_a_key_is_used_everywhere(server: FakeLlamaStack, run: Run) -> None:
+    """Every request carries it, and nothing that is printed does."""
+    server.api_key = "s3cret-key"
+
+    outcome = run(server.url, environ={"LLAMA_STACK_API_KEY": "s3cret-key"})
+
+    assert outcome.exit_code == 0
+    assert {request.headers.get("Authorization") for request in server.requests} == {"Bearer s3cret-key"}
+    assert "s3cret-key" not in json.dumps([outcome.report, outcome.events])
+
+
+def test_an_unknown_version_is_no_fault(server: FakeLlamaStack, run: Run) -> None:
+    """It is only for the report."""
+    server.fault("GET /v1/version", answer(404), times=1)
+    server.fault("GET /v1/version", answer(200, {"version": 7}), times=1)
+
+    assert run(server.url).report["server"] == {"url": server.url, "version": None}
+    assert run(server.url).report["server"] == {"url": server.url, "version": None}
+    assert run(server.url).report["server"] == {"url": server.url, "version": "0.7.3"}
+
+
+def test_what_the_server_does_not_have_is_rejected_before_anything_is_written(server: FakeLlamaStack, run: Run) -> None:
+    """And the other collections are registered all the same."""
+    wanted = [
+        *entries("bad_model", embedding_model="nope"),
+        *entries("bad_provider", provider_id="nope"),
+        *entries("bad_dimension", embedding_dimension=100),
+        *entries("good"),
+    ]
+
+    outcome = run(server.url, collections=wanted)
+
+    assert outcome.exit_code == 4
+    assert outcome.states == ["rejected", "rejected", "rejected", "registered"]
+    assert outcome.detail("bad_model").startswith("the server has no embedding model 'nope': it has 'sentence-")
+    assert server.names() == ["good"]
+
+
+def test_an_llm_is_no_embedding_model(server: FakeLlamaStack, run: Run) -> None:
+    """The server would take it, and every insert would fail."""
+    models = [
+        {"id": "llm", "custom_metadata": {"model_type": "llm"}},
+        {"id": 7},
+        {"id": GRANITE_ID, "custom_metadata": {"model_type": "embedding", "embedding_dimension": "768"}},
+    ]
+    server.fault("GET /v1/models", answer(200, {"data": models}))
+
+    outcome = run(server.url, collections=[*entries("a", embedding_model="llm"), *entries("b")])
+
+    assert outcome.states == ["rejected", "registered"]
+    assert outcome.detail("a") == f"the server has no embedding model 'llm': it has '{GRANITE_ID}'"
+
+
+def test_the_only_provider_is_taken(server: FakeLlamaStack, run: Run) -> None:
+    """Where the configuration names none and the server has one, there is nothing to choose."""
+    server.provider_ids = ("milvus-shared",)
+
+    outcome = run(server.url, collections=entries("a", provider_id=None, embedding_dimension=None))
+
+    assert outcome.exit_code == 0
+
+
+def test_a_refused_create_does_not_stop_the_others(server: FakeLlamaStack, run: Run) -> None:
+    """Each collection has its own result, with the server's words."""
+    server.fault(CREATE, answer(400, {"error": {"message": "quota exceeded"}}), times=1)
+
+    outcome = run(server.url)
+
+    assert outcome.exit_code == 4
+    assert outcome.states == ["rejected", "registered", "registered"]
+    assert outcome.detail() == "POST /v1/vector_stores answered 400: quota exceeded"
+    assert outcome.report["message"].startswith(
+        f"1 of 3 collections failed on {server.url}: 'red_hat_docs' is rejected: POST /v1/vector_stores answered 400"
+    )
+
+
+def test_an_answer_lost_after_the_store_was_made_makes_no_second_one(server: FakeLlamaStack, run: Run) -> None:
+    """The list decides whether the create took place."""
+    server.fault(CREATE, reset, times=1, apply=True)
+
+    outcome = run(server.url)
+
+    assert outcome.exit_code == 0
+    assert server.names() == list(NAMES)
+
+
+def test_a_server_that_dies_between_creates_is_waited_for(server: FakeLlamaStack, run: Run) -> None:
+    """What was not made is made once it is back."""
+    server.fault(CREATE, reset, times=1)
+    server.fault(LIST, answer(200, {"data": [], "has_more": False}), times=1)
+    server.fault(LIST, answer(503), times=2)
+
+    outcome = run(server.url)
+
+    assert outcome.exit_code == 0
+    assert server.names() == list(NAMES)
+
+
+def test_a_create_that_hangs_is_found_in_the_list(server: FakeLlamaStack, run: Run) -> None:
+    """It took place, only the answer did not come."""
+    server.fault(CREATE, hang(1.5), times=1, apply=True)
+
+    outcome = run(server.url, "--request-timeout", "0.5")
+
+    assert outcome.exit_code == 0
+    assert server.names() == list(NAMES)
+
+
+def test_a_create_that_may_still_happen_is_not_repeated(server: FakeLlamaStack, run: Run) -> None:
+    """Only the next run may try again, and the message says why."""
+    server.fault(CREATE, answer(504), times=1)
+
+    outcome = run(server.url, "--request-timeout", "0.5")
+
+    assert outcome.exit_code == 3
+    assert server.lines().count(CREATE) == 1
+    assert (
+        "'red_hat_docs' is not registered: POST /v1/vector_stores answered 504: scripted; the list does not show it, "
+        in (outcome.report["message"])
+    )
+    assert outcome.states == ["missing"] * 3
+
+
+def test_a_server_that_fails_every_create_is_not_hammered(server: FakeLlamaStack, run: Run) -> None:
+    """Each attempt can leave an orphan behind (ogx 1.5.0 without its Milvus)."""
+    server.fault(CREATE, answer(500, {"error": {"message": "Internal server error"}}))
+
+    outcome = run(server.url)
+
+    assert outcome.exit_code == 3
+    assert server.lines().count(CREATE) == MAX_FAILURES
+
+
+def test_a_create_that_does_nothing_is_a_mismatch(server: FakeLlamaStack, run: Run) -> None:
+    """200 is not yet registered."""
+    server.fault(CREATE, answer(200, {"id": "vs_ghost", "name": "red_hat_docs", "status": "completed"}), times=1)
+
+    outcome = run(server.url)
+
+    assert outcome.exit_code == 5
+    assert outcome.states == ["missing", "registered", "registered"]
+    assert outcome.detail() == (
+        "the server answered that it was created as 'vs_ghost', but does not list it; see its log"
+    )
+
+
+def test_a_store_that_turns_out_different_is_a_mismatch(server: FakeLlamaStack, run: Run) -> None:
+    """The fresh list is compared field by field, too."""
+    server.fault(CREATE, lambda handler: handler.reply(200, server.stores[0]), times=1)
+    server.add("red_hat_docs", provider_id="faiss-first", created_at=7)
+    listed = server.stores.copy()
+    server.fault(LIST, answer(200, {"data": [], "has_more": False}), times=1)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert outcome.exit_code == 5
+    assert outcome.states == ["drifted"]
+    assert server.stores == listed
+
+
+def test_a_drifted_store_is_left_as_it_is(server: FakeLlamaStack, run: Run) -> None:
+    """The hook never changes and never deletes."""
+    server.add("red_hat_docs", provider_id="faiss-first", embedding_dimension="384")
+    before = json.dumps(server.stores)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert outcome.exit_code == 5
+    assert outcome.detail().startswith(
+        "provider_id is 'faiss-first', not 'milvus-shared'; embedding_dimension is '384'"
+    )
+    assert json.dumps(server.stores) == before
+
+
+def test_duplicates_fail_unless_the_oldest_is_accepted(server: FakeLlamaStack, run: Run) -> None:
+    """Both by flag and by variable."""
+    oldest = server.add("red_hat_docs", created_at=1)
+    server.add("red_hat_docs", created_at=2)
+    wanted = entries("red_hat_docs")
+
+    assert run(server.url, collections=wanted).exit_code == 5
+    outcome = run(server.url, collections=wanted, environ={"HOOK_ON_DUPLICATE": "oldest"})
+    assert outcome.exit_code == 0
+    assert outcome.report["collections"][0]["id"] == oldest
+    assert "collection.noted" in outcome.event_names()
+    assert len(server.stores) == 2
+
+
+def test_a_lost_store_is_a_mismatch(server: FakeLlamaStack, run: Run) -> None:
+    """It is listed, but an insert would get a 404."""
+    server.lost_ids.add(server.add("red_hat_docs"))
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert outcome.exit_code == 5
+    assert outcome.states == ["lost"]
+    assert len(server.stores) == 1
+
+
+def test_a_lost_store_can_be_recreated(server: FakeLlamaStack, run: Run) -> None:
+    """The fresh one is the live one from then on, without the flag, too; the dead one is left alone and told."""
+    dead = server.add("red_hat_docs")
+    server.lost_ids.add(dead)
+    wanted = entries("red_hat_docs")
+
+    outcome = run(server.url, "--on-lost", "recreate", collections=wanted)
+
+    assert outcome.exit_code == 0
+    assert outcome.states == ["registered"]
+    assert outcome.report["collections"][0]["lost_ids"] == [dead]
+    assert [store["id"] for store in server.stores] == [dead, outcome.report["collections"][0]["id"]]
+    again = run(server.url, collections=wanted)
+    assert again.states == ["present"]
+    assert len(server.stores) == 2
+
+
+def test_recreating_does_not_mistake_the_dead_store_for_the_new_one(server: FakeLlamaStack, run: Run) -> None:
+    """After a lost answer the list has the dead store of that name all the same."""
+    server.lost_ids.add(server.add("red_hat_docs"))
+    server.fault(CREATE, answer(503), times=1)
+
+    outcome = run(server.url, "--on-lost", "recreate", collections=entries("red_hat_docs"))
+
+    assert outcome.states == ["registered"]
+    assert len(server.stores) == 2
+
+
+def test_an_insert_that_is_refused_is_a_rejection(server: FakeLlamaStack, run: Run) -> None:
+    """For another reason than an unknown id, or by a server that has no such path."""
+    server.fault(PROVE, answer(404, {"detail": "Not Found"}), times=1)
+    server.fault(PROVE, answer(400, {"detail": "read only"}), times=1)
+
+    outcome = run(server.url)
+
+    assert outcome.exit_code == 4
+    assert outcome.states == ["rejected", "rejected", "registered"]
+    assert outcome.detail() == "an empty insert is refused: POST /v1/vector-io/insert answered 404: Not Found"
+
+
+def test_a_proof_is_repeated_when_it_gets_no_answer(server: FakeLlamaStack, run: Run) -> None:
+    """It changes nothing, so it can be."""
+    server.fault(PROVE, hang(1), times=1)
+    server.fault(PROVE, answer(503), times=1)
+
+    outcome = run(server.url, "--request-timeout", "0.5")
+
+    assert outcome.exit_code == 0
+    assert outcome.event_names().count("proof.retry_scheduled") == 2
+
+
+def test_a_failing_proof_is_a_failure_where_releases_can_prove(server: FakeLlamaStack, run: Run) -> None:
+    """From 0.4.0 on nothing explains a 500 away."""
+    server.fault(PROVE, answer(500))
+
+    outcome = run(server.url)
+
+    assert outcome.exit_code == 3
+    assert server.lines().count(PROVE) == MAX_FAILURES
+
+
+def test_a_failing_proof_is_a_warning_where_releases_cannot_prove(run: Run) -> None:
+    """Milvus up to 0.3.5 answers 500 to every empty insert."""
+    with FakeLlamaStack("0.3") as server:
+        server.fault(PROVE, answer(500, {"detail": "Internal server error"}))
+        outcome = run(server.url)
+
+    assert outcome.exit_code == 0
+    assert server.lines().count(PROVE) == 3
+    assert outcome.detail().startswith(
+        "this release cannot prove that inserts work (POST /v1/vector-io/insert answered"
+    )
+    assert outcome.event_names().count("collection.noted") == 3
+
+
+def test_the_dimension_that_faiss_tells_is_compared(run: Run) -> None:
+    """On 0.3.x the list does not show it, but the proof does."""
+    with FakeLlamaStack("0.3") as server:
+        server.add("red_hat_docs", embedding_model=None, embedding_dimension=None)
+        server.fault(PROVE, answer(400, {"detail": "Embedding dimension mismatch. Expected 384, got 0"}))
+        outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert outcome.exit_code == 5
+    assert outcome.detail().startswith("inserts want vectors of 384, not 768")
+
+
+def test_the_older_dialect_makes_literal_names_resolve(run: Run) -> None:
+    """Up to 0.2.24 the pipeline's `vector_db_id: red_hat_docs` has to work as it is."""
+    with FakeLlamaStack("dbs") as server:
+        first = run(server.url)
+        second = run(server.url)
+
+    assert (first.exit_code, first.states) == (0, ["registered"] * 3)
+    assert (second.exit_code, second.states) == (0, ["present"] * 3)
+    assert [item["addressed_by"] for item in second.report["collections"]] == ["name"] * 3
+    assert server.lines().count("POST /v1/vector-dbs") == 3
+    assert next(request.body for request in server.requests if request.line == "POST /v1/vector-dbs") == {
+        "vector_db_id": "red_hat_docs",
+        "provider_vector_db_id": "red_hat_docs",
+        "provider_id": "milvus-shared",
+        "embedding_model": GRANITE_ID,
+        "embedding_dimension": 768,
+    }
+
+
+def test_the_older_dialect_is_not_posted_over_drift(run: Run) -> None:
+    """Its create would replace what is there without a word."""
+    with FakeLlamaStack("dbs") as server:
+        run(server.url, collections=entries("red_hat_docs", provider_id="faiss-first"))
+        outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert outcome.exit_code == 5
+    assert outcome.states == ["drifted"]
+    assert server.lines().count("POST /v1/vector-dbs") == 1
+
+
+def test_the_older_dialect_recreates_under_the_same_name(run: Run) -> None:
+    """There the dead and the fresh one are one entry."""
+    with FakeLlamaStack("dbs") as server:
+        run(server.url, collections=entries("red_hat_docs"))
+        server.fault(PROVE, answer(404, {"detail": "Vector_db `red_hat_docs` not served by any"}), times=1)
+        outcome = run(server.url, "--on-lost", "recreate", collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (0, ["registered"])
+
+
+def test_the_older_dialect_shows_models_by_either_name(run: Run) -> None:
+    """A store that the server's own configuration declared has the model as it was written there."""
+    with FakeLlamaStack("dbs") as server:
+        server.stores.append(
+            {
+                "identifier": "red_hat_docs",
+                "provider_id": "milvus-shared",
+                "embedding_model": GRANITE,
+                "embedding_dimension": 768,
+            }
+        )
+        outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert outcome.states == ["present"]
+
+
+def test_ids_are_warned_about_once(server: FakeLlamaStack, run: Run) -> None:
+    """On 0.3.0 and newer consumers have to know the ids."""
+    outcome = run(server.url)
+
+    assert [item["addressed_by"] for item in outcome.report["collections"]] == ["id"] * 3
+    assert [e["collections"] for e in outcome.events if e["event"] == "collections.addressed_by_id"] == [3]
+
+
+def test_a_declared_store_is_present_and_resolves_by_name(server: FakeLlamaStack, run: Run) -> None:
+    """`registered_resources.vector_stores` of 0.4.3 and newer gives it the name as its id."""
+    server.add("red_hat_docs", id="red_hat_docs")
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert outcome.report["collections"][0]["addressed_by"] == "name"
+    assert "collections.addressed_by_id" not in outcome.event_names()

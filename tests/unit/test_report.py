@@ -1,0 +1,146 @@
+"""The one result object, told as text, as JSON and as a termination message."""
+
+import json
+from typing import Any
+
+import pytest
+
+from hook.domain import Finding, State
+from hook.errors import ExitCode
+from hook.report import (
+    TERMINATION_MESSAGE_BYTES,
+    Report,
+    closing_sentence,
+    render_json,
+    render_text,
+    termination_message,
+)
+
+PRESENT = Finding("docs", State.PRESENT, "vs_1")
+DECLARED = Finding("eu_ai_act", State.REGISTERED, "eu_ai_act")
+MISSING = Finding("acme", State.MISSING, None, "the server does not list it; run `register`")
+URL = "http://stack:8321"
+
+
+def report(*findings: Finding, code: ExitCode = ExitCode.OK, **fields: Any) -> Report:
+    """Return a report with these findings."""
+    values: dict[str, Any] = {"message": "The sentence", "server_url": URL, "elapsed_seconds": 1.23456} | fields
+    return Report("register", code, findings=findings, **values)
+
+
+def test_json_has_every_field_of_the_schema() -> None:
+    """One line, so that it stands out in a pod's log."""
+    text = render_json(report(PRESENT, MISSING, code=ExitCode.MISMATCH, server_version="0.7.3"))
+
+    assert "\n" not in text
+    assert json.loads(text) == {
+        "schema": "register-collections/report/v1",
+        "command": "register",
+        "outcome": "mismatch",
+        "exit_code": 5,
+        "message": "The sentence",
+        "problems": [],
+        "server": {"url": URL, "version": "0.7.3"},
+        "collections": [
+            {"name": "docs", "id": "vs_1", "state": "present", "addressed_by": "id", "lost_ids": [], "detail": ""},
+            {
+                "name": "acme",
+                "id": None,
+                "state": "missing",
+                "addressed_by": None,
+                "lost_ids": [],
+                "detail": "the server does not list it; run `register`",
+            },
+        ],
+        "elapsed_seconds": 1.235,
+    }
+
+
+def test_text_is_an_aligned_table_and_a_sentence() -> None:
+    """A person sees at a glance what is wrong and what to do."""
+    assert render_text(report(PRESENT, DECLARED, MISSING, code=ExitCode.MISMATCH)).splitlines() == [
+        "COLLECTION  STATE       ID         ADDRESSED BY  DETAIL",
+        "docs        present     vs_1       id",
+        "eu_ai_act   registered  eu_ai_act  name",
+        "acme        missing     -          -             the server does not list it; run `register`",
+        "",
+        "FAILED (mismatch), exit code 5, 1.2 s: The sentence",
+    ]
+
+
+def test_text_lists_the_problems_of_a_configuration() -> None:
+    """One a line, before the sentence."""
+    assert render_text(report(code=ExitCode.CONFIG, problems=("a: is missing", "b: is empty"))).splitlines() == [
+        "  a: is missing",
+        "  b: is empty",
+        "FAILED (config), exit code 2, 1.2 s: The sentence",
+    ]
+
+
+def test_text_cannot_be_forged_by_a_server() -> None:
+    """Whatever an id holds, it stays one cell of one line."""
+    assert render_text(report(Finding("docs", State.PRESENT, "vs\n\x1b[2Jforged"))).splitlines()[1:] == [
+        "docs        present  vs \\x1b[2Jforged  id",
+        "",
+        "OK, exit code 0, 1.2 s: The sentence",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "findings", "expected"),
+    [
+        ("register", (PRESENT, DECLARED), f"2 collections registered and verified on {URL}: 1 new, 1 already there"),
+        ("check", (PRESENT,), f"1 collection registered and verified on {URL}: 0 new, 1 already there"),
+        (
+            "validate",
+            (Finding("docs", State.VALID),),
+            "1 collection declared, and nothing is wrong with the configuration; no server was asked",
+        ),
+        (
+            "register",
+            (PRESENT, MISSING),
+            f"1 of 2 collections failed on {URL}: 'acme' is missing: the server does not list it; run `register`",
+        ),
+        (
+            "register",
+            (MISSING, MISSING),
+            f"2 of 2 collections failed on {URL}: 'acme' is missing (and 1 more): the server does not list it; "
+            "run `register`",
+        ),
+    ],
+)
+def test_the_closing_sentence_names_the_first_cause(command: str, findings: tuple[Finding, ...], expected: str) -> None:
+    """It is the line that Kubernetes shows, so it has to be enough."""
+    assert closing_sentence(command, findings, URL) == expected
+
+
+def test_the_termination_message_is_a_line_and_json() -> None:
+    """`oc describe pod` shows it to people, and programs can parse it."""
+    line, body = termination_message(report(PRESENT)).decode().split("\n")
+
+    assert line == "The sentence"
+    assert json.loads(body)["collections"][0]["name"] == "docs"
+    assert json.loads(body)["collections_omitted"] == 0
+
+
+@pytest.mark.parametrize("count", [0, 1, 12, 13, 14, 1000])
+@pytest.mark.parametrize("text", ["x", "\n", "é", "\U0001f600", "\ud800", '"\\'])
+def test_the_termination_message_fits_and_parses_whatever_there_is(count: int, text: str) -> None:
+    """The kubelet cuts after 4096 bytes, and half a JSON is none."""
+    findings = [Finding(f"{text * 30}{number}", State.PRESENT, "vs_1", text * 500) for number in range(count)]
+    content = termination_message(report(*findings, message=text * 2000))
+    body = json.loads(content.decode().split("\n")[-1])
+
+    assert len(content) <= TERMINATION_MESSAGE_BYTES
+    assert content.count(b"\n") == 1
+    assert len(body["collections"]) + body["collections_omitted"] == count
+    assert body["collections"] or not count
+
+
+def test_the_termination_message_shows_failures_first() -> None:
+    """What does not fit is what went well."""
+    findings = [Finding(f"good-{number}", State.PRESENT, "vs_1") for number in range(100)]
+    body = json.loads(termination_message(report(*findings, MISSING)).decode().split("\n")[1])
+
+    assert body["collections"][0]["name"] == "acme"
+    assert body["collections_omitted"] > 0

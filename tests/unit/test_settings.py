@@ -1,0 +1,199 @@
+"""Flags before environment before default, and a sentence for everything that is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from hook.errors import ConfigError
+from hook.settings import SETTINGS, Presentation, Server, Settings, parse, parse_arguments, presentation
+
+
+def settings(*argv: str, **environ: str) -> Settings:
+    """Return what flags and environment together ask for."""
+    return parse(parse_arguments(argv), environ)
+
+
+def problems(*argv: str, **environ: str) -> tuple[str, ...]:
+    """Return what is wrong with flags and environment."""
+    with pytest.raises(ConfigError) as caught:
+        settings(*argv, **environ)
+    return caught.value.problems
+
+
+def test_defaults() -> None:
+    """Without flags and environment the defaults of the table hold."""
+    assert settings() == Settings(
+        command="register",
+        server=Server("http://llama-stack-service:8321"),
+        config=Path("/config/collections.yaml"),
+        timeout_seconds=300,
+        request_timeout_seconds=30,
+        accept_oldest=False,
+        recreate_lost=False,
+    )
+
+
+def test_environment_overrides_defaults() -> None:
+    """Every setting has its variable."""
+    asked = settings(
+        "check",
+        LLAMA_STACK_URL="https://stack.example:443/prefix/",
+        HOOK_CONFIG="x.yaml",
+        HOOK_TIMEOUT_SECONDS="12.5",
+        HOOK_REQUEST_TIMEOUT_SECONDS="3",
+        HOOK_ON_DUPLICATE="oldest",
+        HOOK_ON_LOST="recreate",
+        LLAMA_STACK_API_KEY="key",
+    )
+
+    assert asked == Settings(
+        "check", Server("https://stack.example:443/prefix", "key"), Path("x.yaml"), 12.5, 3, True, True
+    )
+
+
+def test_flags_override_the_environment_and_empty_variables_count_as_unset() -> None:
+    """A pod's `value: ""` is no value."""
+    asked = settings("--timeout", "7", HOOK_TIMEOUT_SECONDS="8", HOOK_CONFIG="", LLAMA_STACK_API_KEY="")
+
+    assert (asked.timeout_seconds, asked.config, asked.server.api_key) == (7, Path("/config/collections.yaml"), None)
+
+
+@pytest.mark.parametrize("url", ["http://user:p%40ss@stack:8321", "http://user:p%40ss@[::1]:8321/x"])
+def test_credentials_leave_the_url(url: str) -> None:
+    """What is shown of the URL has no credentials in it."""
+    server = settings("--url", url).server
+
+    assert server.basic_auth == ("user", "p@ss")
+    assert server.url == url.replace("user:p%40ss@", "")
+    assert "p@ss" not in repr(server)
+
+
+def test_a_user_without_a_password_is_a_user() -> None:
+    """Some proxies want a token in the user's place."""
+    assert settings("--url", "http://token@stack").server.basic_auth == ("token", "")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["stack:8321", "ftp://stack", "http://", "http://stack?x=1", "http://stack/#x", "http://user:secret@/"],
+)
+def test_a_url_that_is_none_is_a_problem(url: str) -> None:
+    """The value is not repeated, since it may hold a password."""
+    assert problems(LLAMA_STACK_URL=url) == (
+        "LLAMA_STACK_URL: must look like http://llama-stack-service:8321, without ? or #",
+    )
+
+
+@pytest.mark.parametrize("url", ["http://stack:port", "http://stack:99999", "http://[::1", f"http://{'a' * 70}.svc"])
+def test_a_url_that_cannot_be_read_is_a_problem(url: str) -> None:
+    """Whatever the standard library says of it, it is no traceback."""
+    (problem,) = problems("--url", url)
+
+    assert problem.startswith("--url: is no URL: ")
+
+
+def test_the_path_of_the_api_is_not_part_of_the_url() -> None:
+    """OpenAI clients take the URL with /v1, so it is often at hand in that form."""
+    assert problems("--url", "http://stack/v1/") == ("--url: leave out the /v1 at its end; the hook adds it",)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "5m"])
+def test_a_duration_is_a_positive_number_of_seconds(value: str) -> None:
+    """A unit or nonsense is a problem, and both durations are checked."""
+    assert problems("--request-timeout", value, HOOK_TIMEOUT_SECONDS=value) == (
+        f"HOOK_TIMEOUT_SECONDS: must be a number of seconds above 0, not '{value}'",
+        f"--request-timeout: must be a number of seconds above 0, not '{value}'",
+    )
+
+
+def test_choices_are_checked_wherever_they_come_from() -> None:
+    """Each wrong choice is named with what it could be."""
+    assert problems(HOOK_OUTPUT="xml", HOOK_LOG_LEVEL="loud", HOOK_LOG_FORMAT="x", HOOK_ON_LOST="y") == (
+        "HOOK_OUTPUT: must be one of text, json, not 'xml'",
+        "HOOK_LOG_LEVEL: must be one of debug, info, warning, error, not 'loud'",
+        "HOOK_LOG_FORMAT: must be one of console, json, not 'x'",
+        "HOOK_ON_LOST: must be one of fail, recreate, not 'y'",
+    )
+
+
+def test_usage_errors_are_configuration_errors() -> None:
+    """An unknown flag or command reaches the report like any other problem."""
+    with pytest.raises(ConfigError, match=r"unrecognized arguments: --foo; see register-collections --help"):
+        parse_arguments(["--foo"])
+    with pytest.raises(ConfigError, match=r"invalid choice: 'sync'"):
+        parse_arguments(["sync"])
+
+
+def test_the_key_may_stand_in_a_file(tmp_path: Path) -> None:
+    """The newline at the end of a Secret's file is no part of the key."""
+    path = tmp_path / "key"
+    path.write_text("s3cret\n")
+
+    assert settings("--api-key-file", str(path)).server == Server("http://llama-stack-service:8321", "s3cret")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"\n", "is empty"),
+        (b"x" * 9000, "is larger than a token"),
+        (b"a\nb", "must hold one token of visible ASCII characters and nothing else"),
+        (b"a b", "must hold one token of visible ASCII characters and nothing else"),
+        (b"\xff\x00", "must hold one token of visible ASCII characters and nothing else"),
+    ],
+)
+def test_a_key_file_that_holds_no_key_is_a_problem(tmp_path: Path, content: bytes, expected: str) -> None:
+    """Its content is in no message."""
+    path = tmp_path / "key"
+    path.write_bytes(content)
+
+    assert problems(LLAMA_STACK_API_KEY_FILE=str(path)) == (f"LLAMA_STACK_API_KEY_FILE: {path}: {expected}",)
+
+
+def test_a_key_file_that_is_missing_is_a_problem(tmp_path: Path) -> None:
+    """A Secret that was not mounted is said before anything is sent."""
+    (problem,) = problems("--api-key-file", str(tmp_path / "missing"))
+
+    assert problem == f"--api-key-file: {tmp_path / 'missing'}: cannot be read: No such file or directory"
+
+
+def test_credentials_come_from_one_place(tmp_path: Path) -> None:
+    """Two keys, or a key and a user in the URL, contradict each other."""
+    path = tmp_path / "key"
+    path.write_text("a")
+
+    assert problems(LLAMA_STACK_API_KEY="b", LLAMA_STACK_API_KEY_FILE=str(path)) == (
+        "LLAMA_STACK_API_KEY_FILE and LLAMA_STACK_API_KEY: both are given; give one of them",
+    )
+    assert problems(LLAMA_STACK_API_KEY="b", LLAMA_STACK_URL="http://user:secret@stack") == (
+        "LLAMA_STACK_URL: has a user in it, and there is an API key too; give one of them",
+    )
+
+
+@pytest.mark.parametrize(
+    ("terminals", "expected"),
+    [((True, True), ("text", "console")), ((False, True), ("json", "console")), ((True, False), ("text", "json"))],
+)
+def test_the_form_follows_the_terminal(terminals: tuple[bool, bool], expected: tuple[str, str]) -> None:
+    """People get text, pipes get JSON, for each stream by itself."""
+    output, log_format = expected
+
+    assert presentation({}, {}, terminals=terminals) == Presentation(output, "info", log_format)
+
+
+def test_the_form_can_be_asked_for() -> None:
+    """A flag or a variable decides over the terminal."""
+    asked = presentation(
+        {"output": "text"}, {"HOOK_LOG_FORMAT": "console", "HOOK_LOG_LEVEL": "debug"}, terminals=(False, False)
+    )
+
+    assert asked == Presentation("text", "debug", "console")
+
+
+def test_help_names_every_variable(capsys: pytest.CaptureFixture[str]) -> None:
+    """What can be set is found without the README."""
+    with pytest.raises(SystemExit, match="0"):
+        parse_arguments(["--help"])
+
+    text = capsys.readouterr().out
+    assert [setting.variable for setting in SETTINGS if setting.variable not in text] == []
