@@ -13,5 +13,6 @@ def _byte_level(name: str) -> dict[str, Any]:
 
 
 ENCODING_CONSTRUCTORS = {
-    name: (lambda name=name: _byte_level(name)) for name in ("gpt2", "r50k_base", "p50k_base", "cl100k_base", "o200k_base")
+    name: (lambda name=name: _byte_level(name))
+    for name in ("gpt2", "r50k_base", "p50k_base", "cl100k_base", "o200k_base")
 }
