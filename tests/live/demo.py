@@ -5,16 +5,14 @@ Every step is checked as well as shown; the demo fails where the story is not tr
 
 import os
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from servers import Server, ServerError, close_all_on_signals, hook_environ, name, say
+from servers import Server, ServerError, close_all_on_signals, hook_environ, name, run, say
 
 RELEASE = "0.3.5"
-REPOSITORY = Path(__file__).parents[2]
 CONFIG = "tests/live/collections.yaml"
 LOOP = "tests/live/seed_loop.sh"
 COLLECTIONS = ("red_hat_docs", "acme_corporate", "eu_ai_act")
@@ -85,7 +83,7 @@ class Story:
     def _run(self, *command: str, expected: int) -> str:
         """Run a command as the user would type it, show what it says but not its log, and return that."""
         print(f"$ {' '.join(command)}{' 2>/dev/null' if HOOK in command else ''}")
-        done = subprocess.run(command, cwd=REPOSITORY, env=self._environ, capture_output=True, text=True)
+        done = run(command, self._environ)
         print(f"{done.stdout.rstrip()}\n$ echo $?\n{done.returncode}\n")
         if done.returncode != expected:
             print(done.stderr)

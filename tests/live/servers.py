@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -25,6 +25,7 @@ import requests
 import yaml
 
 HERE = Path(__file__).parent
+REPOSITORY = HERE.parents[1]
 RELEASES = ("0.2.12", "0.2.24", "0.3.5", "0.4.7", "0.7.3", "ogx-1.2.5", "ogx-1.5.0")
 """Oldest first; each is a folder of `releases/`."""
 
@@ -61,8 +62,8 @@ def find_python() -> str:
 
 def _version_of(python: str) -> str | None:
     """Return the version, or None where it does not start: pyenv's shims exist even for what is not selected."""
-    answer = subprocess.run([python, "-c", "import platform; print(platform.python_version())"], capture_output=True)
-    return answer.stdout.decode().strip() if answer.returncode == 0 else None
+    done = run([python, "-c", "import platform; print(platform.python_version())"], dict(os.environ))
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def install(release: str) -> Path:
@@ -92,9 +93,9 @@ def _build(release: str, environment: Path, python: str, packages: Path) -> None
         [python, "-m", "venv", str(environment)],
         [str(environment / "bin" / "python"), "-m", "pip", "install", *quiet, "--no-deps", "-r", str(packages)],
     ):
-        answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        if answer.returncode != 0:
-            raise ServerError(f"{name(release)} cannot be installed:\n{_tail(answer.stdout)}")
+        done = run(command, dict(os.environ))
+        if done.returncode != 0:
+            raise ServerError(f"{name(release)} cannot be installed:\n{_tail(done.stdout + done.stderr)}")
     say(f"Installed {name(release)} in {time.monotonic() - started:.0f} s.")
 
 
@@ -110,6 +111,24 @@ def say(line: str) -> None:
 
 def _tail(text: str) -> str:
     return "\n".join(text.splitlines()[-LOG_TAIL_LINES:])
+
+
+def run(command: Sequence[str], environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a command in the repository to its end, which comes at the latest with ours."""
+    with subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        _commands.add(process.pid)
+        output, errors = process.communicate()
+        _commands.discard(process.pid)
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
 def hook_environ(**settings: str) -> dict[str, str]:
@@ -134,11 +153,13 @@ class Server:
         self.folder = Path(tempfile.mkdtemp(prefix="rc-"))
         _servers.add(self)
         self.log = self.folder / "server.log"
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
         self._session = requests.Session()
         self._session.trust_env = False
+        # A connection that is kept alive would not survive a restart, nor uvicorn's five idle seconds.
+        self._session.headers["Connection"] = "close"
         self.configure(config, edit)
 
     def configure(self, config: str, edit: Callable[[dict[str, Any]], None] | None = None) -> None:
@@ -239,8 +260,6 @@ class Server:
         _signal_group(group, signal.SIGKILL)
         self._process.wait()
         self._process = None
-        # A kept-alive connection to the old process would fail the next request.
-        self._session.close()
 
     def close(self) -> None:
         """Stop, and remove the state and the log."""
@@ -248,23 +267,30 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
         _servers.discard(self)
 
+    def is_alive(self) -> bool:
+        """Return whether the process is there; Milvus Lite can crash it."""
+        return self._process is not None and self._process.poll() is None
+
     def log_tail(self) -> str:
         """Return the end of the server's log."""
         return _tail(self.log.read_text(errors="replace"))
 
 
 _servers: set[Server] = set()
+_commands: set[int] = set()
 
 
 @atexit.register
 def close_all() -> None:
-    """Leave no server behind."""
+    """Leave no server and no command behind."""
+    for group in list(_commands):
+        _signal_group(group, signal.SIGKILL)
     for server in list(_servers):
         server.close()
 
 
 def close_all_on_signals() -> None:
-    """Make SIGINT, SIGTERM and SIGHUP leave no server behind either, whatever the threads are doing."""
+    """Make SIGINT, SIGTERM and SIGHUP leave nothing behind either, whatever the threads are doing."""
 
     def end(number: int, _: FrameType | None) -> None:
         for each in _SIGNALS:
@@ -284,7 +310,8 @@ def _signal_group(group: int, number: signal.Signals) -> None:
         os.killpg(group, number)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]

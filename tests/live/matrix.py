@@ -1,0 +1,537 @@
+"""What the hook does on the real server of every release: one table, release by fact.
+
+Each cell is a check that the server itself confirms, past the hook. `RELEASES="0.3.5 ogx-1.5.0"` picks some.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import requests
+import yaml
+from servers import RELEASES, Server, ServerError, close_all_on_signals, free_port, hook_environ, name, run, say
+
+WORKERS = 2
+"""A boot keeps a core busy, and there are two."""
+HOOK_TIMEOUT_SECONDS = "60"
+
+PROVIDER = "milvus-shared"
+OTHER_PROVIDER = "faiss-first"
+MODEL = "ibm-granite/granite-embedding-125m-english"
+DIMENSION = 768
+NAMES = ("red_hat_docs", "acme_corporate", "eu_ai_act")
+DECLARED = "declared_docs"
+TOKEN = "the-right-token"
+SENTENCE = "A vector store that is listed can still be dead."
+QUESTION = "What is dead?"
+"""Not the sentence itself, whose distance 0 makes 0.3.5 on faiss answer 400, a score of infinity. The stand-in for the
+model hashes texts; the two vectors have a positive cosine, which is all that a query on Milvus asks for."""
+
+BOOTED = "boots from its pinned packages"
+REGISTERED = "registers three collections, with neither the first provider nor the first model"
+AGAIN = "a second run creates nothing, `check` agrees"
+ADDRESS = "consumers address a collection by its"
+INSERTED = "a chunk inserted under that address is found by a query"
+RESTARTED = "all of it still holds after a restart"
+DELETED = "a collection deleted behind its back: `check` exits 5, `register` restores it"
+WRONG = "a wrong provider, model or dimension: exit 4, nothing created"
+DRIFTED = "a collection on another provider: exit 5, nothing changed"
+DECLARATION = "a collection declared in the server's own configuration is"
+TOKENED = "a bearer token: without it or with a wrong one exit 4, with it all works"
+MILVUS_RESTARTED = "Milvus Lite: after a restart the collections are"
+MILVUS_RECREATED = "Milvus Lite: `--on-lost recreate` makes inserts work again, and a further run creates nothing"
+MILVUS_DOWN = "no Milvus there: exit 3 after a few attempts"
+FACTS = (
+    BOOTED,
+    REGISTERED,
+    AGAIN,
+    ADDRESS,
+    INSERTED,
+    RESTARTED,
+    DELETED,
+    WRONG,
+    DRIFTED,
+    DECLARATION,
+    TOKENED,
+    MILVUS_RESTARTED,
+    MILVUS_RECREATED,
+    MILVUS_DOWN,
+)
+YES, NO, NOT_APPLICABLE = "✓", "✗", "–"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """In what the releases differ."""
+
+    addressed_by: str
+    declared: str
+    """The state of a collection that the configuration declares: 0.2.12 drops its provider, 0.3.x all of it."""
+    milvus_restart: str | None = None
+    """The state of a collection on Milvus after a restart; None where no Milvus Lite boots."""
+    boots_without_milvus: bool = False
+    milvus_crashes: bool = False
+    """Whether its Milvus Lite crashes now and then in native code, so that one more try is fair."""
+
+
+EXPECTED = {
+    "0.2.12": Expected("name", "drifted"),
+    "0.2.24": Expected("name", "present", "present"),
+    "0.3.5": Expected("id", "missing", "lost"),
+    "0.4.7": Expected("id", "present", "lost", milvus_crashes=True),
+    "0.7.3": Expected("id", "present", "lost"),
+    "ogx-1.2.5": Expected("id", "present", "present"),
+    "ogx-1.5.0": Expected("id", "present", boots_without_milvus=True),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the matrix, print it, and return 0 if every cell is right."""
+    close_all_on_signals()
+    started = time.monotonic()
+    releases = list(arguments) or os.environ.get("RELEASES", "").replace(",", " ").split() or list(RELEASES)
+    unknown = [release for release in releases if release not in RELEASES]
+    if unknown:
+        say(f"No such release: {', '.join(unknown)}; there are {', '.join(RELEASES)}")
+        return 2
+    with ThreadPoolExecutor(WORKERS) as pool:
+        columns = list(pool.map(_column, releases))
+    print(render(columns))
+    problems = [problem for column in columns for problem in column.problems]
+    say(f"{len(releases)} releases in {(time.monotonic() - started) / 60:.1f} minutes, {len(problems)} wrong cells")
+    for problem in problems:
+        say(f"\n{problem}")
+    return 1 if problems else 0
+
+
+def render(columns: Sequence["Column"]) -> str:
+    """Return the table as markdown."""
+    rows = [["", *(name(column.release) for column in columns)], ["---", *(":-:" for _ in columns)]]
+    rows += [[fact, *(column.cells[fact] for column in columns)] for fact in FACTS]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _column(release: str) -> "Column":
+    started = time.monotonic()
+    column = Column(release)
+    column.fill()
+    say(f"{name(release)}: done in {time.monotonic() - started:.0f} s, {len(column.problems)} wrong cells")
+    return column
+
+
+class WrongError(Exception):
+    """A cell is not what it should be; the text says what it is."""
+
+
+@dataclass
+class Column:
+    """The facts of one release."""
+
+    release: str
+    cells: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def expected(self) -> Expected:
+        """Return what this release should do."""
+        return EXPECTED[self.release]
+
+    def fill(self) -> None:
+        """Check every fact. A fact that no check reached is wrong, too."""
+        parts = [(self._base, BOOTED), (self._guarded, TOKENED)]
+        if self.expected.milvus_restart is not None:
+            parts.append((self._milvus, MILVUS_RESTARTED))
+        if self.expected.boots_without_milvus:
+            parts.append((self._without_milvus, MILVUS_DOWN))
+        for part, first_fact in parts:
+            with self.cell(first_fact):
+                part()
+        if self.expected.milvus_restart is None:
+            self.cells |= dict.fromkeys((MILVUS_RESTARTED, MILVUS_RECREATED), NOT_APPLICABLE)
+        elif self.expected.milvus_restart != "lost":
+            self.cells[MILVUS_RECREATED] = NOT_APPLICABLE
+        if not self.expected.boots_without_milvus:
+            self.cells[MILVUS_DOWN] = NOT_APPLICABLE
+        for fact in FACTS:
+            if fact not in self.cells:
+                self._wrong(fact, "nothing checked it")
+
+    @contextmanager
+    def cell(self, fact: str, shown: str = YES) -> Iterator[None]:
+        """Fill a cell by what happens within; a failure inside of it is noted, and the column goes on."""
+        try:
+            yield
+        except (WrongError, ServerError, requests.RequestException) as error:
+            self._wrong(fact, str(error))
+        else:
+            self.cells.setdefault(fact, shown)
+
+    def _wrong(self, fact: str, why: str) -> None:
+        self.cells[fact] = NO
+        self.problems.append(f"{name(self.release)}: {fact}: {why}")
+
+    def _base(self) -> None:
+        with Server(self.release) as server, Hook(server, collections(*NAMES)) as hook:
+            self.cells[BOOTED] = YES
+            with self.cell(REGISTERED):
+                registered = hook.expect(0, "registered", "register")
+                for store in stores(server).values():
+                    require(store["provider"] == PROVIDER, f"the server lists {store}")
+                require(ids(registered) == sorted(stores(server)), "the reported ids are not the listed ones")
+            with self.cell(AGAIN):
+                before = stores(server)
+                require(ids(hook.expect(0, "present", "register")) == ids(registered), "the second run has other ids")
+                hook.expect(0, "present", "check")
+                require(stores(server) == before, "the second run changed the list")
+            with self.cell(ADDRESS, self.expected.addressed_by):
+                self._check_addresses(registered)
+            with self.cell(INSERTED):
+                for item in registered:
+                    insert_and_query(server, address(item))
+            with self.cell(RESTARTED):
+                server.restart()
+                require(ids(hook.expect(0, "present", "check")) == ids(registered), "other ids after the restart")
+                require(ids(hook.expect(0, "present", "register")) == ids(registered), "other ids after the restart")
+                insert_and_query(server, address(registered[0]))
+            with self.cell(DELETED):
+                self._delete_one(server, hook, registered)
+            with self.cell(WRONG):
+                self._ask_for_the_impossible(server)
+            with self.cell(DRIFTED):
+                self._drift(server)
+
+    def _check_addresses(self, registered: Sequence[Mapping[str, Any]]) -> None:
+        for item in registered:
+            require(item["addressed_by"] == self.expected.addressed_by, f"the report says {item}")
+            require((item["id"] == item["name"]) == (self.expected.addressed_by == "name"), f"the report says {item}")
+
+    def _delete_one(self, server: Server, hook: "Hook", registered: Sequence[Mapping[str, Any]]) -> None:
+        victim = registered[1]
+        kept = {store_id: store for store_id, store in stores(server).items() if store_id != victim["id"]}
+        delete(server, victim["id"])
+        require(stores(server) == kept, "the delete did not work")
+        found = hook.run(5, "check")["collections"]
+        require([item["state"] for item in found] == ["present", "missing", "present"], f"check says {found}")
+        require(stores(server) == kept, "check changed the list")
+        restored = hook.run(0, "register")["collections"]
+        states = [item["state"] for item in restored]
+        require(states == ["present", "registered", "present"], f"register says {restored}")
+        listed = stores(server)
+        require(len(listed) == len(NAMES) and kept.items() <= listed.items(), f"the server lists {listed}")
+        insert_and_query(server, address(restored[1]))
+
+    def _ask_for_the_impossible(self, server: Server) -> None:
+        before = stores(server)
+        for wrong in (
+            {"provider_id": "no-such-provider"},
+            {"embedding_model": "no/such-model"},
+            {"embedding_dimension": 384},
+        ):
+            with Hook(server, collections("wrong_docs", **wrong)) as hook:
+                hook.expect(4, "rejected", "register")
+                hook.expect(4, "rejected", "check")
+            require(stores(server) == before, f"{wrong} changed the list")
+
+    def _drift(self, server: Server) -> None:
+        create(server, "drifted_docs", OTHER_PROVIDER)
+        before = stores(server)
+        require(any(store["provider"] == OTHER_PROVIDER for store in before.values()), f"the server lists {before}")
+        with Hook(server, collections("drifted_docs")) as hook:
+            for command in ("register", "check"):
+                (found,) = hook.expect(5, "drifted", command)
+                require(OTHER_PROVIDER in found["detail"], f"{command} does not say what differs: {found}")
+        require(stores(server) == before, "the run changed the list")
+
+    def _guarded(self) -> None:
+        """Check the declared collection and the token on one server."""
+        with (
+            TokenServer() as tokens,
+            Server(self.release, "run-decl.yaml", tokens.guard(self.release), TOKEN) as server,
+            Hook(server, collections(*NAMES)) as hook,
+        ):
+            with self.cell(TOKENED):
+                self._try_tokens(server, hook)
+            with self.cell(DECLARATION, self.expected.declared), Hook(server, collections(DECLARED)) as declared:
+                hook_exit = 0 if self.expected.declared == "present" else 5
+                (found,) = declared.expect(hook_exit, self.expected.declared, "check", token=TOKEN)
+                if self.expected.declared == "present":
+                    require(found["id"] == DECLARED and found["addressed_by"] == "name", f"check says {found}")
+                    insert_and_query(server, DECLARED)
+
+    def _try_tokens(self, server: Server, hook: "Hook") -> None:
+        without = hook.run(4, "register")["message"]
+        wrong = hook.run(4, "register", token="a-wrong-token")["message"]
+        require("401" in without and "401" in wrong, f"no status in: {without} / {wrong}")
+        require("wants an API key" in without, f"without a token: {without}")
+        require("not accepted" in wrong, f"with a wrong token: {wrong}")
+        require(not set(NAMES) & {store["name"] for store in stores(server).values()}, "it registered all the same")
+        registered = hook.expect(0, "registered", "register", token=TOKEN)
+        insert_and_query(server, address(registered[0]))
+
+    def _milvus(self) -> None:
+        """Check Milvus Lite; where it is known to crash, a crash is answered by one more try."""
+        kept = dict(self.cells), list(self.problems)
+        server = Server(self.release, "run-milvus.yaml")
+        crashed = not self._try_milvus(server)
+        if crashed and self.expected.milvus_crashes:
+            say(f"{name(self.release)}: its Milvus Lite crashed, as it is known to; its cells are tried once more")
+            self.cells, self.problems = kept
+            self._try_milvus(Server(self.release, "run-milvus.yaml"))
+
+    def _try_milvus(self, server: Server) -> bool:
+        """Fill the Milvus cells, and return whether the server was still there at the end."""
+        with self.cell(MILVUS_RESTARTED), server, Hook(server, collections(*NAMES)) as hook:
+            state = str(self.expected.milvus_restart)
+            with self.cell(MILVUS_RESTARTED, state):
+                registered = hook.expect(0, "registered", "register")
+                insert_and_query(server, address(registered[0]))
+                server.restart()
+                before = stores(server)
+                found = hook.expect(5 if state == "lost" else 0, state, "check")
+                require(ids(found) == ids(registered) == sorted(before), f"check says {found}")
+                found = hook.expect(5 if state == "lost" else 0, state, "register")
+                require(stores(server) == before, "register changed the list")
+                lost = insert(server, address(registered[0])).status_code == 404
+                require(lost == (state == "lost"), "the server's own answer to an insert says otherwise")
+            if state == "lost":
+                with self.cell(MILVUS_RECREATED):
+                    self._recreate(server, hook, registered)
+            return server.is_alive()
+        return False
+
+    def _recreate(self, server: Server, hook: "Hook", registered: Sequence[Mapping[str, Any]]) -> None:
+        recreated = hook.expect(0, "registered", "register", "--on-lost", "recreate")
+        for old, new in zip(registered, recreated, strict=True):
+            require(new["id"] != old["id"] and new["lost_ids"] == [old["id"]], f"register says {new}")
+            insert_and_query(server, address(new))
+        before = stores(server)
+        require(sorted(before) == sorted(ids(registered) + ids(recreated)), f"the server lists {before}")
+        for options in ((), ("--on-lost", "recreate")):
+            require(
+                ids(hook.expect(0, "present", "register", *options)) == ids(recreated), "the further run has other ids"
+            )
+        require(ids(hook.expect(0, "present", "check")) == ids(recreated), "check has other ids")
+        require(stores(server) == before, "the further run changed the list")
+
+    def _without_milvus(self) -> None:
+        def edit(content: dict[str, Any]) -> None:
+            provider = content["providers"]["vector_io"][1]
+            provider["provider_type"] = "remote::milvus"
+            provider["config"] |= {"uri": f"http://127.0.0.1:{free_port()}", "token": "unused"}
+
+        with Server(self.release, edit=edit) as server, Hook(server, collections(*NAMES)) as hook:
+            hook.run(3, "register")
+            posts = server.log.read_text().count('"POST /v1/vector_stores HTTP')
+            require(1 <= posts <= 3, f"the server's log counts {posts} attempts")
+            require(not stores(server), f"the server lists {stores(server)}")
+            self.cells[MILVUS_DOWN] = f"{posts} attempts"
+
+
+class Hook:
+    """Runs the hook as a user would, with one configuration file."""
+
+    def __init__(self, server: Server, content: Mapping[str, Any]) -> None:
+        self._server = server
+        self._content = content
+
+    def __enter__(self) -> "Hook":
+        handle, path = tempfile.mkstemp(prefix="collections-", suffix=".yaml", dir=self._server.folder)
+        os.close(handle)
+        self._config = Path(path)
+        self._config.write_text(yaml.safe_dump(self._content))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._config.unlink(missing_ok=True)
+
+    def run(self, exit_code: int, command: str, *options: str, token: str | None = None) -> dict[str, Any]:
+        """Return the report of a run. Raises WrongError where it ends with another exit code."""
+        environ = hook_environ(
+            LLAMA_STACK_URL=self._server.url,
+            HOOK_CONFIG=str(self._config),
+            HOOK_TIMEOUT_SECONDS=HOOK_TIMEOUT_SECONDS,
+            **({"LLAMA_STACK_API_KEY": token} if token else {}),
+        )
+        done = run([sys.executable, "-m", "hook", command, "--output", "json", *options], environ)
+        told = f"`{' '.join([command, *options])}` ended with {done.returncode}, not {exit_code}"
+        require(done.returncode == exit_code, f"{told}: {done.stdout or done.stderr}")
+        report: dict[str, Any] = json.loads(done.stdout)
+        require(report["exit_code"] == exit_code, f"exit code and report disagree: {done.stdout}")
+        return report
+
+    def expect(
+        self, exit_code: int, state: str, command: str, *options: str, token: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Return the collections of the report. Raises WrongError unless each of them has this state."""
+        report = self.run(exit_code, command, *options, token=token)
+        found: list[dict[str, Any]] = report["collections"]
+        names = [entry["vector_db_id"] for entry in self._content["vector_dbs"]]
+        require([item["name"] for item in found] == names, f"`{command}` reports {found}")
+        require(all(item["state"] == state for item in found), f"`{command}` finds them not {state}: {found}")
+        return found
+
+
+class TokenServer:
+    """The endpoint that the server asks about each token; it knows one."""
+
+    def __enter__(self) -> "TokenServer":
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _TokenHandler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def guard(self, release: str) -> Any:
+        """Return the edit of a configuration that makes the server ask here."""
+        endpoint = f"http://127.0.0.1:{self._server.server_port}/"
+
+        def edit(content: dict[str, Any]) -> None:
+            if release == "0.2.12":
+                auth: dict[str, Any] = {"provider_type": "custom", "config": {"endpoint": endpoint}}
+            else:
+                auth = {"provider_config": {"type": "custom", "endpoint": endpoint}}
+            content["server"]["auth"] = auth
+
+        return edit
+
+
+class _TokenHandler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        known = asked["api_key"] == TOKEN
+        body = json.dumps({"principal": "hook", "attributes": {"roles": ["admin"]}} if known else {}).encode()
+        self.send_response(200 if known else 401)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def collections(*names: str, **changes: Any) -> dict[str, Any]:
+    """Return the configuration that declares collections of these names, as the user's ConfigMap does."""
+    entry = {"provider_id": PROVIDER, "embedding_model": MODEL, "embedding_dimension": DIMENSION} | changes
+    return {"vector_dbs": [{"vector_db_id": each, "provider_vector_db_id": each, **entry} for each in names]}
+
+
+def ids(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the ids in a report, sorted."""
+    return sorted(item["id"] for item in found)
+
+
+def address(item: Mapping[str, Any]) -> str:
+    """Return what the report tells consumers to use."""
+    found: str = item[item["addressed_by"]]
+    return found
+
+
+def require(true: bool, otherwise: str) -> None:
+    """Raise WrongError where a check fails."""
+    if not true:
+        raise WrongError(otherwise)
+
+
+def is_old(server: Server) -> bool:
+    """Return whether a release has /v1/vector-dbs instead of /v1/vector_stores."""
+    return server.release.startswith("0.2.")
+
+
+def stores(server: Server) -> dict[str, dict[str, Any]]:
+    """Return what the server lists, by id: past the hook, and by the release number."""
+    path = "/v1/vector-dbs" if is_old(server) else "/v1/vector_stores?limit=100"
+    listed = must(server.request("GET", path))["data"]
+    if is_old(server):
+        return {
+            item["identifier"]: {
+                "name": item["identifier"],
+                "provider": item["provider_id"],
+                "model": item["embedding_model"],
+                "dimension": item["embedding_dimension"],
+            }
+            for item in listed
+        }
+    return {item["id"]: {"name": item["name"], "provider": item["metadata"]["provider_id"]} for item in listed}
+
+
+def create(server: Server, store: str, provider: str) -> None:
+    """Create a vector store past the hook."""
+    if is_old(server):
+        body = {"vector_db_id": store, "provider_vector_db_id": store, "embedding_model": MODEL}
+        must(
+            server.request("POST", "/v1/vector-dbs", body | {"embedding_dimension": DIMENSION, "provider_id": provider})
+        )
+    else:
+        body = {"name": store, "embedding_model": model_id(server), "provider_id": provider}
+        must(server.request("POST", "/v1/vector_stores", body))
+
+
+def delete(server: Server, store_id: str) -> None:
+    """Delete a vector store past the hook."""
+    path = "/v1/vector-dbs" if is_old(server) else "/v1/vector_stores"
+    answer = server.request("DELETE", f"{path}/{store_id}")
+    require(answer.ok, f"DELETE answered {answer.status_code}: {answer.text}")
+
+
+def model_id(server: Server) -> str:
+    """Return the wanted model's id; the provider's prefix is part of it from 0.3.0 on."""
+    return MODEL if is_old(server) else f"sentence-transformers/{MODEL}"
+
+
+def insert(server: Server, store: str) -> requests.Response:
+    """Insert one chunk as an ingestion pipeline would, and return the answer."""
+    chunk: dict[str, Any] = {"content": SENTENCE, "metadata": {"document_id": "document-1"}}
+    if has_embedded_chunks(server):
+        embedded = must(server.request("POST", "/v1/embeddings", {"model": model_id(server), "input": SENTENCE}))
+        chunk |= {
+            "chunk_id": "chunk-1",
+            "chunk_metadata": {"document_id": "document-1"},
+            "embedding": embedded["data"][0]["embedding"],
+            "embedding_model": model_id(server),
+            "embedding_dimension": DIMENSION,
+        }
+    return server.request("POST", "/v1/vector-io/insert", {store_key(server): store, "chunks": [chunk]})
+
+
+def insert_and_query(server: Server, store: str) -> None:
+    """Insert a chunk under an address, and find it again."""
+    inserted = insert(server, store)
+    require(inserted.ok, f"the insert into {store} answered {inserted.status_code}: {inserted.text}")
+    found = must(server.request("POST", "/v1/vector-io/query", {store_key(server): store, "query": QUESTION}))
+    contents = [chunk["content"] for chunk in found["chunks"]]
+    require(SENTENCE in contents, f"the query of {store} finds {contents}")
+
+
+def store_key(server: Server) -> str:
+    """Return what the vector-io requests call the address."""
+    return "vector_store_id" if has_embedded_chunks(server) else "vector_db_id"
+
+
+def has_embedded_chunks(server: Server) -> bool:
+    """Return whether a release is 0.4.0 or newer, where the client embeds the chunks."""
+    return not server.release.startswith(("0.2.", "0.3."))
+
+
+def must(answer: requests.Response) -> Any:
+    """Return the JSON of an answer that cannot be a refusal."""
+    require(
+        answer.ok, f"{answer.request.method} {answer.request.path_url} answered {answer.status_code}: {answer.text}"
+    )
+    return answer.json()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
