@@ -34,7 +34,9 @@ BOOT_SECONDS = 120
 STOP_SECONDS = 8
 REQUEST_SECONDS = 60
 """0.7.3 and newer can take ten seconds for the request after an error."""
-LOG_TAIL_LINES = 30
+LOG_TAIL_LINES = 20
+LOG_LINE_CHARACTERS = 1500
+"""ogx logs a whole traceback as one line; its end says what happened."""
 
 _PYTHONS = ("3.12", "3.13", "3.14")
 """The best first: the pinned packages are known to work on 3.12, and the oldest of them have no wheels for 3.14."""
@@ -110,7 +112,7 @@ def say(line: str) -> None:
 
 
 def _tail(text: str) -> str:
-    return "\n".join(text.splitlines()[-LOG_TAIL_LINES:])
+    return "\n".join(line[-LOG_LINE_CHARACTERS:] for line in text.splitlines()[-LOG_TAIL_LINES:])
 
 
 def run(command: Sequence[str], environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
