@@ -139,6 +139,12 @@ def hook_environ(**settings: str) -> dict[str, str]:
     return own | {"NO_PROXY": "127.0.0.1"} | settings
 
 
+def configuration(release: str, file: str) -> dict[str, Any]:
+    """Return one of the configurations of a release."""
+    content: dict[str, Any] = yaml.safe_load((HERE / "releases" / release / file).read_text())
+    return content
+
+
 class Server:
     """One real server with a state of its own: booted by `with`, and gone with its state after it."""
 
@@ -166,7 +172,7 @@ class Server:
 
     def configure(self, config: str, edit: Callable[[dict[str, Any]], None] | None = None) -> None:
         """Take one of the release's configurations, changed by `edit`, for the next start."""
-        content = yaml.safe_load((HERE / "releases" / self.release / config).read_text())
+        content = configuration(self.release, config)
         if edit is not None:
             edit(content)
         work = self.folder / "work"
