@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import client
+from client import WrongError
 from servers import Server, ServerError, close_all_on_signals, hook_environ, name, run, say
 
 RELEASE = "0.3.5"
@@ -19,21 +21,17 @@ COLLECTIONS = ("red_hat_docs", "acme_corporate", "eu_ai_act")
 HOOK = "register-collections"
 
 
-class StoryError(Exception):
-    """A step did not end as the story says."""
-
-
 def main() -> int:
     """Tell the story and return 0 if all of it is true."""
     close_all_on_signals()
     started = time.monotonic()
     try:
         if shutil.which("curl") is None:
-            raise StoryError("The user's loop needs curl, and there is none on PATH: install it")
+            raise WrongError("The user's loop needs curl, and there is none on PATH: install it")
         with Server(RELEASE, "run-milvus.yaml") as server:
             say(f"A real {name(RELEASE)} with Milvus Lite answers after {time.monotonic() - started:.0f} s.")
             Story(server).tell()
-    except (ServerError, StoryError) as error:
+    except (ServerError, WrongError) as error:
         say(f"\nThe demo failed: {error}")
         return 1
     print(f"\nAll of this was checked, too. It took {time.monotonic() - started:.0f} s.")
@@ -108,9 +106,8 @@ def heading(text: str) -> None:
 
 
 def require(true: bool, sentence: str) -> None:
-    """Raise StoryError where a sentence of the story is not true."""
-    if not true:
-        raise StoryError(f"it is not true that {sentence}")
+    """Raise WrongError where a sentence of the story is not true."""
+    client.require(true, f"it is not true that {sentence}")
 
 
 if __name__ == "__main__":

@@ -7,46 +7,36 @@ import json
 import os
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import requests
 import yaml
-from servers import (
-    RELEASES,
-    Server,
-    ServerError,
-    close_all_on_signals,
-    configuration,
-    free_port,
-    hook_environ,
-    name,
-    run,
-    say,
+from client import (
+    DIMENSION,
+    MODEL,
+    OTHER_PROVIDER,
+    PROVIDER,
+    create,
+    delete,
+    insert,
+    insert_and_query,
+    require,
+    stores,
 )
+from edits import TOKEN, TokenServer, declare, without_milvus
+from servers import RELEASES, Server, close_all_on_signals, hook_environ, name, run, say
 
 WORKERS = 2
 """A boot keeps a core busy, and there are two."""
 HOOK_TIMEOUT_SECONDS = "60"
 
-PROVIDER = "milvus-shared"
-OTHER_PROVIDER = "faiss-first"
-MODEL = "ibm-granite/granite-embedding-125m-english"
-DIMENSION = 768
 NAMES = ("red_hat_docs", "acme_corporate", "eu_ai_act")
 DECLARED = "declared_docs"
-TOKEN = "the-right-token"
-SENTENCE = "A vector store that is listed can still be dead."
-QUESTION = "What is dead?"
-"""Not the sentence itself, whose distance 0 makes 0.3.5 on faiss answer 400, a score of infinity. The stand-in for the
-model hashes texts; the two vectors have a positive cosine, which is all that a query on Milvus asks for."""
 
 BOOTED = "boots from its pinned packages"
 REGISTERED = "registers three collections, with neither the first provider nor the first model"
@@ -144,10 +134,6 @@ def _column(release: str) -> "Column":
     return column
 
 
-class WrongError(Exception):
-    """A cell is not what it should be; the text says what it is."""
-
-
 @dataclass
 class Column:
     """The facts of one release."""
@@ -197,8 +183,8 @@ class Column:
         """Fill a cell by what happens within; a failure inside of it is noted, and the column goes on."""
         try:
             yield
-        except (WrongError, ServerError, requests.RequestException) as error:
-            self._wrong(fact, str(error))
+        except Exception as error:  # noqa: BLE001  whatever a broken hook makes of a cell, the table has to show it
+            self._wrong(fact, f"{type(error).__name__}: {error}")
         else:
             self.cells.setdefault(fact, shown)
 
@@ -359,12 +345,7 @@ class Column:
         require(stores(server) == before, "the further run changed the list")
 
     def _without_milvus(self) -> None:
-        def edit(content: dict[str, Any]) -> None:
-            provider = content["providers"]["vector_io"][1]
-            provider["provider_type"] = "remote::milvus"
-            provider["config"] |= {"uri": f"http://127.0.0.1:{free_port()}", "token": "unused"}
-
-        with Server(self.release, edit=edit) as server, Hook(server, collections(*NAMES)) as hook:
+        with Server(self.release, edit=without_milvus) as server, Hook(server, collections(*NAMES)) as hook:
             hook.run(3, "register")
             posts = server.log.read_text().count('"POST /v1/vector_stores HTTP')
             require(1 <= posts <= 3, f"the server's log counts {posts} attempts")
@@ -416,64 +397,10 @@ class Hook:
         return found
 
 
-class TokenServer:
-    """The endpoint that the server asks about each token; it knows one."""
-
-    def __enter__(self) -> "TokenServer":
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _TokenHandler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    def guard(self, release: str) -> Callable[[dict[str, Any]], None]:
-        """Return the edit of a configuration that makes the server ask here."""
-        endpoint = f"http://127.0.0.1:{self._server.server_port}/"
-
-        def edit(content: dict[str, Any]) -> None:
-            if release == "0.2.12":
-                auth: dict[str, Any] = {"provider_type": "custom", "config": {"endpoint": endpoint}}
-            else:
-                auth = {"provider_config": {"type": "custom", "endpoint": endpoint}}
-            content["server"]["auth"] = auth
-
-        return edit
-
-
-class _TokenHandler(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        known = asked["api_key"] == TOKEN
-        body = json.dumps({"principal": "hook", "attributes": {"roles": ["admin"]}} if known else {}).encode()
-        self.send_response(200 if known else 401)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 def collections(*names: str, **changes: Any) -> dict[str, Any]:
     """Return the configuration that declares collections of these names, as the user's ConfigMap does."""
     entry = {"provider_id": PROVIDER, "embedding_model": MODEL, "embedding_dimension": DIMENSION} | changes
     return {"vector_dbs": [{"vector_db_id": each, "provider_vector_db_id": each, **entry} for each in names]}
-
-
-def declare(release: str) -> Callable[[dict[str, Any]], None]:
-    """Return the edit that declares in another configuration what `run-decl.yaml` of the release does."""
-    declaring = configuration(release, "run-decl.yaml")
-
-    def edit(content: dict[str, Any]) -> None:
-        if "registered_resources" in declaring:
-            content["registered_resources"]["vector_stores"] = declaring["registered_resources"]["vector_stores"]
-        else:
-            content["vector_dbs"] = declaring["vector_dbs"]
-
-    return edit
 
 
 def ids(found: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -485,100 +412,6 @@ def address(item: Mapping[str, Any]) -> str:
     """Return what the report tells consumers to use."""
     found: str = item[item["addressed_by"]]
     return found
-
-
-def require(true: bool, otherwise: str) -> None:
-    """Raise WrongError where a check fails."""
-    if not true:
-        raise WrongError(otherwise)
-
-
-def is_old(server: Server) -> bool:
-    """Return whether a release has /v1/vector-dbs instead of /v1/vector_stores."""
-    return server.release.startswith("0.2.")
-
-
-def stores(server: Server) -> dict[str, dict[str, Any]]:
-    """Return what the server lists, by id: past the hook, and by the release number."""
-    path = "/v1/vector-dbs" if is_old(server) else "/v1/vector_stores?limit=100"
-    listed = must(server.request("GET", path))["data"]
-    if is_old(server):
-        return {
-            item["identifier"]: {
-                "name": item["identifier"],
-                "provider": item["provider_id"],
-                "model": item["embedding_model"],
-                "dimension": item["embedding_dimension"],
-            }
-            for item in listed
-        }
-    return {item["id"]: {"name": item["name"], "provider": item["metadata"]["provider_id"]} for item in listed}
-
-
-def create(server: Server, store: str, provider: str) -> None:
-    """Create a vector store past the hook."""
-    if is_old(server):
-        body = {"vector_db_id": store, "provider_vector_db_id": store, "embedding_model": MODEL}
-        must(
-            server.request("POST", "/v1/vector-dbs", body | {"embedding_dimension": DIMENSION, "provider_id": provider})
-        )
-    else:
-        body = {"name": store, "embedding_model": model_id(server), "provider_id": provider}
-        must(server.request("POST", "/v1/vector_stores", body))
-
-
-def delete(server: Server, store_id: str) -> None:
-    """Delete a vector store past the hook."""
-    path = "/v1/vector-dbs" if is_old(server) else "/v1/vector_stores"
-    answer = server.request("DELETE", f"{path}/{store_id}")
-    require(answer.ok, f"DELETE answered {answer.status_code}: {answer.text}")
-
-
-def model_id(server: Server) -> str:
-    """Return the wanted model's id; the provider's prefix is part of it from 0.3.0 on."""
-    return MODEL if is_old(server) else f"sentence-transformers/{MODEL}"
-
-
-def insert(server: Server, store: str) -> requests.Response:
-    """Insert one chunk as an ingestion pipeline would, and return the answer."""
-    chunk: dict[str, Any] = {"content": SENTENCE, "metadata": {"document_id": "document-1"}}
-    if has_embedded_chunks(server):
-        embedded = must(server.request("POST", "/v1/embeddings", {"model": model_id(server), "input": SENTENCE}))
-        chunk |= {
-            "chunk_id": "chunk-1",
-            "chunk_metadata": {"document_id": "document-1"},
-            "embedding": embedded["data"][0]["embedding"],
-            "embedding_model": model_id(server),
-            "embedding_dimension": DIMENSION,
-        }
-    return server.request("POST", "/v1/vector-io/insert", {store_key(server): store, "chunks": [chunk]})
-
-
-def insert_and_query(server: Server, store: str) -> None:
-    """Insert a chunk under an address, and find it again."""
-    inserted = insert(server, store)
-    require(inserted.ok, f"the insert into {store} answered {inserted.status_code}: {inserted.text}")
-    found = must(server.request("POST", "/v1/vector-io/query", {store_key(server): store, "query": QUESTION}))
-    contents = [chunk["content"] for chunk in found["chunks"]]
-    require(SENTENCE in contents, f"the query of {store} finds {contents}")
-
-
-def store_key(server: Server) -> str:
-    """Return what the vector-io requests call the address."""
-    return "vector_store_id" if has_embedded_chunks(server) else "vector_db_id"
-
-
-def has_embedded_chunks(server: Server) -> bool:
-    """Return whether a release is 0.4.0 or newer, where the client embeds the chunks."""
-    return not server.release.startswith(("0.2.", "0.3."))
-
-
-def must(answer: requests.Response) -> Any:
-    """Return the JSON of an answer that cannot be a refusal."""
-    require(
-        answer.ok, f"{answer.request.method} {answer.request.path_url} answered {answer.status_code}: {answer.text}"
-    )
-    return answer.json()
 
 
 if __name__ == "__main__":
