@@ -1,0 +1,418 @@
+"""What the hook does on the real server of every release: one table, release by fact.
+
+Each cell is a check that the server itself confirms, past the hook. `RELEASES="0.3.5 ogx-1.5.0"` picks some.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from client import (
+    DIMENSION,
+    MODEL,
+    OTHER_PROVIDER,
+    PROVIDER,
+    create,
+    delete,
+    insert,
+    insert_and_query,
+    require,
+    stores,
+)
+from edits import TOKEN, TokenServer, declare, without_milvus
+from servers import RELEASES, Server, close_all_on_signals, hook_environ, name, run, say
+
+WORKERS = 2
+"""A boot keeps a core busy, and there are two."""
+HOOK_TIMEOUT_SECONDS = "60"
+
+NAMES = ("red_hat_docs", "acme_corporate", "eu_ai_act")
+DECLARED = "declared_docs"
+
+BOOTED = "boots from its pinned packages"
+REGISTERED = "registers three collections, with neither the first provider nor the first model"
+AGAIN = "a second run creates nothing, `check` agrees"
+ADDRESS = "consumers address a collection by its"
+INSERTED = "a chunk inserted under that address is found by a query"
+RESTARTED = "all of it still holds after a restart"
+DELETED = "a collection deleted behind its back: `check` exits 5, `register` restores it"
+WRONG = "a wrong provider, model or dimension: exit 4, nothing created"
+DRIFTED = "a collection on another provider: exit 5, nothing changed"
+DECLARATION = "a collection declared in the server's own configuration is"
+TOKENED = "a bearer token: without it or with a wrong one exit 4, with it all works"
+MILVUS_RESTARTED = "Milvus Lite: after a restart the collections are"
+MILVUS_DECLARED = "Milvus Lite: a declared collection survives the restart"
+MILVUS_RECREATED = "Milvus Lite: `--on-lost recreate` makes inserts work again, and a further run creates nothing"
+MILVUS_DOWN = "no Milvus there: exit 3 after a few attempts"
+FACTS = (
+    BOOTED,
+    REGISTERED,
+    AGAIN,
+    ADDRESS,
+    INSERTED,
+    RESTARTED,
+    DELETED,
+    WRONG,
+    DRIFTED,
+    DECLARATION,
+    TOKENED,
+    MILVUS_RESTARTED,
+    MILVUS_DECLARED,
+    MILVUS_RECREATED,
+    MILVUS_DOWN,
+)
+YES, NO, NOT_APPLICABLE = "✓", "✗", "–"
+DECLARED_SHOWN = {"present": "present", "drifted": "drifted (its provider is ignored)", "missing": "missing (ignored)"}
+
+
+@dataclass(frozen=True)
+class Expected:
+    """In what the releases differ."""
+
+    addressed_by: str
+    declared: str
+    """The state of a collection that the configuration declares: 0.2.12 drops its provider, 0.3.x all of it."""
+    milvus_restart: str | None = None
+    """The state of a collection on Milvus after a restart; None where no Milvus Lite boots."""
+    boots_without_milvus: bool = False
+    milvus_crashes: bool = False
+    """Whether its Milvus Lite crashes now and then in native code, so that one more try is fair."""
+
+
+EXPECTED = {
+    "0.2.12": Expected("name", "drifted"),
+    "0.2.24": Expected("name", "present", "present"),
+    "0.3.5": Expected("id", "missing", "lost"),
+    "0.4.7": Expected("id", "present", "lost", milvus_crashes=True),
+    "0.7.3": Expected("id", "present", "lost"),
+    "ogx-1.2.5": Expected("id", "present", "present"),
+    "ogx-1.5.0": Expected("id", "present", boots_without_milvus=True),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the matrix, print it, and return 0 if every cell is right."""
+    close_all_on_signals()
+    started = time.monotonic()
+    releases = list(arguments) or os.environ.get("RELEASES", "").replace(",", " ").split() or list(RELEASES)
+    unknown = [release for release in releases if release not in RELEASES]
+    if unknown:
+        say(f"No such release: {', '.join(unknown)}; there are {', '.join(RELEASES)}")
+        return 2
+    with ThreadPoolExecutor(WORKERS) as pool:
+        columns = list(pool.map(_column, releases))
+    print(render(columns))
+    wrong = sum(column.wrong_cells() for column in columns)
+    say(f"{len(releases)} releases in {(time.monotonic() - started) / 60:.1f} minutes, {wrong} wrong cells")
+    for column in columns:
+        for problem in column.problems:
+            say(f"\n{problem}")
+    return 1 if wrong else 0
+
+
+def render(columns: Sequence["Column"]) -> str:
+    """Return the table as markdown."""
+    rows = [["", *(name(column.release) for column in columns)], ["---", *(":-:" for _ in columns)]]
+    rows += [[fact, *(column.cells[fact] for column in columns)] for fact in FACTS]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _column(release: str) -> "Column":
+    started = time.monotonic()
+    column = Column(release)
+    column.fill()
+    say(f"{name(release)}: done in {time.monotonic() - started:.0f} s, {column.wrong_cells()} wrong cells")
+    return column
+
+
+@dataclass
+class Column:
+    """The facts of one release."""
+
+    release: str
+    cells: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def expected(self) -> Expected:
+        """Return what this release should do."""
+        return EXPECTED[self.release]
+
+    def fill(self) -> None:
+        """Check every fact. A fact that no check reached is wrong, too."""
+        parts = [(self._base, BOOTED), (self._guarded, TOKENED)]
+        if self.expected.milvus_restart is not None:
+            parts.append((self._milvus, MILVUS_RESTARTED))
+        if self.expected.boots_without_milvus:
+            parts.append((self._without_milvus, MILVUS_DOWN))
+        for part, first_fact in parts:
+            with self.cell(first_fact):
+                part()
+        self.cells |= dict.fromkeys(self._not_applicable(), NOT_APPLICABLE)
+        unchecked = [fact for fact in FACTS if fact not in self.cells]
+        if unchecked:
+            self.cells |= dict.fromkeys(unchecked, NO)
+            self.problems.append(f"{name(self.release)}: because of that, nothing checked: {'; '.join(unchecked)}")
+
+    def _not_applicable(self) -> Iterator[str]:
+        milvus = self.expected.milvus_restart
+        if milvus is None:
+            yield MILVUS_RESTARTED
+        if milvus is None or self.expected.declared != "present":
+            yield MILVUS_DECLARED
+        if milvus != "lost":
+            yield MILVUS_RECREATED
+        if not self.expected.boots_without_milvus:
+            yield MILVUS_DOWN
+
+    def wrong_cells(self) -> int:
+        """Return how many facts are not as they should be."""
+        return list(self.cells.values()).count(NO)
+
+    @contextmanager
+    def cell(self, fact: str, shown: str = YES) -> Iterator[None]:
+        """Fill a cell by what happens within; a failure inside of it is noted, and the column goes on."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  whatever a broken hook makes of a cell, the table has to show it
+            self._wrong(fact, f"{type(error).__name__}: {error}")
+        else:
+            self.cells.setdefault(fact, shown)
+
+    def _wrong(self, fact: str, why: str) -> None:
+        self.cells[fact] = NO
+        self.problems.append(f"{name(self.release)}: {fact}: {why}")
+
+    def _base(self) -> None:
+        with Server(self.release) as server, Hook(server, collections(*NAMES)) as hook:
+            self.cells[BOOTED] = YES
+            with self.cell(REGISTERED):
+                registered = hook.expect(0, "registered", "register")
+                for store in stores(server).values():
+                    require(store["provider"] == PROVIDER, f"the server lists {store}")
+                require(ids(registered) == sorted(stores(server)), "the reported ids are not the listed ones")
+            with self.cell(AGAIN):
+                before = stores(server)
+                require(ids(hook.expect(0, "present", "register")) == ids(registered), "the second run has other ids")
+                hook.expect(0, "present", "check")
+                require(stores(server) == before, "the second run changed the list")
+            with self.cell(ADDRESS, self.expected.addressed_by):
+                self._check_addresses(registered)
+            with self.cell(INSERTED):
+                for item in registered:
+                    insert_and_query(server, address(item))
+            with self.cell(RESTARTED):
+                server.restart()
+                require(ids(hook.expect(0, "present", "check")) == ids(registered), "other ids after the restart")
+                require(ids(hook.expect(0, "present", "register")) == ids(registered), "other ids after the restart")
+                insert_and_query(server, address(registered[0]))
+            with self.cell(DELETED):
+                self._delete_one(server, hook, registered)
+            with self.cell(WRONG):
+                self._ask_for_the_impossible(server)
+            with self.cell(DRIFTED):
+                self._drift(server)
+
+    def _check_addresses(self, registered: Sequence[Mapping[str, Any]]) -> None:
+        for item in registered:
+            require(item["addressed_by"] == self.expected.addressed_by, f"the report says {item}")
+            require((item["id"] == item["name"]) == (self.expected.addressed_by == "name"), f"the report says {item}")
+
+    def _delete_one(self, server: Server, hook: "Hook", registered: Sequence[Mapping[str, Any]]) -> None:
+        victim = registered[1]
+        kept = {store_id: store for store_id, store in stores(server).items() if store_id != victim["id"]}
+        delete(server, victim["id"])
+        require(stores(server) == kept, "the delete did not work")
+        found = hook.run(5, "check")["collections"]
+        require([item["state"] for item in found] == ["present", "missing", "present"], f"check says {found}")
+        require(stores(server) == kept, "check changed the list")
+        restored = hook.run(0, "register")["collections"]
+        states = [item["state"] for item in restored]
+        require(states == ["present", "registered", "present"], f"register says {restored}")
+        listed = stores(server)
+        require(len(listed) == len(NAMES) and kept.items() <= listed.items(), f"the server lists {listed}")
+        insert_and_query(server, address(restored[1]))
+
+    def _ask_for_the_impossible(self, server: Server) -> None:
+        before = stores(server)
+        for wrong in (
+            {"provider_id": "no-such-provider"},
+            {"embedding_model": "no/such-model"},
+            {"embedding_dimension": 384},
+        ):
+            with Hook(server, collections("wrong_docs", **wrong)) as hook:
+                hook.expect(4, "rejected", "register")
+                hook.expect(4, "rejected", "check")
+            require(stores(server) == before, f"{wrong} changed the list")
+
+    def _drift(self, server: Server) -> None:
+        create(server, "drifted_docs", OTHER_PROVIDER)
+        before = stores(server)
+        require(any(store["provider"] == OTHER_PROVIDER for store in before.values()), f"the server lists {before}")
+        with Hook(server, collections("drifted_docs")) as hook:
+            for command in ("register", "check"):
+                (found,) = hook.expect(5, "drifted", command)
+                require(OTHER_PROVIDER in found["detail"], f"{command} does not say what differs: {found}")
+        require(stores(server) == before, "the run changed the list")
+
+    def _guarded(self) -> None:
+        """Check the declared collection and the token on one server."""
+        with (
+            TokenServer() as tokens,
+            Server(self.release, "run-decl.yaml", tokens.guard(self.release), TOKEN) as server,
+            Hook(server, collections(*NAMES)) as hook,
+        ):
+            with self.cell(TOKENED):
+                self._try_tokens(server, hook)
+            with (
+                self.cell(DECLARATION, DECLARED_SHOWN[self.expected.declared]),
+                Hook(server, collections(DECLARED)) as declared,
+            ):
+                hook_exit = 0 if self.expected.declared == "present" else 5
+                (found,) = declared.expect(hook_exit, self.expected.declared, "check", token=TOKEN)
+                if self.expected.declared == "present":
+                    require(found["id"] == DECLARED and found["addressed_by"] == "name", f"check says {found}")
+                    insert_and_query(server, DECLARED)
+
+    def _try_tokens(self, server: Server, hook: "Hook") -> None:
+        without = hook.run(4, "register")["message"]
+        wrong = hook.run(4, "register", token="a-wrong-token")["message"]
+        require("401" in without and "401" in wrong, f"no status in: {without} / {wrong}")
+        require("wants an API key" in without, f"without a token: {without}")
+        require("not accepted" in wrong, f"with a wrong token: {wrong}")
+        require(not set(NAMES) & {store["name"] for store in stores(server).values()}, "it registered all the same")
+        registered = hook.expect(0, "registered", "register", token=TOKEN)
+        insert_and_query(server, address(registered[0]))
+
+    def _milvus(self) -> None:
+        """Check Milvus Lite; where it is known to crash, a crash is answered by one more try."""
+        kept = dict(self.cells), list(self.problems)
+        crashed = not self._try_milvus()
+        if crashed and self.expected.milvus_crashes:
+            say(f"{name(self.release)}: its Milvus Lite crashed, as it is known to; its cells are tried once more")
+            self.cells, self.problems = kept
+            self._try_milvus()
+
+    def _try_milvus(self) -> bool:
+        """Fill the Milvus cells, and return whether the server was still there at the end."""
+        server = Server(self.release, "run-milvus.yaml", declare(self.release))
+        with self.cell(MILVUS_RESTARTED), server, Hook(server, collections(*NAMES)) as hook:
+            state = str(self.expected.milvus_restart)
+            with self.cell(MILVUS_RESTARTED, state):
+                registered = hook.expect(0, "registered", "register")
+                insert_and_query(server, address(registered[0]))
+                server.restart()
+                before = stores(server)
+                found = hook.expect(5 if state == "lost" else 0, state, "check")
+                require(ids(found) == ids(registered), f"check says {found}")
+                found = hook.expect(5 if state == "lost" else 0, state, "register")
+                require(stores(server) == before, "register changed the list")
+                lost = insert(server, address(registered[0])).status_code == 404
+                require(lost == (state == "lost"), "the server's own answer to an insert says otherwise")
+            if self.expected.declared == "present":
+                with self.cell(MILVUS_DECLARED), Hook(server, collections(DECLARED)) as declared:
+                    declared.expect(0, "present", "check")
+                    # No query: Milvus Lite 3 answers it with 500 after a restart, for any collection made before.
+                    inserted = insert(server, DECLARED)
+                    require(inserted.ok, f"the insert answered {inserted.status_code}: {inserted.text}")
+            if state == "lost":
+                with self.cell(MILVUS_RECREATED):
+                    self._recreate(server, hook, registered)
+            return server.is_alive()
+        return False
+
+    def _recreate(self, server: Server, hook: "Hook", registered: Sequence[Mapping[str, Any]]) -> None:
+        recreated = hook.expect(0, "registered", "register", "--on-lost", "recreate")
+        for old, new in zip(registered, recreated, strict=True):
+            require(new["id"] != old["id"] and new["lost_ids"] == [old["id"]], f"register says {new}")
+            insert_and_query(server, address(new))
+        before = stores(server)
+        require(set(before) - {DECLARED} == {*ids(registered), *ids(recreated)}, f"the server lists {before}")
+        for options in ((), ("--on-lost", "recreate")):
+            require(
+                ids(hook.expect(0, "present", "register", *options)) == ids(recreated), "the further run has other ids"
+            )
+        require(ids(hook.expect(0, "present", "check")) == ids(recreated), "check has other ids")
+        require(stores(server) == before, "the further run changed the list")
+
+    def _without_milvus(self) -> None:
+        with Server(self.release, edit=without_milvus) as server, Hook(server, collections(*NAMES)) as hook:
+            hook.run(3, "register")
+            posts = server.log.read_text().count('"POST /v1/vector_stores HTTP')
+            require(1 <= posts <= 3, f"the server's log counts {posts} attempts")
+            require(not stores(server), f"the server lists {stores(server)}")
+            self.cells[MILVUS_DOWN] = f"{posts} attempts"
+
+
+class Hook:
+    """Runs the hook as a user would, with one configuration file."""
+
+    def __init__(self, server: Server, content: Mapping[str, Any]) -> None:
+        self._server = server
+        self._content = content
+
+    def __enter__(self) -> "Hook":
+        handle, path = tempfile.mkstemp(prefix="collections-", suffix=".yaml", dir=self._server.folder)
+        os.close(handle)
+        self._config = Path(path)
+        self._config.write_text(yaml.safe_dump(self._content))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._config.unlink(missing_ok=True)
+
+    def run(self, exit_code: int, command: str, *options: str, token: str | None = None) -> dict[str, Any]:
+        """Return the report of a run. Raises WrongError where it ends with another exit code."""
+        environ = hook_environ(
+            LLAMA_STACK_URL=self._server.url,
+            HOOK_CONFIG=str(self._config),
+            HOOK_TIMEOUT_SECONDS=HOOK_TIMEOUT_SECONDS,
+            **({"LLAMA_STACK_API_KEY": token} if token else {}),
+        )
+        done = run([sys.executable, "-m", "hook", command, "--output", "json", *options], environ)
+        told = f"`{' '.join([command, *options])}` ended with {done.returncode}, not {exit_code}"
+        require(done.returncode == exit_code, f"{told}: {done.stdout or done.stderr}")
+        report: dict[str, Any] = json.loads(done.stdout)
+        require(report["exit_code"] == exit_code, f"exit code and report disagree: {done.stdout}")
+        return report
+
+    def expect(
+        self, exit_code: int, state: str, command: str, *options: str, token: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Return the collections of the report. Raises WrongError unless each of them has this state."""
+        report = self.run(exit_code, command, *options, token=token)
+        found: list[dict[str, Any]] = report["collections"]
+        names = [entry["vector_db_id"] for entry in self._content["vector_dbs"]]
+        require([item["name"] for item in found] == names, f"`{command}` reports {found}")
+        require(all(item["state"] == state for item in found), f"`{command}` finds them not {state}: {found}")
+        return found
+
+
+def collections(*names: str, **changes: Any) -> dict[str, Any]:
+    """Return the configuration that declares collections of these names, as the user's ConfigMap does."""
+    entry = {"provider_id": PROVIDER, "embedding_model": MODEL, "embedding_dimension": DIMENSION} | changes
+    return {"vector_dbs": [{"vector_db_id": each, "provider_vector_db_id": each, **entry} for each in names]}
+
+
+def ids(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the ids in a report, sorted."""
+    return sorted(item["id"] for item in found)
+
+
+def address(item: Mapping[str, Any]) -> str:
+    """Return what the report tells consumers to use."""
+    found: str = item[item["addressed_by"]]
+    return found
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
