@@ -94,7 +94,8 @@ def _signals_raise() -> Iterator[None]:
 
     def stop(number: int, _: FrameType | None) -> None:
         for each in numbers:
-            signal.signal(each, signal.SIG_IGN)
+            # Not SIG_IGN: Python complains where a signal that is ignored is pending already.
+            signal.signal(each, lambda *_: None)
         raise Stopped(number)
 
     before = [signal.signal(number, stop) for number in numbers]

@@ -112,6 +112,8 @@ class Finding:
     """What is wrong or remarkable, and what to do next."""
     lost_ids: tuple[str, ...] = ()
     """The vector stores of this name that are listed and dead."""
+    unproven: bool = False
+    """Whether this release cannot tell if inserts work."""
 
     @property
     def addressed_by(self) -> str | None:
@@ -242,7 +244,8 @@ def _compare(
     if differences:
         detail = f"{'; '.join(differences)}; correct the configuration, or delete the vector store and run `register`"
         return Finding(target.name, State.DRIFTED, store.id, detail, lost_ids)
-    return Finding(target.name, State.PRESENT, store.id, "; ".join(_notes(store, proof, live[1:], lost_ids)), lost_ids)
+    notes = "; ".join(_notes(store, proof, live[1:], lost_ids))
+    return Finding(target.name, State.PRESENT, store.id, notes, lost_ids, unproven=proof.life is Life.INCONCLUSIVE)
 
 
 LOST_REMEDY = (
@@ -259,7 +262,7 @@ def _notes(store: VectorStore, proof: Proof, others: Sequence[VectorStore], lost
     if lost_ids:
         notes.append(f"lost and left alone: {_names(lost_ids)}")
     if proof.life is Life.INCONCLUSIVE:
-        notes.append(f"this release cannot prove that inserts work ({proof.detail})")
+        notes.append("this release cannot tell whether inserts work")
     if store.embedding_model is None:
         notes.append("the server does not show its embedding model")
     return notes

@@ -47,7 +47,9 @@ def closing_sentence(command: str, findings: tuple[Finding, ...], url: str) -> s
     if command == "validate":
         return f"{total} declared, and nothing is wrong with the configuration; no server was asked"
     new = sum(finding.state is State.REGISTERED for finding in findings)
-    return f"{total} registered and verified on {url}: {new} new, {len(findings) - new} already there"
+    unproven = sum(finding.unproven for finding in findings)
+    limit = f"; for {unproven} of them this release cannot tell whether inserts work" if unproven else ""
+    return f"{total} registered and verified on {url}: {new} new, {len(findings) - new} already there{limit}"
 
 
 def as_dict(report: Report) -> dict[str, Any]:

@@ -1,0 +1,48 @@
+# Each target does its own set-up: git, make and Python are enough.
+
+# The first Python that is new enough.
+PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test lint format test-live lock clean
+
+help: ## Show the targets.
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+$(VENV)/.ready: pyproject.toml requirements-dev.txt
+	@test -n "$(PYTHON)" || { echo "This needs Python 3.11 or newer, and there is none on PATH: install it." >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(VENV)/.ready ## Show the hook on a real llama-stack 0.3.5 with Milvus Lite.
+	@$(BIN)/python tests/live/demo.py
+
+test: $(VENV)/.ready ## Run the tests that need no server, with every branch of hook/ covered.
+	$(BIN)/python -m pytest --cov
+
+lint: $(VENV)/.ready ## Check style and types.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.ready ## Put the code into its form.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test-live: $(VENV)/.ready ## Run the matrix on real servers; RELEASES="0.3.5 ogx-1.5.0" picks some.
+	@$(BIN)/python tests/live/matrix.py
+
+lock: $(VENV)/.ready ## Pin the dependencies anew, with hashes.
+	$(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet uv
+	for extra in "" "--extra dev"; do \
+		build/lock/bin/uv pip compile --quiet pyproject.toml $$extra --upgrade --universal --python-version 3.11 \
+			--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+			--output-file requirements$${extra:+-dev}.txt; \
+	done
+
+clean: ## Remove what the targets made here; the servers stay in the cache.
+	rm -rf $(VENV) build dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
