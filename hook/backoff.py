@@ -1,13 +1,12 @@
 """Trying again: exponential backoff with full jitter, inside the budget, and only for what may work later."""
 
 import random
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
 import tenacity
 
-from hook.deadline import Deadline
+from hook.deadline import Deadline, sleep
 from hook.errors import BudgetError, UnavailableError
 from hook.logs import log
 
@@ -64,7 +63,7 @@ def retry(call: Callable[[], T], deadline: Deadline, event: str, *, max_failures
         )
 
     retrying = tenacity.Retrying(
-        retry=worth_another_try, wait=wait, stop=stop, before_sleep=log_retry, sleep=time.sleep, reraise=True
+        retry=worth_another_try, wait=wait, stop=stop, before_sleep=log_retry, sleep=sleep, reraise=True
     )
     return retrying(attempt)
 

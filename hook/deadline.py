@@ -3,6 +3,9 @@
 import time
 from collections.abc import Callable
 
+SLICE_SECONDS = 0.5
+"""How long to block at a time: a signal that comes just before Python blocks is handled only after it."""
+
 
 class Deadline:
     """A number of seconds that started to run when the object was made."""
@@ -20,3 +23,10 @@ class Deadline:
     def remaining(self) -> float:
         """Return the seconds that are left, never less than 0."""
         return max(0.0, self.seconds - self.elapsed())
+
+
+def sleep(seconds: float) -> None:
+    """Let so many seconds pass, in slices."""
+    while seconds > 0:
+        time.sleep(min(SLICE_SECONDS, seconds))
+        seconds -= SLICE_SECONDS

@@ -15,7 +15,7 @@ from urllib.parse import urlencode, urlsplit
 import requests
 
 from hook import __version__
-from hook.deadline import Deadline
+from hook.deadline import SLICE_SECONDS, Deadline
 from hook.errors import BudgetError, ConfigError, RefusedError, UnavailableError, one_line
 from hook.settings import Server
 
@@ -123,13 +123,14 @@ def _within(seconds: float, call: Callable[[], T]) -> T:
             outcome.put((None, error))
 
     threading.Thread(target=run, daemon=True).start()
-    try:
-        result, error = outcome.get(timeout=seconds)
-    except queue.Empty:
-        raise TimeoutError from None
-    if error is not None:
-        raise error
-    return result  # type: ignore[return-value]
+    patience = Deadline(seconds)
+    while patience.remaining() > 0:
+        with suppress(queue.Empty):
+            result, error = outcome.get(timeout=min(SLICE_SECONDS, patience.remaining()))
+            if error is not None:
+                raise error
+            return result  # type: ignore[return-value]
+    raise TimeoutError
 
 
 def _read(response: requests.Response, what: str) -> bytes:

@@ -9,7 +9,7 @@ import structlog
 
 from hook import logs
 from hook.backoff import retry
-from hook.deadline import Deadline
+from hook.deadline import Deadline, sleep
 from hook.errors import BudgetError, RefusedError, UnavailableError
 
 
@@ -19,7 +19,7 @@ class Time:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
         self.pauses: list[float] = []
-        monkeypatch.setattr(time, "sleep", self.sleep)
+        monkeypatch.setattr("hook.backoff.sleep", self.sleep)
 
     def sleep(self, seconds: float) -> None:
         """Let time pass."""
@@ -153,3 +153,13 @@ def test_each_retry_is_one_event(clock: Time) -> None:
             "remaining_seconds": 300.0,
         }
     ]
+
+
+def test_sleep_is_cut_into_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two of them Python gets to handle a signal."""
+    slices: list[float] = []
+    monkeypatch.setattr(time, "sleep", slices.append)
+
+    sleep(1.25)
+
+    assert slices == [0.5, 0.5, 0.25]

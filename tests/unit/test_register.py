@@ -466,9 +466,8 @@ def test_a_failing_proof_is_a_warning_where_releases_cannot_prove(run: Run) -> N
 
     assert outcome.exit_code == 0
     assert server.lines().count(PROVE) == 3
-    assert outcome.detail().startswith(
-        "this release cannot prove that inserts work (POST /v1/vector-io/insert answered"
-    )
+    assert outcome.detail() == "this release cannot tell whether inserts work"
+    assert outcome.report["message"].endswith("; for 3 of them this release cannot tell whether inserts work")
     assert outcome.event_names().count("collection.noted") == 3
 
 
