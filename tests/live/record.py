@@ -7,6 +7,7 @@ after a change of a release's packages or configurations.
 import json
 import re
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -48,6 +49,7 @@ class Recorder:
         self.release = release
         self.answers: dict[str, dict[str, Any]] = {}
         self._ids: dict[str, str] = {}
+        self._times: dict[str, str] = {}
 
     def record(self) -> None:
         """Ask everything that the hook asks or that its users meet."""
@@ -84,7 +86,10 @@ class Recorder:
         path = self._stores(server)
         target = self._target(server, "red_hat_docs")
         created = self._ask(server, "create", "POST", path, target)
+        # The list is sorted by whole seconds, and within one by nothing.
+        time.sleep(1.1)
         self._ask(server, "create_again", "POST", path, target)
+        time.sleep(1.1)
         self._ask(server, "create_other", "POST", path, self._target(server, "eu_ai_act"))
         self._ask(server, "list", "GET", path)
         if not is_old(server):
@@ -138,13 +143,18 @@ class Recorder:
         return answer.json() if answer.content else None
 
     def _stable(self, text: str) -> str:
-        """Replace what differs from run to run: ids by their number, times and ports by fixed ones."""
+        """Replace what differs from run to run: ids and times by their number, ports by one."""
 
         def number(found: re.Match[str]) -> str:
             return self._ids.setdefault(found[0], f"vs_00000000-0000-4000-8000-{len(self._ids) + 1:012}")
 
+        def time_of(found: re.Match[str]) -> str:
+            return found[1] + self._times.setdefault(found[2], str(RECORDED_TIME + len(self._times)))
+
         text = re.sub(r"vs_(?!f{8})[0-9a-f]{8}-[0-9a-f-]{27}", number, text)
-        text = re.sub(r'("(?:created_at|last_active_at|created)":)\d+', rf"\g<1>{RECORDED_TIME}", text)
+        text = re.sub(r'("(?:created_at|last_active_at)":)(\d+)', time_of, text)
+        # When a model was listed, which is not when it was made, and can be two seconds for two models.
+        text = re.sub(r'("created":)\d+', rf"\g<1>{RECORDED_TIME}", text)
         return re.sub(r"(127\.0\.0\.1):\d+", rf"\g<1>:{RECORDED_PORT}", text)
 
 
