@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hook.deadline import Deadline
-from hook.errors import ConfigError, HookError, RefusedError, UnavailableError
+from hook.errors import BudgetError, ConfigError, HookError, RefusedError, UnavailableError
 from hook.http import MAX_ANSWER_BYTES, Http, error_text, retry_after_seconds
 from hook.settings import Server
 from tests.fake_llamastack import (
@@ -227,6 +227,15 @@ def test_a_used_up_budget_sends_nothing(server: FakeLlamaStack) -> None:
 
     assert str(failure(lambda: client.get(PATH))) == f"GET {PATH}: the budget of 0.01 s is used up"
     assert server.requests == []
+
+
+def test_a_request_that_the_budget_cuts_short_says_so(server: FakeLlamaStack) -> None:
+    """Whose fault the silence is remains open."""
+    server.fault(f"GET {PATH}", hang(2))
+    error = failure(lambda: http(server.url, budget_seconds=0.2).get(PATH))
+
+    assert isinstance(error, BudgetError)
+    assert str(error).endswith(" s, the last of the budget of 0.2 s")
 
 
 def test_speaking_tls_to_a_plain_port_is_refused(server: FakeLlamaStack) -> None:
