@@ -1,0 +1,57 @@
+"""The README's tables are the program's."""
+
+import re
+from pathlib import Path
+
+from hook.domain import State
+from hook.errors import ExitCode
+from hook.settings import COMMANDS, SETTINGS
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+def table(heading: str) -> list[list[str]]:
+    """Return the cells of the first table under a heading, without its head and without backticks."""
+    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\|(.*)\|$", section, re.MULTILINE)[2:]
+    return [[cell.strip().replace("`", "") for cell in row.split("|")] for row in rows]
+
+
+def test_the_exit_codes_are_the_program_s() -> None:
+    """Number and outcome, all of them, in their order."""
+    assert [(int(row[0]), row[1]) for row in table("Exit codes")] == [(code, code.name.lower()) for code in ExitCode]
+
+
+def test_the_settings_are_the_program_s() -> None:
+    """Flag, variable and default; the rows without a flag are variables alone."""
+    documented = {row[0]: (row[1], row[2]) for row in table("Settings") if row[0]}
+    by_terminal = {"--output": "text on a terminal, else json", "--log-format": "console on a terminal, else json"}
+
+    assert documented == {
+        setting.flag: (setting.variable, setting.default or by_terminal.get(setting.flag, "")) for setting in SETTINGS
+    }
+
+
+def test_the_choices_are_in_the_settings() -> None:
+    """What can be chosen is said."""
+    meanings = {row[0]: " ".join(row) for row in table("Settings")}
+    missing = [
+        choice
+        for setting in SETTINGS
+        for choice in setting.choices
+        if setting.flag != "--log-level" and choice not in meanings[setting.flag]
+    ]
+
+    assert missing == []
+
+
+def test_the_commands_are_the_program_s() -> None:
+    """Each has its row."""
+    assert [row[0].split()[-1] for row in table("Commands")] == list(COMMANDS)
+
+
+def test_the_states_are_the_program_s() -> None:
+    """Each has its meaning."""
+    documented = {state for row in table("The report") for state in row[0].split(", ")}
+
+    assert documented == {state.value for state in State}
