@@ -15,8 +15,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -117,19 +118,20 @@ def _tail(text: str) -> str:
 
 def run(command: Sequence[str], environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Run a command in the repository to its end, which comes at the latest with ours."""
-    with subprocess.Popen(
-        command,
-        cwd=REPOSITORY,
-        env=environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    with _not_at_the_end():
+        process = subprocess.Popen(
+            command,
+            cwd=REPOSITORY,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
         _commands.add(process.pid)
-        output, errors = process.communicate()
-        _commands.discard(process.pid)
+    output, errors = process.communicate()
+    _commands.discard(process.pid)
     return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
@@ -158,8 +160,9 @@ class Server:
         self.release = release
         self.environment = install(release)
         self.token = token
-        self.folder = Path(tempfile.mkdtemp(prefix="rc-"))
-        _servers.add(self)
+        with _not_at_the_end():
+            self.folder = Path(tempfile.mkdtemp(prefix="rc-"))
+            _servers.add(self)
         self.log = self.folder / "server.log"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -192,7 +195,7 @@ class Server:
 
     def start(self) -> None:
         """Boot and wait until it is healthy. Raises ServerError with the end of the log where that fails."""
-        with self.log.open("ab") as log:
+        with self.log.open("ab") as log, _not_at_the_end():
             self._process = subprocess.Popen(
                 self._command(),
                 cwd=self.folder / "work",
@@ -202,10 +205,11 @@ class Server:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+            process = self._process
         deadline = time.monotonic() + BOOT_SECONDS
         while not self._healthy():
-            if self._process.poll() is not None:
-                raise ServerError(f"{name(self.release)} ended with {self._process.returncode}:\n{self.log_tail()}")
+            if process.poll() is not None:
+                raise ServerError(f"{name(self.release)} ended with {process.returncode}:\n{self.log_tail()}")
             if time.monotonic() > deadline:
                 raise ServerError(f"{name(self.release)} is not healthy after {BOOT_SECONDS} s:\n{self.log_tail()}")
             time.sleep(0.1)
@@ -259,14 +263,13 @@ class Server:
 
     def stop(self) -> None:
         """End the process and everything that it started (Milvus Lite is a process of its own up to 2.5)."""
-        if self._process is None:
+        process = self._process
+        if process is None:
             return
-        group = self._process.pid
-        _signal_group(group, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(STOP_SECONDS)
-        _signal_group(group, signal.SIGKILL)
-        self._process.wait()
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            _signal_group(process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_SECONDS)
         self._process = None
 
     def close(self) -> None:
@@ -275,9 +278,9 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
         _servers.discard(self)
 
-    def is_alive(self) -> bool:
-        """Return whether the process is there; Milvus Lite can crash it."""
-        return self._process is not None and self._process.poll() is None
+    def crashed(self) -> bool:
+        """Return whether the process ended by itself; Milvus Lite 3 does that now and then, in native code."""
+        return self._process is not None and self._process.poll() is not None
 
     def log_tail(self) -> str:
         """Return the end of the server's log."""
@@ -286,6 +289,17 @@ class Server:
 
 _servers: set[Server] = set()
 _commands: set[int] = set()
+_end = threading.Event()
+_starting = threading.RLock()
+
+
+@contextlib.contextmanager
+def _not_at_the_end() -> Iterator[None]:
+    """Let something start and be noted, or neither: what starts while all is being closed would stay behind."""
+    with _starting:
+        if _end.is_set():
+            raise ServerError("interrupted")
+        yield
 
 
 @atexit.register
@@ -303,8 +317,12 @@ def close_all_on_signals() -> None:
     def end(number: int, _: FrameType | None) -> None:
         for each in _SIGNALS:
             signal.signal(each, signal.SIG_IGN)
-        close_all()
-        os._exit(128 + number)
+        try:
+            with _starting:
+                _end.set()
+            close_all()
+        finally:
+            os._exit(128 + number)
 
     for number in _SIGNALS:
         signal.signal(number, end)
