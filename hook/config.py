@@ -19,6 +19,10 @@ from hook.errors import ConfigError, one_line
 DISABLED = "__disabled__"
 """The provider_id with which LlamaStack switches an entry off (core/stack.py `replace_env_vars`, 0.3.5)."""
 
+MAX_CONFIG_BYTES = 2**20
+"""What etcd, and so a ConfigMap, can hold."""
+_MAX_MERGED_KEYS = 1000
+
 _SUBSTITUTION = re.compile(r"\$\{env\.([A-Z0-9_]+)(?::([=+])([^}]*))?\}")
 
 
@@ -55,11 +59,15 @@ class Config:
 def load(path: Path, environ: Mapping[str, str]) -> Config:
     """Read the collections from a file. Raises ConfigError with every problem of it."""
     try:
-        text = path.read_bytes().decode()
+        with path.open("rb") as file:
+            content = file.read(MAX_CONFIG_BYTES + 1)
+        text = content.decode()
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}; mount it there, or set HOOK_CONFIG"]) from error
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: is not UTF-8 text: {error.reason} at byte {error.start}"]) from error
+    if len(content) > MAX_CONFIG_BYTES:
+        raise ConfigError([f"{path}: is larger than {MAX_CONFIG_BYTES // 2**20} MiB, which no ConfigMap can be"])
     try:
         return parse(text, environ)
     except ConfigError as error:
@@ -140,7 +148,17 @@ def _parse_yaml(text: str) -> list[Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which besides refuses the second of two equal keys instead of losing the first."""
+    """PyYAML's safe loader, which besides refuses the second of two equal keys instead of losing the first.
+
+    Merge keys are bounded, since those of merged mappings multiply.
+    """
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        merged = [value for key, value in node.value if key.tag == "tag:yaml.org,2002:merge"]
+        sources = [part for value in merged for part in (value.value if isinstance(value.value, list) else [])]
+        if len(sources) > _MAX_MERGED_KEYS or len(node.value) > _MAX_MERGED_KEYS:
+            raise yaml.constructor.ConstructorError(None, None, "too many merged keys", node.start_mark)
+        super().flatten_mapping(node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()

@@ -5,6 +5,7 @@ Which one a server speaks is found by asking it, since version numbers of distri
 
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
+from urllib.parse import quote
 
 from hook.domain import Target, VectorStore
 from hook.errors import RefusedError, UnavailableError
@@ -30,6 +31,9 @@ class Dialect(Protocol):
 
     def create_vector_store(self, target: Target) -> VectorStore:
         """Create a vector store and return it as the server shows it."""
+
+    def delete_vector_store(self, store_id: str) -> None:
+        """Delete a vector store; only ever one that this very run made too many."""
 
 
 def find_dialect(http: Http) -> tuple[Dialect, tuple[VectorStore, ...]]:
@@ -108,6 +112,10 @@ class VectorStoresDialect:
         )
         return _read_vector_store(answer, f"POST {VECTOR_STORES}")
 
+    def delete_vector_store(self, store_id: str) -> None:
+        """Delete a vector store; only ever one that this very run made too many."""
+        self._http.delete(f"{VECTOR_STORES}/{quote(store_id, safe='')}")
+
 
 class VectorDbsDialect:
     """Up to 0.2.24: the configured id is the address that consumers use.
@@ -140,6 +148,9 @@ class VectorDbsDialect:
         )
         return _read_vector_db(answer, f"POST {VECTOR_DBS}")
 
+    def delete_vector_store(self, store_id: str) -> None:
+        """Delete nothing: with one entry an id there is never one too many."""
+
 
 def _read_vector_store(item: Any, what: str) -> VectorStore:
     metadata = mapping(mapping(item).get("metadata"))
@@ -149,6 +160,7 @@ def _read_vector_store(item: Any, what: str) -> VectorStore:
         name=text(item.get("name")),
         status=text(item.get("status")),
         created_at=number(item.get("created_at")) or 0,
+        files=number(mapping(item.get("file_counts")).get("total")) or 0,
         provider_id=text(metadata.get("provider_id")),
         embedding_model=text(metadata.get("embedding_model")),
         embedding_dimension=None if dimension is None else str(dimension),

@@ -59,6 +59,8 @@ class VectorStore:
     embedding_model: str | None = None
     embedding_dimension: str | None = None
     """As text: releases from 0.4.0 send it as a string."""
+    files: int = 0
+    """How many files are attached to it."""
 
 
 class Life(StrEnum):
@@ -219,6 +221,18 @@ def plan(
     targets = tuple(targets)
     found = candidates(targets, stores)
     return {target.name: _compare(target, found[target.name], proofs, accept_oldest) for target in targets}
+
+
+def lost_race(target: Target, stores: Sequence[VectorStore], own_id: str) -> bool:
+    """Tell whether the vector store that this run just made came after another live one of the name, and is empty.
+
+    `stores` is the server's list without the dead ones. It sorts by second, and within one by the order of insertion
+    (every release, GET /v1/vector_stores), so all runs that look at it agree on the first.
+    """
+    order = [store for store in stores if target.name in (store.id, store.name)]
+    first = min(order, key=lambda store: store.created_at, default=None)
+    own = next((store for store in order if store.id == own_id), None)
+    return own is not None and own is not first and own.files == 0
 
 
 def _compare(

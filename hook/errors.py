@@ -7,6 +7,8 @@ from typing import ClassVar
 
 TEXT_LIMIT = 400
 """Characters of somebody else's text that one message carries: enough for every answer seen, short in a log."""
+MAX_PROBLEMS = 100
+"""How many problems of one configuration are told; more come from one cause."""
 
 
 class ExitCode(IntEnum):
@@ -34,8 +36,9 @@ class ConfigError(HookError):
     exit_code = ExitCode.CONFIG
 
     def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
-        count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
+        more = len(problems) - MAX_PROBLEMS
+        self.problems = (*problems[:MAX_PROBLEMS], *([f"and {more} more"] if more > 0 else []))
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         super().__init__(f"The configuration has {count}: {'; '.join(self.problems)}")
 
 

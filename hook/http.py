@@ -5,6 +5,7 @@ import json
 import queue
 import ssl
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ import requests
 
 from hook import __version__
 from hook.deadline import SLICE_SECONDS, Deadline
-from hook.errors import BudgetError, ConfigError, RefusedError, UnavailableError, one_line
+from hook.errors import BudgetError, ConfigError, HookError, RefusedError, UnavailableError, one_line
 from hook.settings import Server
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
@@ -26,6 +27,9 @@ _LATER_STATUSES = (408, 425, 429)
 """The 4xx statuses that ask for the same request again later."""
 
 _MAX_RETRY_AFTER_SECONDS = 1e9
+
+MASK = "***"
+"""What stands where a server echoes our credentials."""
 
 _GRACE_SECONDS = 0.2
 """How much later the clock around a request ends than the one inside it, whose error says more."""
@@ -48,6 +52,9 @@ class Http:
             {"Accept-Encoding": "identity", "User-Agent": f"register-collections/{__version__}"}
         )
         self._session.verify = _system_ca_bundle() or True
+        if server.client_certificate is not None:
+            self._session.cert = _checked(server.client_certificate)
+        self._secrets = _secrets(server)
 
     @property
     def url(self) -> str:
@@ -75,7 +82,31 @@ class Http:
         """
         return self._send("POST", path, None, body)
 
+    def delete(self, path: str) -> Any:
+        """Return the JSON of the answer. Raises as `get` does."""
+        return self._send("DELETE", path, None, None)
+
     def _send(self, method: str, path: str, query: Mapping[str, str] | None, body: Mapping[str, Any] | None) -> Any:
+        """Exchange one request, and keep our own credentials out of whatever comes of it: some servers echo them."""
+        try:
+            return self._masked(self._exchange(method, path, query, body))
+        except HookError as error:
+            error.args = (self._masked(str(error)),)
+            if isinstance(error, RefusedError):
+                error.detail = self._masked(error.detail)
+            raise
+
+    def _masked(self, value: Any) -> Any:
+        if isinstance(value, str):
+            for secret in self._secrets:
+                value = value.replace(secret, MASK)
+        elif isinstance(value, list) and self._secrets:
+            value = [self._masked(item) for item in value]
+        elif isinstance(value, dict) and self._secrets:
+            value = {key: self._masked(item) for key, item in value.items()}
+        return value
+
+    def _exchange(self, method: str, path: str, query: Mapping[str, str] | None, body: Mapping[str, Any] | None) -> Any:
         what = f"{method} {path}"
         seconds = min(self._request_timeout_seconds, self._deadline.remaining())
         if seconds <= 0:
@@ -160,8 +191,14 @@ def _transport_error(error: requests.RequestException, what: str, url: str) -> U
                 f"{what}: the certificate of {url} does not verify: {one_line(cause.verify_message)}; "
                 "mount the CA that signed it and name it in REQUESTS_CA_BUNDLE"
             )
-        if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
+        reason = str(cause.reason) if isinstance(cause, ssl.SSLError) else ""
+        if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
             return RefusedError(f"{what}: {url} does not speak TLS; use http:// in LLAMA_STACK_URL")
+        if "_ALERT_" in reason:
+            return RefusedError(
+                f"{what}: {url} ends the TLS handshake with {reason}: it wants another client certificate, or one at "
+                "all; check LLAMA_STACK_CLIENT_CERT and LLAMA_STACK_CLIENT_KEY"
+            )
     if isinstance(error, ValueError):
         # An invalid URL, scheme or header: never sent, and never better.
         return RefusedError(
@@ -269,6 +306,25 @@ def retry_after_seconds(header: str | None) -> float | None:
     except (ValueError, OverflowError):
         return None
     return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+
+
+def _secrets(server: Server) -> tuple[str, ...]:
+    """Return every form in which our credentials could come back, the longest first."""
+    secrets = [server.api_key] if server.api_key else []
+    if server.basic_auth is not None:
+        secrets += [*server.basic_auth, b64encode(":".join(server.basic_auth).encode()).decode()]
+    return tuple(sorted((secret for secret in secrets if secret), key=len, reverse=True))
+
+
+def _checked(client_certificate: tuple[str, str]) -> tuple[str, str]:
+    """Return the files if they hold a certificate and its key. Raises ConfigError; requests would say it too late."""
+    try:
+        # An encrypted key would ask for its password on the terminal.
+        ssl.create_default_context().load_cert_chain(*client_certificate, password=lambda: "")
+    except (OSError, ValueError) as error:
+        names = "LLAMA_STACK_CLIENT_CERT, LLAMA_STACK_CLIENT_KEY"
+        raise ConfigError([f"{names}: no certificate with its key: {one_line(str(error))}"]) from error
+    return client_certificate
 
 
 def _system_ca_bundle() -> str | None:

@@ -78,6 +78,15 @@ class LlamaStack:
         dialect = self._dialect or find_dialect(self._http)[0]
         return dialect.create_vector_store(target)
 
+    def delete_vector_store(self, store_id: str) -> None:
+        """Delete a vector store that this very run made; a second time it is simply gone."""
+        dialect = self._dialect or find_dialect(self._http)[0]
+        try:
+            dialect.delete_vector_store(store_id)
+        except RefusedError as error:
+            if not _is_unknown_id(error):
+                raise
+
     def prove(self, store_id: str) -> Proof:
         """Insert nothing into a vector store, which tells whether an insert would reach it, and changes nothing.
 
@@ -92,9 +101,7 @@ class LlamaStack:
             expected = re.search(r"Expected (\d{1,9}), got 0", error.detail)
             if expected:
                 return Proof(Life.ALIVE, embedding_dimension=int(expected[1]))
-            unknown = re.search(r"not found|not served", error.detail, re.IGNORECASE)
-            lost = unknown and error.status in (400, 404) and error.detail != _NO_SUCH_PATH
-            return Proof(Life.LOST if lost else Life.REFUSED, str(error))
+            return Proof(Life.LOST if _is_unknown_id(error) else Life.REFUSED, str(error))
         except UnavailableError as error:
             if error.status == 500 and self._proof_can_fail:
                 return Proof(Life.INCONCLUSIVE, str(error))
@@ -109,3 +116,9 @@ class LlamaStack:
 
 _NO_SUCH_PATH = "Not Found"
 """The `detail` for a path that a server does not have, in every release."""
+
+
+def _is_unknown_id(error: RefusedError) -> bool:
+    """Tell whether the server says that it knows no vector store of this id: each release has its own words."""
+    says_so = re.search(r"not found|not served", error.detail, re.IGNORECASE) is not None
+    return says_so and error.status in (400, 404) and error.detail != _NO_SUCH_PATH

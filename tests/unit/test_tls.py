@@ -61,3 +61,48 @@ def test_a_certificate_for_another_host_is_refused(
 
     assert outcome.exit_code == 4
     assert "does not verify: IP address mismatch, certificate is not valid for '127.0.0.1'" in outcome.report["message"]
+
+
+def files_of(certificate: trustme.LeafCert, folder: Path) -> dict[str, str]:
+    """Write a client's certificate and key, and return the variables that name them."""
+    certificate.private_key_pem.write_to_path(str(folder / "client.key"))
+    certificate.cert_chain_pems[0].write_to_path(str(folder / "client.crt"))
+    return {"LLAMA_STACK_CLIENT_CERT": str(folder / "client.crt"), "LLAMA_STACK_CLIENT_KEY": str(folder / "client.key")}
+
+
+@pytest.fixture
+def mutual_url(server: FakeLlamaStack, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the URL of a trusted stand-in that wants a client certificate of the same authority."""
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.crt"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.crt"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    server.wrap(context)
+    return server.url.replace("http:", "https:")
+
+
+def test_a_client_certificate_is_shown(mutual_url: str, authority: trustme.CA, run: Run, tmp_path: Path) -> None:
+    """mTLS, with both files from a mounted Secret."""
+    assert run(mutual_url, environ=files_of(authority.issue_cert("hook"), tmp_path)).exit_code == 0
+
+
+def test_a_missing_client_certificate_ends_the_wait_at_once(mutual_url: str, run: Run) -> None:
+    """The server says so in the handshake, and waiting would not help."""
+    outcome = run(mutual_url)
+
+    assert outcome.exit_code == 4
+    assert "check LLAMA_STACK_CLIENT_CERT and LLAMA_STACK_CLIENT_KEY" in outcome.report["message"]
+
+
+def test_a_client_certificate_that_is_none_is_a_configuration_error(run: Run, tmp_path: Path) -> None:
+    """Missing, broken, or half of it: said before anything is sent."""
+    (tmp_path / "broken").write_text("x")
+    broken = dict.fromkeys(("LLAMA_STACK_CLIENT_CERT", "LLAMA_STACK_CLIENT_KEY"), str(tmp_path / "broken"))
+    half = {"LLAMA_STACK_CLIENT_KEY": "x"}
+
+    (problem,) = run("https://stack", environ=broken).report["problems"]
+    assert problem.startswith("LLAMA_STACK_CLIENT_CERT, LLAMA_STACK_CLIENT_KEY: no certificate with its key: ")
+    (problem,) = run("https://stack", environ=half).report["problems"]
+    assert problem == "LLAMA_STACK_CLIENT_CERT and LLAMA_STACK_CLIENT_KEY: only one is set; mTLS needs both"

@@ -1,0 +1,219 @@
+"""The use-case: wait, compare, register what is missing, and verify it."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import chain
+
+from hook.backoff import retry
+from hook.deadline import Deadline, sleep
+from hook.domain import (
+    Collection,
+    Finding,
+    Life,
+    Proof,
+    State,
+    Target,
+    VectorStore,
+    candidates,
+    lost_race,
+    plan,
+    resolve,
+)
+from hook.errors import RefusedError, UnavailableError
+from hook.llamastack import LlamaStack
+from hook.logs import log
+from hook.settings import COMMANDS, Settings
+
+MAX_FAILURES = 3
+"""Answers of 500 to one write before giving up: ogx 1.5.0 without its Milvus answers so to each create, and keeps an
+orphan of each that can stop its next start (POST /v1/vector_stores)."""
+
+RACE_SECONDS = 30.0
+"""How long runs that started at the same instant may take to agree on one vector store a name."""
+RACE_PAUSE_SECONDS = 0.2
+
+
+@dataclass
+class Progress:
+    """What is known so far, so that a run can tell it whenever it ends."""
+
+    command: str = COMMANDS[0]
+    server_url: str | None = None
+    server_version: str | None = None
+    findings: dict[str, Finding] = field(default_factory=dict)
+
+
+class Run:
+    """One run against one server."""
+
+    def __init__(self, asked: Settings, server: LlamaStack, deadline: Deadline, progress: Progress) -> None:
+        self._asked = asked
+        self._server = server
+        self._deadline = deadline
+        self._progress = progress
+        self._proofs: dict[str, Proof] = {}
+        self._created: dict[str, str] = {}
+        """By name, the ids of the vector stores that this run certainly made itself."""
+
+    def carry_out(self, collections: Sequence[Collection]) -> None:
+        """Wait, compare, register what is missing, and verify it by a fresh list and a proof of life."""
+        stores = self._wait_until_ready()
+        targets = self._resolve(collections)
+        findings = self._progress.findings
+        findings |= self._settle(targets, stores)
+        if self._asked.command == "check":
+            return
+        wanted = {State.MISSING, State.LOST} if self._asked.recreate_lost else {State.MISSING}
+        registered = {}
+        for target in targets:
+            if findings[target.name].state in wanted:
+                findings[target.name] = self._register(target, findings[target.name].lost_ids)
+                if findings[target.name].state is State.REGISTERED:
+                    registered[target.name] = findings[target.name]
+        if registered:
+            for finding in registered.values():
+                self._proofs.pop(str(finding.id), None)
+            verified = self._settle([target for target in targets if target.name in registered], self._list())
+            findings |= {name: _verified(finding, verified[name]) for name, finding in registered.items()}
+
+    def _wait_until_ready(self) -> tuple[VectorStore, ...]:
+        """Return the list of vector stores as soon as the server is healthy and answers that very call."""
+
+        def ready() -> tuple[VectorStore, ...]:
+            self._server.check_health()
+            return self._server.vector_stores()
+
+        try:
+            stores = retry(ready, self._deadline, "health.retry_scheduled")
+        except UnavailableError as error:
+            raise UnavailableError(
+                f"The server was not ready within {self._asked.timeout_seconds:g} s: {error}"
+            ) from error
+        self._progress.server_version = self._server.version()
+        log.info(
+            "health.ready",
+            server_version=self._progress.server_version,
+            vector_stores=len(stores),
+            elapsed_seconds=round(self._deadline.elapsed(), 2),
+        )
+        return stores
+
+    def _resolve(self, collections: Sequence[Collection]) -> list[Target]:
+        """Return what to ask the server for, and note the collections for which it has no right answer."""
+        models = retry(self._server.embedding_models, self._deadline, "request.retry_scheduled")
+        provider_ids = retry(self._server.vector_io_provider_ids, self._deadline, "request.retry_scheduled")
+        targets = []
+        for collection in collections:
+            try:
+                targets.append(resolve(collection, models, provider_ids))
+            except RefusedError as error:
+                self._progress.findings[collection.name] = Finding(collection.name, State.REJECTED, detail=str(error))
+        return targets
+
+    def _compare(self, targets: Sequence[Target], stores: Sequence[VectorStore]) -> dict[str, Finding]:
+        """Prove the vector stores of the targets, each once, and compare them with what is wanted."""
+        for store in chain.from_iterable(candidates(targets, stores).values()):
+            if store.id not in self._proofs:
+                prove = partial(self._server.prove, store.id)
+                self._proofs[store.id] = retry(
+                    prove, self._deadline, "proof.retry_scheduled", max_failures=MAX_FAILURES
+                )
+        return plan(targets, stores, self._proofs, accept_oldest=self._asked.accept_oldest)
+
+    def _settle(self, targets: Sequence[Target], stores: Sequence[VectorStore]) -> dict[str, Finding]:
+        """Compare, and again while runs that started at the same instant each have a vector store of one name.
+
+        Each run takes its own one back where another came first; then one is left, and all of them find it.
+        """
+        patience = Deadline(min(RACE_SECONDS, self._deadline.remaining()))
+        while True:
+            findings = self._compare(targets, stores)
+            raced = [target for target in targets if self._is_raced(findings[target.name], target, stores)]
+            if not raced or patience.remaining() == 0:
+                return findings
+            log.info("race.found", collections=len(raced), remaining_seconds=round(patience.remaining(), 2))
+            for target in raced:
+                self._take_back(target, stores)
+            sleep(RACE_PAUSE_SECONDS)
+            stores = self._list()
+
+    def _is_raced(self, finding: Finding, target: Target, stores: Sequence[VectorStore]) -> bool:
+        """Tell whether duplicates are so new that another run may be about to take its own one back."""
+        newest = max((store.created_at for store in candidates([target], stores)[target.name]), default=0)
+        new = target.name in self._created or abs(time.time() - newest) < RACE_SECONDS
+        return finding.state is State.DUPLICATED and new
+
+    def _take_back(self, target: Target, stores: Sequence[VectorStore]) -> None:
+        """Delete the vector store that this run made, if another live one of the name was there before it."""
+        own_id = self._created.get(target.name)
+        dead = {store_id for store_id, proof in self._proofs.items() if proof.life is Life.LOST}
+        live = [store for store in stores if store.id not in dead]
+        if own_id is None or not lost_race(target, live, own_id):
+            return
+        retry(partial(self._server.delete_vector_store, own_id), self._deadline, "request.retry_scheduled")
+        del self._created[target.name]
+        log.info("collection.taken_back", collection=target.name, vector_store_id=own_id)
+
+    def _list(self) -> tuple[VectorStore, ...]:
+        return retry(self._server.vector_stores, self._deadline, "request.retry_scheduled")
+
+    def _register(self, target: Target, lost_ids: Sequence[str]) -> Finding:
+        """Create the vector store of a collection. Raises UnavailableError if the server stops answering."""
+        try:
+            store = self._create(target, lost_ids)
+        except RefusedError as error:
+            return Finding(target.name, State.REJECTED, detail=str(error))
+        except UnavailableError as error:
+            raise UnavailableError(f"'{target.name}' is not registered: {error}") from error
+        log.info("collection.registered", collection=target.name, vector_store_id=store.id)
+        return Finding(target.name, State.REGISTERED, store.id)
+
+    def _create(self, target: Target, lost_ids: Sequence[str]) -> VectorStore:
+        """Create a vector store; after a failure the list decides whether that took place.
+
+        Every create makes another store, and a server that did not answer in time may still carry it out: then the
+        run only looks for the store, and leaves the next try to the next run.
+        """
+        tried = False
+
+        def look() -> VectorStore | None:
+            listed = self._server.vector_stores()
+            return next(
+                (store for store in candidates([target], listed)[target.name] if store.id not in lost_ids), None
+            )
+
+        def look_and_create() -> VectorStore:
+            nonlocal tried
+            found = look() if tried else None
+            tried = True
+            if found is None:
+                found = self._server.create_vector_store(target)
+                self._created[target.name] = found.id
+            return found
+
+        def look_again() -> VectorStore:
+            found = look()
+            if found is None:
+                raise UnavailableError(f"{failure}; the list does not show it, and trying again could make it twice")
+            return found
+
+        try:
+            return retry(look_and_create, self._deadline, "create.retry_scheduled", max_failures=MAX_FAILURES)
+        except UnavailableError as error:
+            if not error.in_flight:
+                raise
+            failure = error
+        patience = Deadline(min(self._asked.request_timeout_seconds, self._deadline.remaining()))
+        return retry(look_again, patience, "create.lookup_scheduled")
+
+
+def _verified(registered: Finding, found: Finding) -> Finding:
+    """Return the finding for a collection that was just registered, from what the fresh list shows of it."""
+    if found.state is State.PRESENT and found.id == registered.id:
+        return replace(found, state=State.REGISTERED)
+    if found.state is State.MISSING:
+        detail = f"the server answered that it was created as '{registered.id}', but does not list it; see its log"
+        return replace(found, id=registered.id, detail=detail)
+    return found

@@ -1,0 +1,190 @@
+"""Runs that start at the same instant: one vector store a name, and every run content."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from hook import logs
+from hook import run as run_module
+from hook.backoff import retry
+from hook.deadline import Deadline
+from hook.domain import Collection, Finding, State
+from hook.http import Http
+from hook.llamastack import LlamaStack
+from hook.run import Progress, Run
+from hook.settings import Server, Settings, parse, parse_arguments
+from tests.fake_llamastack import GRANITE, FakeLlamaStack, answer
+from tests.unit.conftest import NAMES, entries
+from tests.unit.conftest import Run as RunHook
+
+CREATE = "POST /v1/vector_stores"
+LIST = "GET /v1/vector_stores"
+
+
+def asked() -> Settings:
+    """Return the default settings."""
+    return parse(parse_arguments([]), {})
+
+
+def start(url: str, barrier: threading.Barrier) -> dict[str, Finding]:
+    """Run the use-case, beginning together with the others."""
+    progress, deadline = Progress(), Deadline(60)
+    server = LlamaStack(Http(Server(url), 30, deadline))
+    barrier.wait()
+    Run(asked(), server, deadline, progress).carry_out([Collection(name, GRANITE, "milvus-shared") for name in NAMES])
+    return progress.findings
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_runs_at_the_same_instant_agree_on_one_store_a_name(server: FakeLlamaStack, count: int) -> None:
+    """Whichever came first stays, and each run finds it present or its own."""
+    logs.configure("info", "json")
+    barrier = threading.Barrier(count)
+    with ThreadPoolExecutor(count) as pool:
+        results = list(pool.map(lambda _: start(server.url, barrier), range(count)))
+
+    assert sorted(server.names()) == sorted(NAMES)
+    ids = {store["name"]: store["id"] for store in server.stores}
+    for findings in results:
+        assert {name: finding.id for name, finding in findings.items()} == ids
+        assert {finding.state for finding in findings.values()} <= {State.PRESENT, State.REGISTERED}
+
+
+@pytest.fixture
+def rival(server: FakeLlamaStack) -> Callable[..., str]:
+    """Return a function by which another run registers a collection after our list and before our create."""
+
+    def register(name: str = "red_hat_docs", **fields: object) -> str:
+        rival_id = server.add(name, **fields)
+        server.fault(LIST, answer(200, {"data": [], "has_more": False}), times=1)
+        return rival_id
+
+    return register
+
+
+def test_the_later_store_is_taken_back(server: FakeLlamaStack, run: RunHook, rival: Callable[..., str]) -> None:
+    """Within one second the order of insertion counts."""
+    first = rival()
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (0, ["present"])
+    assert [store["id"] for store in server.stores] == [first]
+    assert "collection.taken_back" in outcome.event_names()
+
+
+def test_a_store_with_files_is_not_taken_back(
+    server: FakeLlamaStack, run: RunHook, rival: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody uses it already; then it is for people to decide."""
+    monkeypatch.setattr(run_module, "RACE_SECONDS", 0.3)
+    rival()
+    add = server.add
+
+    def add_with_files(name: str, **fields: object) -> str:
+        return add(name, file_counts={"total": 1}, **fields)
+
+    monkeypatch.setattr(server, "add", add_with_files)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (5, ["duplicated"])
+    assert len(server.stores) == 2
+
+
+def test_the_earlier_store_stays_and_the_other_run_is_waited_for(
+    server: FakeLlamaStack, run: RunHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have been killed; then the duplicate is told."""
+    monkeypatch.setattr(run_module, "RACE_SECONDS", 0.3)
+
+    def create_two(handler: object) -> None:
+        assert handler
+        own = server.stores[0] if server.stores else None
+        assert own is None
+        handler.reply(*handler._create(server.requests[-1].body))  # type: ignore[attr-defined]
+        server.add("red_hat_docs")
+
+    server.fault(CREATE, create_two, times=1)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (5, ["duplicated"])
+    assert len(server.stores) == 2
+
+
+def test_a_run_that_made_nothing_waits_too(server: FakeLlamaStack, run: RunHook) -> None:
+    """`check` may come while two others sort it out."""
+    server.add("red_hat_docs")
+    server.add("red_hat_docs")
+    server.fault(LIST, lambda handler: handler.reply(*handler._list({})), times=1)
+    listed_once = threading.Event()
+
+    def one_left(handler: object) -> None:
+        del server.stores[1:]
+        listed_once.set()
+        handler.reply(*handler._list({}))  # type: ignore[attr-defined]
+
+    server.fault(LIST, one_left, times=1)
+
+    outcome = run(server.url, "check", collections=entries("red_hat_docs"))
+
+    assert listed_once.is_set()
+    assert (outcome.exit_code, outcome.states) == (0, ["present"])
+
+
+def test_old_duplicates_are_told_at_once(server: FakeLlamaStack, run: RunHook) -> None:
+    """No run of this hour made them."""
+    server.add("red_hat_docs", created_at=1)
+    server.add("red_hat_docs", created_at=2)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert outcome.states == ["duplicated"]
+    assert server.lines().count(LIST) == 1
+
+
+def test_only_what_this_run_made_is_ever_deleted(
+    server: FakeLlamaStack, run: RunHook, rival: Callable[..., str]
+) -> None:
+    """A store that the list showed after a lost answer could be anybody's."""
+    rival()
+    server.fault(CREATE, answer(503), times=1)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert outcome.exit_code == 0
+    assert [request.method for request in server.requests if request.method == "DELETE"] == []
+
+
+def test_a_store_that_is_gone_already_was_deleted(server: FakeLlamaStack) -> None:
+    """A repeated delete gets a 400; another refusal is one."""
+    deadline = Deadline(10)
+    stack = LlamaStack(Http(Server(server.url), 5, deadline))
+
+    retry(lambda: stack.delete_vector_store("vs_gone"), deadline, "e")
+
+    assert server.lines()[-1] == "DELETE /v1/vector_stores/vs_gone"
+    server.fault("DELETE /v1/vector_stores/vs_x", answer(403))
+    with pytest.raises(Exception, match="answered 403"):
+        stack.delete_vector_store("vs_x")
+
+
+def test_an_id_cannot_change_the_path(server: FakeLlamaStack) -> None:
+    """Whatever a server calls its stores."""
+    stack = LlamaStack(Http(Server(server.url), 5, Deadline(10)))
+
+    stack.delete_vector_store("../models?x#y")
+
+    assert server.lines()[-1] == "DELETE /v1/vector_stores/..%2Fmodels%3Fx%23y"
+    assert LIST in server.lines()
+
+
+def test_the_older_dialect_deletes_nothing() -> None:
+    """There two runs write the same one entry."""
+    with FakeLlamaStack("dbs") as server:
+        LlamaStack(Http(Server(server.url), 5, Deadline(10))).delete_vector_store("red_hat_docs")
+
+    assert [request.method for request in server.requests if request.method == "DELETE"] == []
