@@ -5,18 +5,28 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
 from hook import config, logs, settings
 from hook.deadline import Deadline
-from hook.domain import GOOD_STATES, Finding, State, exit_code
-from hook.errors import ConfigError, ExitCode, HookError, Stopped, one_line
+from hook.domain import GOOD_STATES, Collection, Finding, State, exit_code
+from hook.errors import ConfigError, ExitCode, HookError, Stopped, UnavailableError, one_line
 from hook.http import Http
 from hook.llamastack import LlamaStack
 from hook.logs import log
-from hook.report import Report, closing_sentence, counts, render_json, render_text, termination_message
+from hook.publish import Publisher, can_be_key
+from hook.report import (
+    Report,
+    closing_sentence,
+    counts,
+    render_addresses,
+    render_json,
+    render_text,
+    termination_message,
+)
 from hook.run import Progress, Run
 from hook.settings import Presentation, Settings
 
@@ -32,6 +42,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
     clock = Deadline(0.0)
     progress = Progress()
     presentation = Presentation(output="json", log_level="info", log_format="json")
+    names: Sequence[str] = ()
     error: BaseException | None = None
     try:
         with _signals_raise():
@@ -41,7 +52,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
             arguments = settings.parse_arguments(sys.argv[1:] if argv is None else argv)
             presentation = settings.presentation(arguments, environ, terminals=terminals)
             logs.configure(presentation.log_level, presentation.log_format)
-            progress.command = arguments["command"]
+            progress.command, names = arguments["command"], arguments["names"]
             _execute(settings.parse(arguments, environ), environ, progress)
     except (HookError, Stopped) as caught:
         error = caught
@@ -50,7 +61,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
         error = caught
     report = _report(progress, error, clock.elapsed())
     _log_summary(report)
-    _write_report(report, presentation, sys.stdout)
+    _write_report(report, names, presentation, sys.stdout)
     _write_termination_message(report, environ)
     return int(report.exit_code)
 
@@ -86,11 +97,44 @@ def _execute(asked: Settings, environ: Mapping[str, str], progress: Progress) ->
     if asked.command == "validate":
         progress.findings = {c.name: Finding(c.name, State.VALID) for c in loaded.collections}
         return
-    progress.findings = {c.name: Finding(c.name, State.UNKNOWN) for c in loaded.collections}
+    wanted = _named(loaded.collections, asked.names)
+    progress.findings = {c.name: Finding(c.name, State.UNKNOWN) for c in wanted}
     progress.server_url = asked.server.url
     deadline = Deadline(asked.timeout_seconds)
+    publisher = None
+    if asked.command == "register" and asked.publish_configmap is not None:
+        publisher = Publisher(asked.publish_configmap, environ, asked.request_timeout_seconds, deadline)
     server = LlamaStack(Http(asked.server, asked.request_timeout_seconds, deadline))
-    Run(asked, server, deadline, progress).carry_out(loaded.collections)
+    try:
+        Run(asked, server, deadline, progress).carry_out(wanted)
+    except UnavailableError as error:
+        raise UnavailableError(f"{error}; look at the LlamaStack pod and its log, then run the hook again") from error
+    if publisher is not None and exit_code(progress.findings.values()) is ExitCode.OK:
+        _publish(publisher, progress)
+
+
+def _named(collections: Sequence[Collection], names: Sequence[str]) -> list[Collection]:
+    """Return the collections of these names, or all if none is named. Raises ConfigError for an unknown one."""
+    known = {collection.name: collection for collection in collections}
+    declared = one_line(", ".join(known))
+    problems = [
+        f"{one_line(name, 100)}: no collection of this name is declared; there are: {declared}"
+        for name in names
+        if name not in known
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return [known[name] for name in dict.fromkeys(names or known)]
+
+
+def _publish(publisher: Publisher, progress: Progress) -> None:
+    """Publish the addresses of a verified run; a name that cannot be a key is a mismatch."""
+    good = {finding.name: str(finding.id) for finding in progress.findings.values() if can_be_key(finding.name)}
+    publisher.publish(good, str(progress.server_url))
+    for name, finding in progress.findings.items():
+        if name not in good:
+            detail = "registered, but its name cannot be a key of a ConfigMap: rename it to use only A-Z a-z 0-9 . _ -"
+            progress.findings[name] = replace(finding, state=State.UNPUBLISHED, detail=detail)
 
 
 def _report(progress: Progress, error: BaseException | None, elapsed_seconds: float) -> Report:
@@ -100,8 +144,6 @@ def _report(progress: Progress, error: BaseException | None, elapsed_seconds: fl
     if code is ExitCode.UNEXPECTED:
         cause = one_line(f"{type(error).__name__}: {error}")
         message = f"This is a bug in register-collections: {cause}; the log has its traceback"
-    if code is ExitCode.UNAVAILABLE:
-        message += "; look at the LlamaStack pod and its log, then run the hook again"
     return Report(
         command=progress.command,
         exit_code=code,
@@ -136,8 +178,13 @@ def _log_summary(report: Report) -> None:
     )
 
 
-def _write_report(report: Report, presentation: Presentation, stream: TextIO) -> None:
+def _write_report(report: Report, names: Sequence[str], presentation: Presentation, stream: TextIO) -> None:
     text = render_text(report) if presentation.output == "text" else render_json(report)
+    if report.command == "resolve":
+        if report.exit_code is not ExitCode.OK:
+            # Whoever reads this takes it for an address; the log has the cause.
+            return
+        text = render_addresses(report, names, presentation.output)
     try:
         stream.write(text.encode(stream.encoding, "backslashreplace").decode(stream.encoding) + "\n")
         stream.flush()

@@ -95,6 +95,7 @@ class State(StrEnum):
     DUPLICATED = "duplicated"
     LOST = "lost"
     REJECTED = "rejected"
+    UNPUBLISHED = "unpublished"
     UNKNOWN = "unknown"
 
 
@@ -131,6 +132,7 @@ _EXIT_CODES = {
     State.DRIFTED: ExitCode.MISMATCH,
     State.DUPLICATED: ExitCode.MISMATCH,
     State.LOST: ExitCode.MISMATCH,
+    State.UNPUBLISHED: ExitCode.MISMATCH,
     State.UNKNOWN: ExitCode.UNAVAILABLE,
 }
 

@@ -51,7 +51,8 @@ class Http:
         self._session.headers.update(
             {"Accept-Encoding": "identity", "User-Agent": f"register-collections/{__version__}"}
         )
-        self._session.verify = _system_ca_bundle() or True
+        # Given with each request, since requests prefers what the environment says to what the session has.
+        self._trusted = server.ca_bundle or _system_ca_bundle() or True
         if server.client_certificate is not None:
             self._session.cert = _checked(server.client_certificate)
         self._secrets = _secrets(server)
@@ -86,10 +87,21 @@ class Http:
         """Return the JSON of the answer. Raises as `get` does."""
         return self._send("DELETE", path, None, None)
 
-    def _send(self, method: str, path: str, query: Mapping[str, str] | None, body: Mapping[str, Any] | None) -> Any:
+    def apply(self, path: str, query: Mapping[str, str], manifest: Mapping[str, Any]) -> Any:
+        """Send a Kubernetes object for server-side apply (JSON is YAML, too). Raises as `get` does."""
+        return self._send("PATCH", path, query, manifest, "application/apply-patch+yaml")
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: Mapping[str, Any] | None,
+        content_type: str = "application/json",
+    ) -> Any:
         """Exchange one request, and keep our own credentials out of whatever comes of it: some servers echo them."""
         try:
-            return self._masked(self._exchange(method, path, query, body))
+            return self._masked(self._exchange(method, path, query, body, content_type))
         except HookError as error:
             error.args = (self._masked(str(error)),)
             if isinstance(error, RefusedError):
@@ -106,7 +118,14 @@ class Http:
             value = {key: self._masked(item) for key, item in value.items()}
         return value
 
-    def _exchange(self, method: str, path: str, query: Mapping[str, str] | None, body: Mapping[str, Any] | None) -> Any:
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: Mapping[str, Any] | None,
+        content_type: str,
+    ) -> Any:
         what = f"{method} {path}"
         seconds = min(self._request_timeout_seconds, self._deadline.remaining())
         if seconds <= 0:
@@ -115,7 +134,14 @@ class Http:
 
         def exchange() -> tuple[requests.Response, bytes]:
             with self._session.request(
-                method, url, json=body, timeout=seconds, allow_redirects=False, stream=True
+                method,
+                url,
+                data=None if body is None else json.dumps(body),
+                headers={"Content-Type": content_type} if body is not None else {},
+                timeout=seconds,
+                allow_redirects=False,
+                stream=True,
+                verify=self._trusted,
             ) as response:
                 return response, _read(response, what)
 
@@ -130,7 +156,7 @@ class Http:
         except OSError as error:
             # What requests says, without a type of its own, where the bundle that it shall trust is not there.
             raise ConfigError([f"REQUESTS_CA_BUNDLE: {one_line(str(error))}"]) from error
-        return _parse(response, content, what)
+        return _parse(response, content, what, self._server.rights_hint)
 
     def _timeout(self, what: str, method: str, seconds: float) -> UnavailableError:
         kind, whose = UnavailableError, ""
@@ -219,7 +245,7 @@ def _causes(error: BaseException) -> list[BaseException]:
         chain.append(inner)
 
 
-def _parse(response: requests.Response, content: bytes, what: str) -> Any:
+def _parse(response: requests.Response, content: bytes, what: str, rights_hint: str) -> Any:
     status = response.status_code
     if 300 <= status < 400:
         target = urlsplit(response.headers.get("Location", ""))
@@ -229,7 +255,7 @@ def _parse(response: requests.Response, content: bytes, what: str) -> Any:
             status=status,
         )
     if status >= 400:
-        raise _status_error(response, content, what)
+        raise _status_error(response, content, what, rights_hint)
     if not content and status == 204:
         return None
     try:
@@ -243,7 +269,9 @@ def _parse(response: requests.Response, content: bytes, what: str) -> Any:
         ) from error
 
 
-def _status_error(response: requests.Response, content: bytes, what: str) -> UnavailableError | RefusedError:
+def _status_error(
+    response: requests.Response, content: bytes, what: str, rights_hint: str
+) -> UnavailableError | RefusedError:
     status, detail = response.status_code, error_text(content)
     if status in _LATER_STATUSES or status >= 500:
         return UnavailableError(
@@ -255,11 +283,11 @@ def _status_error(response: requests.Response, content: bytes, what: str) -> Una
         )
     sentence = f"{what} answered {status}"
     if status == 401 and "Authorization" in response.request.headers:
-        sentence += ", the API key was not accepted; check LLAMA_STACK_API_KEY_FILE"
+        sentence += f", the API key was not accepted; {rights_hint}"
     elif status == 401:
         sentence += ", it wants an API key and none is configured; set LLAMA_STACK_API_KEY_FILE"
     elif status == 403:
-        sentence += ", access is denied; give the API key the right to this"
+        sentence += f", access is denied; {rights_hint}"
     return RefusedError(f"{sentence}: {detail}", status=status, detail=detail)
 
 
@@ -274,7 +302,7 @@ def error_text(content: bytes) -> str:
         value: Any = json.loads(text)
     except (ValueError, RecursionError):
         return one_line(text) or "an empty answer"
-    for keys in (("error", "message"), ("error", "detail"), ("detail",), ("error",)):
+    for keys in (("error", "message"), ("error", "detail"), ("detail",), ("error",), ("message",)):
         found = value
         for key in keys:
             found = found.get(key) if isinstance(found, dict) else None

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +82,14 @@ def _collection(finding: Finding) -> dict[str, Any]:
 def render_json(report: Report) -> str:
     """Return the report as one line of JSON."""
     return json.dumps(as_dict(report))
+
+
+def render_addresses(report: Report, names: Sequence[str], output: str) -> str:
+    """Return what `resolve` prints: the address of each named collection, one a line, or as a JSON object."""
+    addresses = {finding.name: str(finding.id) for finding in report.findings}
+    if output == "json":
+        return json.dumps(addresses)
+    return "\n".join(one_line(addresses[name], 2000) for name in names)
 
 
 def render_text(report: Report) -> str:

@@ -63,7 +63,7 @@ class Run:
         targets = self._resolve(collections)
         findings = self._progress.findings
         findings |= self._settle(targets, stores)
-        if self._asked.command == "check":
+        if self._asked.command != "register":
             return
         wanted = {State.MISSING, State.LOST} if self._asked.recreate_lost else {State.MISSING}
         registered = {}

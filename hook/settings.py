@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from hook import __version__
 from hook.errors import ConfigError
 from hook.logs import LEVELS
 
-COMMANDS = ("register", "check", "validate")
+COMMANDS = ("register", "check", "validate", "resolve")
 API_KEY_VARIABLE = "LLAMA_STACK_API_KEY"
 CLIENT_CERTIFICATE_VARIABLES = ("LLAMA_STACK_CLIENT_CERT", "LLAMA_STACK_CLIENT_KEY")
 API_KEY_MAX_BYTES = 8192
@@ -38,6 +39,7 @@ SETTINGS = (
     Setting("--api-key-file", "LLAMA_STACK_API_KEY_FILE", None, "a file that holds the bearer token"),
     Setting("--on-duplicate", "HOOK_ON_DUPLICATE", "fail", "several vector stores of one name", ("fail", "oldest")),
     Setting("--on-lost", "HOOK_ON_LOST", "fail", "a vector store that is listed but dead", ("fail", "recreate")),
+    Setting("--publish-configmap", "HOOK_PUBLISH_CONFIGMAP", None, "a ConfigMap that gets the addresses to use"),
     Setting("--output", "HOOK_OUTPUT", None, "the report; text on a terminal, else json", ("text", "json")),
     Setting("--log-level", "HOOK_LOG_LEVEL", "info", "the least severe event to log", LEVELS),
     Setting("--log-format", "HOOK_LOG_FORMAT", None, "console on a terminal, else json", ("console", "json")),
@@ -56,6 +58,10 @@ class Server:
     """User and password, where the URL carries them."""
     client_certificate: tuple[str, str] | None = None
     """The files of the client's certificate and of its key, for servers that want mTLS."""
+    ca_bundle: str | None = None
+    """The file of the certificate authorities to trust, or None for the system's."""
+    rights_hint: str = "check LLAMA_STACK_API_KEY_FILE"
+    """What to do where the server does not accept the credentials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,10 @@ class Settings:
     """Whether the oldest of several vector stores of one name stands for the collection."""
     recreate_lost: bool
     """Whether to register a fresh vector store where the listed one is dead."""
+    publish_configmap: str | None
+    """The ConfigMap that gets the addresses after a verified run."""
+    names: tuple[str, ...]
+    """The collections that `resolve` was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +112,10 @@ def parse_arguments(argv: Sequence[str]) -> dict[str, Any]:
         nargs="?",
         choices=COMMANDS,
         default=COMMANDS[0],
-        help="register what is missing and verify (the default); check: verify, change nothing; validate: load only",
+        help="register what is missing and verify (the default); check: verify, change nothing; validate: load only; "
+        "resolve: print the addresses of the named collections",
     )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="for resolve: the collections, in the order to print")
     for setting in SETTINGS:
         default = f" [{setting.default}]" if setting.default else ""
         parser.add_argument(
@@ -111,7 +123,10 @@ def parse_arguments(argv: Sequence[str]) -> dict[str, Any]:
             metavar="|".join(setting.choices) or setting.flag[2:].upper().replace("-", "_"),
             help=f"{setting.help} ({setting.variable}){default}",
         )
-    return vars(parser.parse_args(argv))
+    arguments = vars(parser.parse_intermixed_args(argv))
+    if (arguments["command"] == "resolve") != bool(arguments["names"]):
+        parser.error("resolve takes the names of collections, and only resolve does")
+    return arguments
 
 
 def presentation(
@@ -119,8 +134,10 @@ def presentation(
 ) -> Presentation:
     """Return how to speak; `terminals` says whether stdout and stderr are one. A wrong choice falls back to json."""
     values = _Values(arguments, environ)
+    # `$(register-collections resolve …)` is no terminal, and wants the bare address all the same.
+    people = terminals[0] or arguments.get("command") == "resolve"
     return Presentation(
-        output=values.choice("--output") or ("text" if terminals[0] else "json"),
+        output=values.choice("--output") or ("text" if people else "json"),
         log_level=values.choice("--log-level") or "info",
         log_format=values.choice("--log-format") or ("console" if terminals[1] else "json"),
     )
@@ -139,6 +156,8 @@ def parse(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
         request_timeout_seconds=values.seconds("--request-timeout"),
         accept_oldest=values.choice("--on-duplicate") == "oldest",
         recreate_lost=values.choice("--on-lost") == "recreate",
+        publish_configmap=values.object_name("--publish-configmap"),
+        names=tuple(arguments["names"]),
     )
     if values.problems:
         raise ConfigError(values.problems)
@@ -179,6 +198,12 @@ class _Values:
             self.problems.append(f"{source}: must be a number of seconds above 0, not '{value}'")
         return seconds
 
+    def object_name(self, flag: str) -> str | None:
+        value, source = self.text(flag)
+        if value is not None and not re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", value):
+            self.problems.append(f"{source}: must be the name of a ConfigMap, not '{value}'")
+        return value
+
     def server(self) -> Server:
         url, source = self.text("--url")
         api_key = self.api_key()
@@ -201,7 +226,9 @@ class _Values:
         if parts.username is not None:
             basic_auth = (unquote(parts.username), unquote(parts.password or ""))
         url = f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
-        return Server(url, api_key, basic_auth, self.client_certificate())
+        return Server(
+            url, api_key, basic_auth, self.client_certificate(), self._environ.get("REQUESTS_CA_BUNDLE") or None
+        )
 
     def client_certificate(self) -> tuple[str, str] | None:
         certificate, key = (self._environ.get(name, "") for name in CLIENT_CERTIFICATE_VARIABLES)

@@ -131,7 +131,7 @@ def test_a_denial_has_its_own_sentence(server: FakeLlamaStack) -> None:
     """403 is about rights, not about the key."""
     error = get_failure(server, answer(403))
 
-    assert str(error) == f"GET {PATH} answered 403, access is denied; give the API key the right to this: scripted"
+    assert str(error) == f"GET {PATH} answered 403, access is denied; check LLAMA_STACK_API_KEY_FILE: scripted"
 
 
 def test_a_redirect_is_refused_and_not_followed(server: FakeLlamaStack) -> None:
@@ -247,10 +247,9 @@ def test_speaking_tls_to_a_plain_port_is_refused(server: FakeLlamaStack) -> None
     assert str(error) == f"GET {PATH}: {url} does not speak TLS; use http:// in LLAMA_STACK_URL"
 
 
-def test_a_missing_ca_bundle_is_a_configuration_error(server: FakeLlamaStack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_ca_bundle_is_a_configuration_error(server: FakeLlamaStack) -> None:
     """A volume that was not mounted is said as such."""
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.crt")
-    error = failure(lambda: http(server.url.replace("http:", "https:")).get(PATH))
+    error = failure(lambda: http(server.url.replace("http:", "https:"), ca_bundle="/nowhere/ca.crt").get(PATH))
 
     assert isinstance(error, ConfigError)
     assert "REQUESTS_CA_BUNDLE: " in str(error)

@@ -30,6 +30,8 @@ def test_defaults() -> None:
         request_timeout_seconds=30,
         accept_oldest=False,
         recreate_lost=False,
+        publish_configmap=None,
+        names=(),
     )
 
 
@@ -43,11 +45,12 @@ def test_environment_overrides_defaults() -> None:
         HOOK_REQUEST_TIMEOUT_SECONDS="3",
         HOOK_ON_DUPLICATE="oldest",
         HOOK_ON_LOST="recreate",
+        HOOK_PUBLISH_CONFIGMAP="ids",
         LLAMA_STACK_API_KEY="key",
     )
 
     assert asked == Settings(
-        "check", Server("https://stack.example:443/prefix", "key"), Path("x.yaml"), 12.5, 3, True, True
+        "check", Server("https://stack.example:443/prefix", "key"), Path("x.yaml"), 12.5, 3, True, True, "ids", ()
     )
 
 

@@ -16,6 +16,11 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
+def trust(folder: Path) -> dict[str, str]:
+    """Return the variable that names the private authority's certificate."""
+    return {"REQUESTS_CA_BUNDLE": str(folder / "ca.crt")}
+
+
 def serve_tls(server: FakeLlamaStack, certificate: trustme.LeafCert) -> str:
     """Let a stand-in speak TLS with this certificate, and return its URL."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -31,13 +36,12 @@ def url(server: FakeLlamaStack, authority: trustme.CA) -> str:
 
 
 def test_a_private_authority_is_trusted_when_it_is_named(
-    url: str, authority: trustme.CA, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    url: str, authority: trustme.CA, run: Run, tmp_path: Path
 ) -> None:
     """REQUESTS_CA_BUNDLE is where the mounted CA is named."""
     authority.cert_pem.write_to_path(str(tmp_path / "ca.crt"))
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.crt"))
 
-    assert run(url).exit_code == 0
+    assert run(url, environ=trust(tmp_path)).exit_code == 0
 
 
 def test_a_certificate_of_nobody_known_ends_the_wait_at_once(url: str, server: FakeLlamaStack, run: Run) -> None:
@@ -51,13 +55,12 @@ def test_a_certificate_of_nobody_known_ends_the_wait_at_once(url: str, server: F
 
 
 def test_a_certificate_for_another_host_is_refused(
-    server: FakeLlamaStack, authority: trustme.CA, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: FakeLlamaStack, authority: trustme.CA, run: Run, tmp_path: Path
 ) -> None:
     """A trusted authority is not enough."""
     authority.cert_pem.write_to_path(str(tmp_path / "ca.crt"))
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.crt"))
 
-    outcome = run(serve_tls(server, authority.issue_cert("other.example")))
+    outcome = run(serve_tls(server, authority.issue_cert("other.example")), environ=trust(tmp_path))
 
     assert outcome.exit_code == 4
     assert "does not verify: IP address mismatch, certificate is not valid for '127.0.0.1'" in outcome.report["message"]
@@ -71,10 +74,9 @@ def files_of(certificate: trustme.LeafCert, folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def mutual_url(server: FakeLlamaStack, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def mutual_url(server: FakeLlamaStack, authority: trustme.CA, tmp_path: Path) -> str:
     """Return the URL of a trusted stand-in that wants a client certificate of the same authority."""
     authority.cert_pem.write_to_path(str(tmp_path / "ca.crt"))
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.crt"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     authority.configure_trust(context)
@@ -85,12 +87,14 @@ def mutual_url(server: FakeLlamaStack, authority: trustme.CA, tmp_path: Path, mo
 
 def test_a_client_certificate_is_shown(mutual_url: str, authority: trustme.CA, run: Run, tmp_path: Path) -> None:
     """mTLS, with both files from a mounted Secret."""
-    assert run(mutual_url, environ=files_of(authority.issue_cert("hook"), tmp_path)).exit_code == 0
+    environ = trust(tmp_path) | files_of(authority.issue_cert("hook"), tmp_path)
+
+    assert run(mutual_url, environ=environ).exit_code == 0
 
 
-def test_a_missing_client_certificate_ends_the_wait_at_once(mutual_url: str, run: Run) -> None:
+def test_a_missing_client_certificate_ends_the_wait_at_once(mutual_url: str, run: Run, tmp_path: Path) -> None:
     """The server says so in the handshake, and waiting would not help."""
-    outcome = run(mutual_url)
+    outcome = run(mutual_url, environ=trust(tmp_path))
 
     assert outcome.exit_code == 4
     assert "check LLAMA_STACK_CLIENT_CERT and LLAMA_STACK_CLIENT_KEY" in outcome.report["message"]

@@ -1,0 +1,97 @@
+"""The addresses of the collections, published as a ConfigMap by server-side apply with the pod's own token."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hook.backoff import retry
+from hook.deadline import Deadline
+from hook.dialects import mapping
+from hook.errors import ConfigError, RefusedError, UnavailableError
+from hook.http import Http
+from hook.logs import log
+from hook.settings import Server
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where Kubernetes mounts the pod's token, its namespace and the API server's certificate authority."""
+FIELD_MANAGER = "register-collections"
+URL_ANNOTATION = "register-collections/server-url"
+CHANGED_ANNOTATION = "register-collections/changed-at"
+_LABELS = {"app.kubernetes.io/managed-by": FIELD_MANAGER}
+
+
+def can_be_key(name: str) -> bool:
+    """Tell whether a ConfigMap can hold a key of this name (Kubernetes, ConfigMap `data`)."""
+    return re.fullmatch(r"[-._a-zA-Z0-9]{1,253}", name) is not None and not re.fullmatch(r"\.|\.\..*", name)
+
+
+class Publisher:
+    """Writes one ConfigMap of the pod's own namespace."""
+
+    def __init__(
+        self, name: str, environ: Mapping[str, str], request_timeout_seconds: float, deadline: Deadline
+    ) -> None:
+        """Read what Kubernetes mounts into a pod. Raises ConfigError where it is not there."""
+        host, port = (environ.get(f"KUBERNETES_SERVICE_{key}", "") for key in ("HOST", "PORT"))
+        try:
+            token, self.namespace = ((SERVICE_ACCOUNT / key).read_text().strip() for key in ("token", "namespace"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                [f"HOOK_PUBLISH_CONFIGMAP: needs the pod's ServiceAccount token mounted: {error}"]
+            ) from error
+        if not host or not port:
+            raise ConfigError(["HOOK_PUBLISH_CONFIGMAP: KUBERNETES_SERVICE_HOST and _PORT are not set: this is no pod"])
+        server = Server(
+            f"https://{f'[{host}]' if ':' in host else host}:{port}",
+            token,
+            ca_bundle=str(SERVICE_ACCOUNT / "ca.crt"),
+            rights_hint="give the pod's ServiceAccount the Role of manifests/components/publish-ids",
+        )
+        self.name = name
+        self._http = Http(server, request_timeout_seconds, deadline)
+        self._deadline = deadline
+        self._path = f"/api/v1/namespaces/{self.namespace}/configmaps/{name}"
+
+    def publish(self, addresses: Mapping[str, str], server_url: str) -> None:
+        """Make the ConfigMap hold these addresses by name, and nothing else; what is so already is not rewritten.
+
+        Raises UnavailableError and RefusedError in a sentence of its own: the collections stay registered.
+        """
+        try:
+            changed = retry(lambda: self._apply(addresses, server_url), self._deadline, "publish.retry_scheduled")
+        except (UnavailableError, RefusedError) as error:
+            kind = type(error)
+            raise kind(f"The collections are registered, but their addresses are not published: {error}") from error
+        log.info("publish.applied" if changed else "publish.unchanged", configmap=self.name, namespace=self.namespace)
+
+    def _apply(self, addresses: Mapping[str, str], server_url: str) -> bool:
+        """Apply the ConfigMap if it is not as it should be, and tell whether it was not."""
+        try:
+            found = mapping(self._http.get(self._path))
+        except RefusedError as error:
+            if error.status != 404:
+                raise
+            found = {}
+        annotations = mapping(mapping(found.get("metadata")).get("annotations"))
+        if found.get("data") == addresses and annotations.get(URL_ANNOTATION) == server_url:
+            return False
+        self._http.apply(
+            self._path, {"fieldManager": FIELD_MANAGER, "force": "true"}, self._manifest(addresses, server_url)
+        )
+        return True
+
+    def _manifest(self, addresses: Mapping[str, str], server_url: str) -> dict[str, Any]:
+        changed_at = datetime.now(UTC).isoformat(timespec="seconds")
+        return {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": self.name,
+                "namespace": self.namespace,
+                "labels": _LABELS,
+                "annotations": {URL_ANNOTATION: server_url, CHANGED_ANNOTATION: changed_at},
+            },
+            "data": dict(addresses),
+        }

@@ -1,0 +1,113 @@
+"""`resolve`: the address of a collection, and nothing else on stdout."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hook.app import main
+from tests.fake_llamastack import FakeLlamaStack, answer
+from tests.unit.conftest import NAMES, entries
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    """Return the path of the seed's configuration."""
+    path = tmp_path / "collections.yaml"
+    path.write_text(json.dumps({"vector_dbs": entries()}))
+    return str(path)
+
+
+@pytest.fixture
+def ids(server: FakeLlamaStack) -> dict[str, str]:
+    """Register the seed's collections behind the hook's back, and return their ids by name."""
+    return {name: server.add(name) for name in NAMES}
+
+
+def resolve(server: FakeLlamaStack, config: str, *arguments: str, **environ: str) -> int:
+    """Run `resolve` and return its exit code."""
+    return main(["resolve", *arguments, "--timeout", "5", "--url", server.url, "--config", config], environ)
+
+
+def test_addresses_are_printed_in_the_order_asked(
+    server: FakeLlamaStack, config: str, ids: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One a line, also where stdout is no terminal, and as often as asked."""
+    assert resolve(server, config, "eu_ai_act", "red_hat_docs", "eu_ai_act") == 0
+    assert capsys.readouterr().out.splitlines() == [ids["eu_ai_act"], ids["red_hat_docs"], ids["eu_ai_act"]]
+
+
+def test_flags_may_stand_between_the_names(
+    server: FakeLlamaStack, config: str, ids: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a JSON object, by flag or by variable."""
+    assert resolve(server, config, "--output", "json", "red_hat_docs", "eu_ai_act") == 0
+    assert json.loads(capsys.readouterr().out) == {name: ids[name] for name in ("red_hat_docs", "eu_ai_act")}
+    assert resolve(server, config, "red_hat_docs", HOOK_OUTPUT="json") == 0
+    assert json.loads(capsys.readouterr().out) == {"red_hat_docs": ids["red_hat_docs"]}
+
+
+def test_a_name_that_resolves_is_its_own_address(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Up to 0.2.24 there is nothing to translate."""
+    with FakeLlamaStack("dbs") as server:
+        main(["--url", server.url, "--config", config], {})
+        capsys.readouterr()
+        assert resolve(server, config, "red_hat_docs") == 0
+
+    assert capsys.readouterr().out == "red_hat_docs\n"
+
+
+@pytest.mark.parametrize("arguments", [("red_hat_docs", "eu_ai_act"), ("--output", "json", "eu_ai_act")])
+def test_nothing_is_printed_unless_all_are_usable(
+    server: FakeLlamaStack, config: str, ids: dict[str, str], capsys: pytest.CaptureFixture[str], arguments: Any
+) -> None:
+    """A pipeline must not take half an answer; the log has the cause."""
+    server.lost_ids.add(ids["eu_ai_act"])
+
+    assert resolve(server, config, *arguments) == 5
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "'eu_ai_act' is lost" in captured.err
+
+
+def test_other_collections_do_not_matter(
+    server: FakeLlamaStack, config: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only what was asked for is looked at, and nothing is created."""
+    only = server.add("red_hat_docs")
+
+    assert resolve(server, config, "red_hat_docs") == 0
+    assert capsys.readouterr().out == f"{only}\n"
+    assert server.names() == ["red_hat_docs"]
+    assert server.lines().count("POST /v1/vector-io/insert") == 1
+
+
+def test_it_waits_like_any_run(
+    server: FakeLlamaStack, config: str, ids: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A pipeline may start together with its server."""
+    server.fault("GET /v1/health", answer(503), times=1)
+
+    assert resolve(server, config, "red_hat_docs") == 0
+    assert capsys.readouterr().out == f"{ids['red_hat_docs']}\n"
+
+
+def test_an_unknown_name_is_a_configuration_error(
+    server: FakeLlamaStack, config: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says which names there are."""
+    assert resolve(server, config, "redhat_docs") == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert (
+        "redhat_docs: no collection of this name is declared; there are: red_hat_docs, acme_corporate" in captured.err
+    )
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("arguments", [["resolve"], ["check", "red_hat_docs"]])
+def test_names_belong_to_resolve(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """And it needs one."""
+    assert main(arguments, {}) == 2
+    assert "resolve takes the names of collections, and only resolve does" in capsys.readouterr().err
