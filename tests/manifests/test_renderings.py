@@ -82,9 +82,7 @@ def test_an_unknown_field_is_not_valid(tmp_path: Path, kubernetes_versions: list
 
 
 def test_checkov_objects_only_to_what_is_accepted_with_a_reason(folder: Path) -> None:
-    done = run(
-        tool("checkov"), "--framework", "kubernetes", "--skip-download", "--quiet", "-o", "json", "-d", folder
-    )
+    done = run(tool("checkov"), "--framework", "kubernetes", "--skip-download", "--quiet", "-o", "json", "-d", folder)
 
     report = json.loads(done.stdout)
     assert report["summary"]["parsing_errors"] == 0
@@ -246,7 +244,7 @@ def test_the_chart_keeps_the_text_of_values() -> None:
         "templates/configmap.yaml",
     )
 
-    assert "vector_db_id: \"007\"" in done.stdout
+    assert 'vector_db_id: "007"' in done.stdout
     assert "'${env.MODEL:=a: b}'" in done.stdout
 
 
