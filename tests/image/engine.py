@@ -33,8 +33,7 @@ AS_ON_OPENSHIFT = (
     "--network=host",
 )
 
-# Where podman 4.3 is not itself in a container of systemd's: cgroups in hybrid mode, which crun does not know, and limits
-# that may not be raised.
+# For a machine with cgroups in hybrid mode, which crun does not know, and with limits that may not be raised.
 _PRIVATE_CGROUPS = (
     "unshare",
     "--mount",
@@ -84,7 +83,9 @@ def base_image() -> str:
 
 
 def _debian() -> str:
-    """Return an image of Debian trixie with Python; made once, its files are kept in the cache."""
+    """Return an image of Debian trixie with Python, made once; its files are kept in the cache."""
+    if execute(engine(), "image", "inspect", _BASE_IMAGE).returncode == 0:
+        return _BASE_IMAGE
     _CACHE.mkdir(parents=True, exist_ok=True)
     files, complete = _CACHE / "trixie", _CACHE / "trixie.complete"
     with (_CACHE / "trixie.lock").open("w") as lock:

@@ -180,7 +180,7 @@ def test_sigterm_ends_it_in_time_and_with_a_report(tmp_path: Path, capsys: pytes
     assert message.read_text().startswith("stopped by signal 15")
 
 
-def test_nothing_is_compiled_at_start(tmp_path: Path) -> None:
+def test_nothing_is_compiled_at_start() -> None:
     done = engine.execute(
         *engine.run_command(
             "validate",

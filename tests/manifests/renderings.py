@@ -1,4 +1,4 @@
-"""The renderings of `manifests/`: every way in which somebody would install the hook, by the real kustomize and Helm."""
+"""The renderings of `manifests/`: every way to install the hook, rendered by the real kustomize and Helm."""
 
 import json
 import os

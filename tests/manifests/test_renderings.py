@@ -40,7 +40,7 @@ ACCEPTED_CHECKS = {
     "CKV_K8S_21": "the default namespace: base and chart leave theirs to whoever installs them; stage02 has its own",
     "CKV_K8S_40": "a high UID: OpenShift's restricted-v2 assigns one, and rejects a pod that asks for its own",
     "CKV_K8S_43": "image by digest: it is known only where the image was pushed; `images:` and the chart take one",
-    "CKV2_K8S_6": "a NetworkPolicy: whom a namespace lets in and out is its owner's decision, and one for the hook alone "
+    "CKV2_K8S_6": "a NetworkPolicy: whom a namespace lets in and out is its owner's decision, and one for the hook "
     "would have to name the cluster's DNS",
 }
 
@@ -55,7 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def kubernetes_versions(folder: Path) -> list[str]:
+def kubernetes_versions() -> list[str]:
     """Return the versions from the oldest that is supported to the newest that kubernetes-validate knows."""
     newest = re.fullmatch(r"1\.(\d+)\.\d+", run(tool("kubernetes-validate"), "--version").stdout.strip())
     assert newest
