@@ -25,7 +25,7 @@ install_with_go() {
   GOBIN="$tools/bin" go install "$2"
 }
 if ! command -v kubectl >/dev/null && ! command -v kustomize >/dev/null; then
-  install_with_go kustomize sigs.k8s.io/kustomize/kustomize/v5@v5.8.3
+  install_with_go kustomize sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
 fi
 if ! command -v helm >/dev/null; then
   install_with_go helm helm.sh/helm/v3/cmd/helm@v3.22.0

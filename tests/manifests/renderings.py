@@ -46,6 +46,12 @@ _KUSTOMIZATIONS["consumer"] = {
     ],
     "resources": ["llamastack-config.yaml", "../manifests/overlays/stage02"],
 }
+_KUSTOMIZATIONS["own"] = {
+    # The base with a list of one's own, as the README has it.
+    "namespace": "private-ai-demo",
+    "resources": ["../manifests/base"],
+    "configMapGenerator": [{"name": NAME, "behavior": "replace", "files": ["collections.yaml"]}],
+}
 _CHARTS: dict[str, dict[str, Any]] = {
     "chart": {},
     # The same as base with every component.
@@ -66,6 +72,7 @@ KUSTOMIZED = tuple(_KUSTOMIZATIONS)
 CHARTS = tuple(_CHARTS)
 EVERY = KUSTOMIZED + CHARTS
 
+_OWN_COLLECTIONS = "vector_dbs: [{vector_db_id: red_hat_docs, embedding_model: granite}]\n"
 _CONSUMERS_CONFIGMAP = """\
 apiVersion: v1
 kind: ConfigMap
@@ -114,6 +121,7 @@ def render(name: str, manifests: Path = MANIFESTS) -> subprocess.CompletedProces
             values.write_text(json.dumps(_CHARTS[name]))
             return helm_template(Path(temporary, "manifests", CHART), "--values", str(values))
         (app / "llamastack-config.yaml").write_text(_CONSUMERS_CONFIGMAP)
+        (app / "collections.yaml").write_text(_OWN_COLLECTIONS)
         (app / "kustomization.yaml").write_text(json.dumps(_KUSTOMIZATIONS[name]))
         program = tool("kubectl", "kustomize")
         return run(program, "kustomize" if Path(program).name == "kubectl" else "build", app)

@@ -115,7 +115,7 @@ def named(value: Any) -> Any:
     return value.get("name", value) if isinstance(value, dict) else value
 
 
-@pytest.mark.parametrize("name", ["base", "consumer", "chart", "chart+all"])
+@pytest.mark.parametrize("name", ["base", "own", "consumer", "chart", "chart+all"])
 def test_the_program_loads_the_configuration_that_is_mounted(name: str, tmp_path: Path) -> None:
     """From the ConfigMap that the pod names, under the path that its environment names."""
     (volume,) = (v["configMap"] for v in pod(name)["spec"]["volumes"] if v["name"] == "config")
@@ -128,7 +128,7 @@ def test_the_program_loads_the_configuration_that_is_mounted(name: str, tmp_path
     path = Path(environment(name)["HOOK_CONFIG"])
     loaded = config.load(tmp_path / path.relative_to(mount), {})
 
-    expected = ["red_hat_docs"] if name == "consumer" else ["red_hat_docs", "acme_corporate", "eu_ai_act"]
+    expected = ["red_hat_docs"] if name in ("own", "consumer") else ["red_hat_docs", "acme_corporate", "eu_ai_act"]
     assert [collection.name for collection in loaded.collections] == expected
 
 
@@ -180,7 +180,7 @@ def test_openshift_fills_the_bundle_that_is_mounted() -> None:
     assert [item["key"] for item in volume["configMap"]["items"]] == ["service-ca.crt"]
 
 
-@pytest.mark.parametrize("name", [name for name in KUSTOMIZED if not name.startswith("base")])
+@pytest.mark.parametrize("name", ["consumer", *(name for name in KUSTOMIZED if name.startswith("stage02"))])
 def test_stage02_is_for_its_namespace(name: str) -> None:
     assert {o["metadata"]["namespace"] for o in objects(name)} == {"private-ai-demo"}
     assert environment(name)["LLAMA_STACK_URL"] == "http://llama-stack-service.private-ai-demo.svc:8321"
