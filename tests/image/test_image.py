@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import engine
 import pytest
 import yaml
-from servers import Server
 
 from hook import __version__
+from tests.image import engine
+from tests.live.servers import Server
 
 COLLECTIONS = engine.ROOT / "manifests" / "base" / "collections.yaml"
 MAX_ADDED_BYTES = 12_000_000

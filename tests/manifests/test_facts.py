@@ -8,9 +8,21 @@ import re
 from typing import Any
 
 import pytest
-from renderings import CHARTS, EVERY, KUSTOMIZED, NAME, ROOT, container, environment, job_specs, objects, one, pod
 
 from hook.errors import ExitCode
+from tests.manifests.renderings import (
+    CHARTS,
+    EVERY,
+    KUSTOMIZED,
+    NAME,
+    ROOT,
+    container,
+    environment,
+    job_specs,
+    objects,
+    one,
+    pod,
+)
 
 HELM_TIMEOUT_SECONDS = 300
 """How long Helm waits by default."""

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from renderings import (
+
+from hook import config
+from tests.manifests.renderings import (
     CHART,
     CHARTS,
     COMPONENTS,
@@ -28,8 +30,6 @@ from renderings import (
     text,
     tool,
 )
-
-from hook import config
 
 OLDEST_KUBERNETES = 29
 """1.29: before, the schema wants `onPodConditions` in every rule of a podFailurePolicy."""
