@@ -47,10 +47,18 @@ _KUSTOMIZATIONS["consumer"] = {
     "resources": ["llamastack-config.yaml", "../manifests/overlays/stage02"],
 }
 _KUSTOMIZATIONS["own"] = {
-    # The base with a list of one's own, as the README has it.
+    # The base with a list and a setting of one's own, as the README has it.
     "namespace": "private-ai-demo",
     "resources": ["../manifests/base"],
     "configMapGenerator": [{"name": NAME, "behavior": "replace", "files": ["collections.yaml"]}],
+    "patches": [
+        {
+            "target": {"kind": kind},
+            "patch": f"- op: add\n  path: /spec/{path}template/spec/containers/0/env/-\n"
+            "  value: {name: HOOK_ON_LOST, value: recreate}\n",
+        }
+        for kind, path in (("Job", ""), ("CronJob", "jobTemplate/spec/"))
+    ],
 }
 _CHARTS: dict[str, dict[str, Any]] = {
     "chart": {},
