@@ -119,18 +119,24 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def render(name: str, manifests: Path = MANIFESTS) -> subprocess.CompletedProcess[str]:
-    """Render one of `EVERY` from a copy of `manifests`, as an installation in another repository would."""
+    """Render one of `EVERY`."""
+    if name in _KUSTOMIZATIONS:
+        return kustomize(_KUSTOMIZATIONS[name], manifests)
+    with tempfile.TemporaryDirectory() as temporary:
+        values = Path(temporary, "values.yaml")
+        values.write_text(json.dumps(_CHARTS[name]))
+        return helm_template(manifests / CHART, "--values", str(values))
+
+
+def kustomize(kustomization: dict[str, Any], manifests: Path = MANIFESTS) -> subprocess.CompletedProcess[str]:
+    """Render a kustomization beside a copy of `manifests`, as an app in another repository would."""
     with tempfile.TemporaryDirectory() as temporary:
         shutil.copytree(manifests, Path(temporary, "manifests"))
         app = Path(temporary, "app")
         app.mkdir()
-        if name in _CHARTS:
-            values = app / "values.yaml"
-            values.write_text(json.dumps(_CHARTS[name]))
-            return helm_template(Path(temporary, "manifests", CHART), "--values", str(values))
         (app / "llamastack-config.yaml").write_text(_CONSUMERS_CONFIGMAP)
         (app / "collections.yaml").write_text(_OWN_COLLECTIONS)
-        (app / "kustomization.yaml").write_text(json.dumps(_KUSTOMIZATIONS[name]))
+        (app / "kustomization.yaml").write_text(json.dumps(kustomization))
         program = tool("kubectl", "kustomize")
         return run(program, "kustomize" if Path(program).name == "kubectl" else "build", app)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from hook import config
 from tests.manifests.renderings import (
@@ -18,10 +19,12 @@ from tests.manifests.renderings import (
     KUSTOMIZED,
     MANIFESTS,
     NAME,
+    ROOT,
     container,
     environment,
     helm_template,
     job_specs,
+    kustomize,
     objects,
     one,
     pod,
@@ -189,6 +192,30 @@ def test_stage02_is_for_its_namespace(name: str) -> None:
 def test_stage02_has_no_list_of_its_own() -> None:
     """The server's own ConfigMap is the one source of truth there."""
     assert [o["kind"] for o in objects("stage02")] == ["ServiceAccount", "CronJob", "Job"]
+
+
+def documented_kustomizations() -> list[dict[str, Any]]:
+    """Return what the documentation tells people to write, its parts put together until one comes again."""
+    found: list[dict[str, Any]] = []
+    for path in sorted(ROOT.glob("*.md")):
+        for block in re.findall(r"```yaml\n(.*?)```", path.read_text(), re.DOTALL):
+            part = yaml.safe_load(block)
+            if part.keys() <= {"resources", "components", "images", "patches", "configMapGenerator"}:
+                if not found or part.keys() & found[-1].keys():
+                    found.append({})
+                found[-1] |= part
+    return found
+
+
+def test_what_is_documented_renders() -> None:
+    kustomizations = documented_kustomizations()
+
+    assert len(kustomizations) >= 2
+    for kustomization in kustomizations:
+        here = re.sub(r"https://\S+?//manifests/([^?]+)\?ref=[^\"]+", r"../manifests/\1", json.dumps(kustomization))
+        done = kustomize(json.loads(here.replace('"register-collections/overlays', '"../manifests/overlays')))
+        assert done.returncode == 0, done.stderr
+        assert "kind: CronJob" in done.stdout
 
 
 def files() -> list[str]:
