@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
+from servers import Server
 
 from hook import __version__
 from tests.image import engine
-from tests.live.servers import Server
 
 COLLECTIONS = engine.ROOT / "manifests" / "base" / "collections.yaml"
 MAX_ADDED_BYTES = 12_000_000
