@@ -1,5 +1,6 @@
 """What the manifests promise the program, and it them; `tests/manifests` checks their renderings."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 BASE = ROOT / "manifests" / "base"
 STAGE02 = ROOT / "manifests" / "overlays" / "stage02"
 COMPONENTS = ROOT / "manifests" / "components"
+CONTAINERFILE = ROOT / "Containerfile"
 CHART = ROOT / "manifests" / "helm" / "llamastack-register-collections"
 
 HELM_TIMEOUT_SECONDS = 300
@@ -91,3 +93,16 @@ def test_every_place_names_the_version_of_the_program(job: Any) -> None:
     assert container["image"] == f"register-collections:{__version__}"
     assert (image["name"], image["newTag"]) == ("register-collections", __version__)
     assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
+    assert f'image.version="{__version__}"' in CONTAINERFILE.read_text()
+
+
+def test_the_build_sees_only_what_it_copies() -> None:
+    copied = {
+        name
+        for sources in re.findall(r"^COPY (?!--from)(.+) \S+$", CONTAINERFILE.read_text(), re.MULTILINE)
+        for name in sources.split()
+    }
+    first, *lines = [line for line in (ROOT / ".containerignore").read_text().splitlines() if not line.startswith("#")]
+
+    assert first == "*"
+    assert {line[1:] for line in lines if line.startswith("!")} == copied
