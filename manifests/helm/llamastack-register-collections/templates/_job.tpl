@@ -1,0 +1,128 @@
+{{- define "register-collections.labels" -}}
+app.kubernetes.io/name: {{ .Values.name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{/* The spec of the Job, and of the Jobs that the CronJob makes. manifests/base/job.yaml has the reasons. */}}
+{{- define "register-collections.jobSpec" -}}
+{{- $existing := .Values.existingConfigMap }}
+{{- if ge (mul .Values.timeoutSeconds (add1 .Values.backoffLimit)) (int64 .Values.activeDeadlineSeconds) }}
+{{- fail "activeDeadlineSeconds must be above timeoutSeconds times the tries (backoffLimit + 1), or the Job ends before the program can say why it failed" }}
+{{- end }}
+{{- if not (or .Values.collections $existing.name) }}
+{{- fail "give collections, or existingConfigMap.name: there is nothing to register" }}
+{{- end -}}
+backoffLimit: {{ .Values.backoffLimit }}
+activeDeadlineSeconds: {{ .Values.activeDeadlineSeconds }}
+podFailurePolicy:
+  rules:
+    - action: FailJob
+      onExitCodes:
+        containerName: register-collections
+        operator: In
+        values: [2, 4, 5]
+    - action: Ignore
+      onPodConditions:
+        - type: DisruptionTarget
+          status: "True"
+template:
+  metadata:
+    labels:
+      app.kubernetes.io/name: {{ .Values.name }}
+      app.kubernetes.io/part-of: llama-stack
+      sidecar.istio.io/inject: "false"
+    annotations:
+      sidecar.istio.io/inject: "false"
+  spec:
+    restartPolicy: Never
+    serviceAccountName: {{ .Values.name }}
+    automountServiceAccountToken: false
+    enableServiceLinks: false
+    {{- with .Values.imagePullSecrets }}
+    imagePullSecrets:
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
+    securityContext:
+      runAsNonRoot: true
+      seccompProfile:
+        type: RuntimeDefault
+    containers:
+      - name: register-collections
+        {{- with .Values.image }}
+        image: {{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
+        imagePullPolicy: {{ .pullPolicy }}
+        {{- end }}
+        env:
+          - name: LLAMA_STACK_URL
+            value: {{ .Values.url | quote }}
+          - name: HOOK_CONFIG
+            value: {{ printf "/config/%s" (ternary $existing.key "collections.yaml" (ne $existing.name "")) | quote }}
+          - name: HOOK_TIMEOUT_SECONDS
+            value: {{ .Values.timeoutSeconds | quote }}
+          {{- if .Values.serviceCa.enabled }}
+          - name: REQUESTS_CA_BUNDLE
+            value: /etc/service-ca/service-ca.crt
+          {{- end }}
+          {{- if .Values.apiKeySecret.name }}
+          - name: LLAMA_STACK_API_KEY_FILE
+            value: /etc/llama-stack-api-key/token
+          {{- end }}
+          {{- with .Values.extraEnv }}
+          {{- toYaml . | nindent 10 }}
+          {{- end }}
+        terminationMessagePolicy: FallbackToLogsOnError
+        resources:
+          {{- toYaml .Values.resources | nindent 10 }}
+        securityContext:
+          allowPrivilegeEscalation: false
+          readOnlyRootFilesystem: true
+          capabilities:
+            drop: [ALL]
+        volumeMounts:
+          - name: config
+            mountPath: /config
+            readOnly: true
+          - name: tmp
+            mountPath: /tmp
+          {{- if .Values.serviceCa.enabled }}
+          - name: service-ca
+            mountPath: /etc/service-ca
+            readOnly: true
+          {{- end }}
+          {{- if .Values.apiKeySecret.name }}
+          - name: api-key
+            mountPath: /etc/llama-stack-api-key
+            readOnly: true
+          {{- end }}
+    volumes:
+      - name: config
+        configMap:
+          name: {{ $existing.name | default .Values.name }}
+          {{- if $existing.name }}
+          items:
+            - key: {{ $existing.key }}
+              path: {{ $existing.key }}
+          {{- end }}
+      - name: tmp
+        emptyDir:
+          sizeLimit: 16Mi
+      {{- if .Values.serviceCa.enabled }}
+      - name: service-ca
+        configMap:
+          name: {{ .Values.name }}-service-ca
+          items:
+            - key: service-ca.crt
+              path: service-ca.crt
+      {{- end }}
+      {{- if .Values.apiKeySecret.name }}
+      - name: api-key
+        secret:
+          secretName: {{ .Values.apiKeySecret.name }}
+          items:
+            - key: {{ .Values.apiKeySecret.key }}
+              path: token
+      {{- end }}
+{{- end }}

@@ -1,0 +1,187 @@
+"""The renderings of `manifests/`: every way to install the hook, rendered by the real kustomize and Helm."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+MANIFESTS = ROOT / "manifests"
+CHART = Path("helm", "llamastack-register-collections")
+COMPONENTS = ("service-ca", "api-key", "self-heal")
+NAME = "llamastack-register-collections"
+
+_TOOLS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "register-collections" / "tools"
+_SECONDS = 120
+
+_KUSTOMIZATIONS: dict[str, dict[str, Any]] = {
+    f"{root}{''.join(f'+{component}' for component in components)}": {
+        "resources": [f"../manifests/{folder}"],
+        "components": [f"../manifests/components/{component}" for component in components],
+        # What a component adds is not inside the overlay, so whoever adds it names the namespace.
+        **({"namespace": "private-ai-demo"} if root == "stage02" and components else {}),
+    }
+    for root, folder in (("base", "base"), ("stage02", "overlays/stage02"))
+    for components in ((), *((component,) for component in COMPONENTS), COMPONENTS)
+}
+_KUSTOMIZATIONS["consumer"] = {
+    # What gitops/stage02 of private-ai-demo does to all that it holds.
+    "namespace": "private-ai-demo",
+    "labels": [
+        {
+            "includeSelectors": False,
+            "pairs": {
+                "app.kubernetes.io/part-of": "private-ai-demo",
+                "app.kubernetes.io/managed-by": "argocd",
+                "stage": "02",
+            },
+        }
+    ],
+    "resources": ["llamastack-config.yaml", "../manifests/overlays/stage02"],
+}
+_KUSTOMIZATIONS["own"] = {
+    # The base with a list and a setting of one's own, as the README has it.
+    "namespace": "private-ai-demo",
+    "resources": ["../manifests/base"],
+    "configMapGenerator": [{"name": NAME, "behavior": "replace", "files": ["collections.yaml"]}],
+    "patches": [
+        {
+            "target": {"kind": kind},
+            "patch": f"- op: add\n  path: /spec/{path}template/spec/containers/0/env/-\n"
+            "  value: {name: HOOK_ON_LOST, value: recreate}\n",
+        }
+        for kind, path in (("Job", ""), ("CronJob", "jobTemplate/spec/"))
+    ],
+}
+_CHARTS: dict[str, dict[str, Any]] = {
+    "chart": {},
+    # The same as base with every component.
+    "chart+all": {
+        "serviceCa": {"enabled": True},
+        "apiKeySecret": {"name": f"{NAME}-api-key"},
+        "selfHeal": {"enabled": True},
+    },
+    "chart+existing": {
+        "existingConfigMap": {"name": "llamastack-config"},
+        "image": {"repository": "quay.example/hook", "digest": f"sha256:{'0' * 64}"},
+        "imagePullSecrets": [{"name": "pull"}],
+        "extraEnv": [{"name": "HOOK_ON_DUPLICATE", "value": "oldest"}],
+    },
+}
+KUSTOMIZE_ALL = f"base+{'+'.join(COMPONENTS)}", f"stage02+{'+'.join(COMPONENTS)}"
+KUSTOMIZED = tuple(_KUSTOMIZATIONS)
+CHARTS = tuple(_CHARTS)
+EVERY = KUSTOMIZED + CHARTS
+
+_OWN_COLLECTIONS = "vector_dbs: [{vector_db_id: red_hat_docs, embedding_model: granite}]\n"
+_CONSUMERS_CONFIGMAP = """\
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: llamastack-config
+data:
+  run.yaml: |
+    version: 2
+    apis: [vector_io]
+    vector_databases: # read by nobody
+      - vector_db_id: red_hat_docs
+    vector_dbs:
+      - vector_db_id: red_hat_docs
+        provider_id: milvus-shared
+        provider_vector_db_id: red_hat_docs
+        embedding_model: ibm-granite/granite-embedding-125m-english
+        embedding_dimension: 768
+    server:
+      port: 8321
+"""
+
+
+def tool(*names: str) -> str:
+    """Return the first of these programs that is installed. A test that needs one fails without it."""
+    path = os.pathsep.join([str(_TOOLS / "bin"), str(_TOOLS / "checkers" / "bin"), os.environ["PATH"]])
+    for name in names:
+        found = shutil.which(name, path=path)
+        if found:
+            return found
+    pytest.fail(f"{' or '.join(names)} is not installed: install it, or run tests/manifests/install-tools.sh")
+
+
+def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; whether it may fail is the caller's business."""
+    return subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+
+
+def render(name: str, manifests: Path = MANIFESTS) -> subprocess.CompletedProcess[str]:
+    """Render one of `EVERY`."""
+    if name in _KUSTOMIZATIONS:
+        return kustomize(_KUSTOMIZATIONS[name], manifests)
+    with tempfile.TemporaryDirectory() as temporary:
+        values = Path(temporary, "values.yaml")
+        values.write_text(json.dumps(_CHARTS[name]))
+        return helm_template(manifests / CHART, "--values", str(values))
+
+
+def kustomize(kustomization: dict[str, Any], manifests: Path = MANIFESTS) -> subprocess.CompletedProcess[str]:
+    """Render a kustomization beside a copy of `manifests`, as an app in another repository would."""
+    with tempfile.TemporaryDirectory() as temporary:
+        shutil.copytree(manifests, Path(temporary, "manifests"))
+        app = Path(temporary, "app")
+        app.mkdir()
+        (app / "llamastack-config.yaml").write_text(_CONSUMERS_CONFIGMAP)
+        (app / "collections.yaml").write_text(_OWN_COLLECTIONS)
+        (app / "kustomization.yaml").write_text(json.dumps(kustomization))
+        program = tool("kubectl", "kustomize")
+        return run(program, "kustomize" if Path(program).name == "kubectl" else "build", app)
+
+
+def helm_template(chart: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Render a chart for the oldest Kubernetes that it is for."""
+    return run(tool("helm"), "template", "release", chart, "--kube-version", "1.29.0", "-n", "demo", *arguments)
+
+
+@cache
+def text(name: str) -> str:
+    """Return one of `EVERY` as YAML; a test whose rendering fails fails with the renderer's own words."""
+    done = render(name)
+    if done.returncode != 0:
+        pytest.fail(f"{name} does not render:\n{done.stderr}")
+    return done.stdout
+
+
+def objects(name: str) -> list[Any]:
+    """Return the objects of one of `EVERY`."""
+    return [document for document in yaml.safe_load_all(text(name)) if document]
+
+
+def one(name: str, kind: str, object_name: str = NAME) -> Any:
+    """Return the one object of that kind and name."""
+    (found,) = (o for o in objects(name) if o["kind"] == kind and o["metadata"]["name"] == object_name)
+    return found
+
+
+def job_specs(name: str) -> tuple[Any, Any]:
+    """Return the spec of the hook Job, and that of the CronJob's Jobs."""
+    return one(name, "Job")["spec"], one(name, "CronJob")["spec"]["jobTemplate"]["spec"]
+
+
+def pod(name: str) -> Any:
+    """Return the Job's pod."""
+    return job_specs(name)[0]["template"]
+
+
+def container(name: str) -> Any:
+    """Return the pod's one container."""
+    (only,) = pod(name)["spec"]["containers"]
+    return only
+
+
+def environment(name: str) -> dict[str, str]:
+    """Return the environment variables of the container."""
+    return {variable["name"]: variable["value"] for variable in container(name)["env"]}

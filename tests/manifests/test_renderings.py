@@ -1,0 +1,284 @@
+"""Every rendering is valid, whole, and the same pod however it is run."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hook import config
+from tests.manifests.renderings import (
+    CHART,
+    CHARTS,
+    COMPONENTS,
+    EVERY,
+    KUSTOMIZE_ALL,
+    KUSTOMIZED,
+    MANIFESTS,
+    NAME,
+    ROOT,
+    container,
+    environment,
+    helm_template,
+    job_specs,
+    kustomize,
+    objects,
+    one,
+    pod,
+    render,
+    run,
+    text,
+    tool,
+)
+
+OLDEST_KUBERNETES = 29
+"""1.29: before, the schema wants `onPodConditions` in every rule of a podFailurePolicy."""
+
+ACCEPTED_CHECKS = {
+    "CKV_K8S_15": "imagePullPolicy Always: a released tag never moves, and a digest cannot; a registry that is down "
+    "shall not stop the hook on a node that has the image",
+    "CKV_K8S_21": "the default namespace: base and chart leave theirs to whoever installs them; stage02 has its own",
+    "CKV_K8S_40": "a high UID: OpenShift's restricted-v2 assigns one, and rejects a pod that asks for its own",
+    "CKV_K8S_43": "image by digest: it is known only where the image was pushed; `images:` and the chart take one",
+    "CKV2_K8S_6": "a NetworkPolicy: whom a namespace lets in and out is its owner's decision, and one for the hook "
+    "would have to name the cluster's DNS",
+}
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with every rendering as a file."""
+    path = tmp_path_factory.mktemp("renderings")
+    for name in EVERY:
+        (path / f"{name}.yaml").write_text(text(name))
+    return path
+
+
+@pytest.fixture(scope="session")
+def kubernetes_versions() -> list[str]:
+    """Return the versions from the oldest that is supported to the newest that kubernetes-validate knows."""
+    newest = re.fullmatch(r"1\.(\d+)\.\d+", run(tool("kubernetes-validate"), "--version").stdout.strip())
+    assert newest
+    return [f"1.{minor}" for minor in range(OLDEST_KUBERNETES, int(newest[1]) + 1)]
+
+
+def test_each_object_is_valid_in_each_kubernetes(folder: Path, kubernetes_versions: list[str]) -> None:
+    versions = [argument for version in kubernetes_versions for argument in ("-k", version)]
+
+    done = run(tool("kubernetes-validate"), "--strict", *versions, *sorted(folder.iterdir()))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    expected = len(kubernetes_versions) * sum(len(objects(name)) for name in EVERY)
+    assert (done.stdout + done.stderr).count(" passed for resource ") == expected
+
+
+def test_an_unknown_field_is_not_valid(tmp_path: Path, kubernetes_versions: list[str]) -> None:
+    """Else the test above would prove nothing."""
+    (tmp_path / "wrong.yaml").write_text(text("base").replace("backoffLimit:", "backofLimit:"))
+
+    done = run(tool("kubernetes-validate"), "--strict", "-k", kubernetes_versions[-1], tmp_path / "wrong.yaml")
+
+    assert done.returncode != 0
+
+
+def test_checkov_objects_only_to_what_is_accepted_with_a_reason(folder: Path) -> None:
+    done = run(tool("checkov"), "--framework", "kubernetes", "--skip-download", "--quiet", "-o", "json", "-d", folder)
+
+    report = json.loads(done.stdout)
+    assert report["summary"]["parsing_errors"] == 0
+    assert report["summary"]["passed"] > 0
+    assert {check["check_id"] for check in report["results"]["failed_checks"]} == ACCEPTED_CHECKS.keys()
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_job_and_cronjob_have_the_same_spec(name: str) -> None:
+    hook, on_request = job_specs(name)
+
+    assert on_request == hook
+
+
+@pytest.mark.parametrize(("chart", "kustomized"), [("chart", "base"), ("chart+all", KUSTOMIZE_ALL[0])])
+def test_the_chart_has_the_same_pod(chart: str, kustomized: str) -> None:
+    assert sort_by_name(pod(chart)) == sort_by_name(pod(kustomized))
+
+
+def sort_by_name(value: Any) -> Any:
+    """Return the value with its lists of named things in one order: kustomize puts what a patch adds first."""
+    if isinstance(value, dict):
+        return {key: sort_by_name(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return sorted((sort_by_name(inner) for inner in value), key=lambda inner: str(named(inner)))
+    return value
+
+
+def named(value: Any) -> Any:
+    return value.get("name", value) if isinstance(value, dict) else value
+
+
+@pytest.mark.parametrize("name", ["base", "own", "consumer", "chart", "chart+all"])
+def test_the_program_loads_the_configuration_that_is_mounted(name: str, tmp_path: Path) -> None:
+    """From the ConfigMap that the pod names, under the path that its environment names."""
+    (volume,) = (v["configMap"] for v in pod(name)["spec"]["volumes"] if v["name"] == "config")
+    data = one(name, "ConfigMap", volume["name"])["data"]
+    mounted = {item["path"]: data[item["key"]] for item in volume.get("items", ())} or data
+    for path, content in mounted.items():
+        (tmp_path / path).write_text(content)
+    (mount,) = (m["mountPath"] for m in container(name)["volumeMounts"] if m["name"] == "config")
+
+    path = Path(environment(name)["HOOK_CONFIG"])
+    loaded = config.load(tmp_path / path.relative_to(mount), {})
+
+    expected = ["red_hat_docs"] if name in ("own", "consumer") else ["red_hat_docs", "acme_corporate", "eu_ai_act"]
+    assert [collection.name for collection in loaded.collections] == expected
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_each_mount_has_its_volume(name: str) -> None:
+    mounts = {mount["name"] for mount in container(name)["volumeMounts"]}
+
+    assert mounts == {volume["name"] for volume in pod(name)["spec"]["volumes"]}
+
+
+@pytest.mark.parametrize("name", KUSTOMIZED)
+def test_each_component_does_what_it_is_for(name: str) -> None:
+    """And nothing where it is not asked for; so each composes with base and overlay, and with the others."""
+    variables = environment(name)
+
+    assert [component for component in COMPONENTS if component in name] == [
+        component
+        for component, done in (
+            ("service-ca", "REQUESTS_CA_BUNDLE" in variables),
+            ("api-key", "LLAMA_STACK_API_KEY_FILE" in variables),
+            ("self-heal", one(name, "CronJob")["spec"]["suspend"] is False),
+        )
+        if done
+    ]
+
+
+def test_self_heal_runs_every_15_minutes() -> None:
+    assert one("base+self-heal", "CronJob")["spec"]["schedule"] == "*/15 * * * *"
+
+
+@pytest.mark.parametrize(
+    ("variable", "name"),
+    [("REQUESTS_CA_BUNDLE", "base+service-ca"), ("LLAMA_STACK_API_KEY_FILE", "base+api-key")],
+)
+def test_each_file_that_a_variable_names_is_mounted(variable: str, name: str) -> None:
+    path = Path(environment(name)[variable])
+    (mount,) = (m["name"] for m in container(name)["volumeMounts"] if m["mountPath"] == str(path.parent))
+    (volume,) = (v for v in pod(name)["spec"]["volumes"] if v["name"] == mount)
+    items = volume.get("configMap", volume.get("secret"))["items"]
+
+    assert [item["path"] for item in items] == [path.name]
+
+
+def test_openshift_fills_the_bundle_that_is_mounted() -> None:
+    (volume,) = (v for v in pod("base+service-ca")["spec"]["volumes"] if v["name"] == "service-ca")
+    configmap = one("base+service-ca", "ConfigMap", volume["configMap"]["name"])
+
+    assert configmap["metadata"]["annotations"] == {"service.beta.openshift.io/inject-cabundle": "true"}
+    assert [item["key"] for item in volume["configMap"]["items"]] == ["service-ca.crt"]
+
+
+@pytest.mark.parametrize("name", ["consumer", *(name for name in KUSTOMIZED if name.startswith("stage02"))])
+def test_stage02_is_for_its_namespace(name: str) -> None:
+    assert {o["metadata"]["namespace"] for o in objects(name)} == {"private-ai-demo"}
+    assert environment(name)["LLAMA_STACK_URL"] == "http://llama-stack-service.private-ai-demo.svc:8321"
+
+
+def test_stage02_has_no_list_of_its_own() -> None:
+    """The server's own ConfigMap is the one source of truth there."""
+    assert [o["kind"] for o in objects("stage02")] == ["ServiceAccount", "CronJob", "Job"]
+
+
+def documented_kustomizations() -> list[dict[str, Any]]:
+    """Return what the documentation tells people to write, its parts put together until one comes again."""
+    found: list[dict[str, Any]] = []
+    for path in sorted(ROOT.glob("*.md")):
+        for block in re.findall(r"```yaml\n(.*?)```", path.read_text(), re.DOTALL):
+            part = yaml.safe_load(block)
+            if part.keys() <= {"resources", "components", "images", "patches", "configMapGenerator"}:
+                if not found or part.keys() & found[-1].keys():
+                    found.append({})
+                found[-1] |= part
+    return found
+
+
+def test_what_is_documented_renders() -> None:
+    kustomizations = documented_kustomizations()
+
+    assert len(kustomizations) >= 2
+    for kustomization in kustomizations:
+        here = re.sub(r"https://\S+?//manifests/([^?]+)\?ref=[^\"]+", r"../manifests/\1", json.dumps(kustomization))
+        done = kustomize(json.loads(here.replace('"register-collections/overlays', '"../manifests/overlays')))
+        assert done.returncode == 0, done.stderr
+        assert "kind: CronJob" in done.stdout
+
+
+def files() -> list[str]:
+    return sorted(str(path.relative_to(MANIFESTS)) for path in MANIFESTS.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("file", files())
+def test_each_file_is_reached_by_a_rendering(file: str, tmp_path: Path) -> None:
+    """Without it, or with nonsense in it where the renderer takes what there is, some rendering fails."""
+    copy = tmp_path / "manifests"
+    shutil.copytree(MANIFESTS, copy)
+    if Path(file).is_relative_to(CHART):
+        (copy / file).write_text("{{")
+        renderings: tuple[str, ...] = ("chart",)
+    else:
+        (copy / file).unlink()
+        renderings = KUSTOMIZE_ALL
+
+    assert any(render(name, copy).returncode != 0 for name in renderings)
+
+
+def test_helm_lints_the_chart() -> None:
+    done = run(tool("helm"), "lint", "--strict", MANIFESTS / CHART)
+
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ("timeoutSeconds=280", "activeDeadlineSeconds must be above"),
+        ("backoffLimit=1", "activeDeadlineSeconds must be above"),
+        ("collections=null", "there is nothing to register"),
+        ("collection=x", "collection' not allowed"),
+        ("image.digest=latest", "does not match pattern"),
+        ("name=" + "n" * 53, "maxLength"),
+    ],
+)
+def test_the_chart_refuses_values_that_cannot_work(values: str, message: str) -> None:
+    done = helm_template(MANIFESTS / CHART, "--set", values)
+
+    assert done.returncode != 0
+    assert message in done.stderr
+
+
+def test_the_chart_keeps_the_text_of_values() -> None:
+    """A substitution is LlamaStack's, and a number in quotes stays text."""
+    done = helm_template(
+        MANIFESTS / CHART,
+        "--set-json",
+        'collections=[{"vector_db_id": "007", "embedding_model": "${env.MODEL:=a: b}"}]',
+        "--show-only",
+        "templates/configmap.yaml",
+    )
+
+    assert 'vector_db_id: "007"' in done.stdout
+    assert "'${env.MODEL:=a: b}'" in done.stdout
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_the_chart_says_how_to_read_and_to_repeat_a_run(name: str) -> None:
+    notes = (MANIFESTS / CHART / "templates" / "NOTES.txt").read_text()
+
+    assert "job/{{ .Values.name }}" in notes
+    assert "--from=cronjob/{{ .Values.name }}" in notes
+    assert one(name, "CronJob")["metadata"]["name"] == NAME

@@ -1,0 +1,108 @@
+"""What the manifests promise the program, and it them; `tests/manifests` checks their renderings."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hook import __version__, config
+from hook.errors import ExitCode
+from hook.settings import SETTINGS
+
+ROOT = Path(__file__).parents[2]
+BASE = ROOT / "manifests" / "base"
+STAGE02 = ROOT / "manifests" / "overlays" / "stage02"
+COMPONENTS = ROOT / "manifests" / "components"
+CONTAINERFILE = ROOT / "Containerfile"
+CHART = ROOT / "manifests" / "helm" / "llamastack-register-collections"
+
+HELM_TIMEOUT_SECONDS = 300
+"""How long `helm install` waits by default."""
+
+
+def load(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
+
+
+def job_spec(manifest: Any) -> Any:
+    """Return the spec of a Job, or of the Jobs that a CronJob makes."""
+    return manifest["spec"]["jobTemplate"]["spec"] if manifest["kind"] == "CronJob" else manifest["spec"]
+
+
+def environment(manifest: Any) -> dict[str, str]:
+    (container,) = job_spec(manifest)["template"]["spec"]["containers"]
+    return {variable["name"]: variable["value"] for variable in container["env"]}
+
+
+@pytest.fixture
+def job() -> Any:
+    return load(BASE / "job.yaml")
+
+
+def test_the_collections_load_with_the_program() -> None:
+    loaded = config.load(BASE / "collections.yaml", {})
+
+    assert [c.name for c in loaded.collections] == ["red_hat_docs", "acme_corporate", "eu_ai_act"]
+
+
+def test_the_chart_has_the_same_collections() -> None:
+    assert load(CHART / "values.yaml")["collections"] == load(BASE / "collections.yaml")["vector_dbs"]
+
+
+@pytest.mark.parametrize("folder", [BASE, STAGE02, COMPONENTS / "service-ca", COMPONENTS / "api-key"])
+def test_job_and_cronjob_say_the_same(folder: Path) -> None:
+    assert job_spec(load(folder / "cronjob.yaml")) == job_spec(load(folder / "job.yaml"))
+
+
+def test_the_job_fails_at_once_for_what_never_works_later(job: Any) -> None:
+    rules = [rule["onExitCodes"] for rule in job["spec"]["podFailurePolicy"]["rules"] if rule["action"] == "FailJob"]
+
+    expected = [ExitCode.CONFIG, ExitCode.REFUSED, ExitCode.MISMATCH]
+    assert [rule["values"] for rule in rules] == [expected]
+
+
+def test_the_job_outlives_every_try_of_the_program(job: Any) -> None:
+    """Each try needs its budget, and the Job waits 10 s, 20 s, 40 s … between them."""
+    tries = job["spec"]["backoffLimit"] + 1
+    waits = sum(10 * 2**n for n in range(tries - 1))
+
+    assert job["spec"]["activeDeadlineSeconds"] > tries * float(environment(job)["HOOK_TIMEOUT_SECONDS"]) + waits
+
+
+def test_helm_outlives_the_job_which_outlives_the_program() -> None:
+    values = load(CHART / "values.yaml")
+
+    tries = values["backoffLimit"] + 1
+    assert tries * values["timeoutSeconds"] < values["activeDeadlineSeconds"] < HELM_TIMEOUT_SECONDS
+
+
+@pytest.mark.parametrize("folder", [BASE, STAGE02, COMPONENTS / "service-ca", COMPONENTS / "api-key"])
+def test_the_program_knows_each_variable_that_it_is_given(folder: Path) -> None:
+    known = {setting.variable for setting in SETTINGS} | {"REQUESTS_CA_BUNDLE"}
+
+    assert environment(load(folder / "job.yaml")).keys() <= known
+
+
+def test_every_place_names_the_version_of_the_program(job: Any) -> None:
+    (image,) = load(STAGE02 / "kustomization.yaml")["images"]
+    chart = load(CHART / "Chart.yaml")
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+
+    assert container["image"] == f"register-collections:{__version__}"
+    assert (image["name"], image["newTag"]) == ("register-collections", __version__)
+    assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
+    assert f'image.version="{__version__}"' in CONTAINERFILE.read_text()
+
+
+def test_the_build_sees_only_what_it_copies() -> None:
+    copied = {
+        name
+        for sources in re.findall(r"^COPY (?!--from)(.+) \S+$", CONTAINERFILE.read_text(), re.MULTILINE)
+        for name in sources.split()
+    }
+    first, *lines = [line for line in (ROOT / ".containerignore").read_text().splitlines() if not line.startswith("#")]
+
+    assert first == "*"
+    assert {line[1:] for line in lines if line.startswith("!")} == copied
