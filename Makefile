@@ -6,7 +6,9 @@ PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint format test-live lock clean
+IMAGE ?= register-collections:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' hook/__init__.py)
+
+.PHONY: help demo test lint format test-live record image test-image test-manifests lock clean
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -36,6 +38,22 @@ format: $(VENV)/.ready ## Put the code into its form.
 test-live: $(VENV)/.ready ## Run the matrix on real servers; RELEASES="0.3.5 ogx-1.5.0" picks some.
 	@$(BIN)/python tests/live/matrix.py
 
+record: $(VENV)/.ready ## Record anew what the real servers answer, for the unit tests.
+	@$(BIN)/python tests/live/record.py
+
+image: ## Build the image with podman, buildah or docker; IMAGE names it, BASE_IMAGE replaces its base.
+	@builder=$$(command -v podman || command -v buildah || command -v docker) || \
+		{ echo "There is no podman, buildah or docker: install one of them." >&2; exit 1; }; \
+	"$$builder" build $(BUILD_FLAGS) $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
+		--tag $(IMAGE) --file Containerfile .
+
+test-image: $(VENV)/.ready ## Build the image and run it as OpenShift would, against a real LlamaStack.
+	$(BIN)/python -m pytest tests/image
+
+test-manifests: $(VENV)/.ready ## Render the manifests and the chart, and check what comes out.
+	PYTHON=$(PYTHON) tests/manifests/install-tools.sh
+	$(BIN)/python -m pytest tests/manifests
+
 lock: $(VENV)/.ready ## Pin the dependencies anew, with hashes.
 	$(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet uv
 	for extra in "" "--extra dev"; do \
@@ -43,6 +61,9 @@ lock: $(VENV)/.ready ## Pin the dependencies anew, with hashes.
 			--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 			--output-file requirements$${extra:+-dev}.txt; \
 	done
+	echo 'hatchling>=1.26' | build/lock/bin/uv pip compile --quiet - --upgrade --universal --python-version 3.11 \
+		--generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" --output-file requirements-build.txt
 
 clean: ## Remove what the targets made here; the servers stay in the cache.
 	rm -rf $(VENV) build dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
