@@ -1,6 +1,21 @@
-"""Run the hook as `python -m hook`."""
+"""The program's entry, also as `python -m hook`."""
 
-from hook.app import main
+import os
+import signal
+
+
+def main() -> int:
+    """Run the hook and return its exit code.
+
+    As PID 1 a signal that comes during the imports would be ignored, and the run would go on without it; until then
+    nothing was done, so there is nothing to report.
+    """
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda number, _: os._exit(128 + number))
+    from hook import app
+
+    return app.main()
+
 
 if __name__ == "__main__":
     raise SystemExit(main())

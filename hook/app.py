@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -44,45 +44,52 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
     presentation = Presentation(output="json", log_level="info", log_format="json")
     names: Sequence[str] = ()
     error: BaseException | None = None
-    try:
-        with _signals_raise():
-            terminals = (sys.stdout.isatty(), sys.stderr.isatty())
-            presentation = settings.presentation({}, environ, terminals=terminals)
-            logs.configure(presentation.log_level, presentation.log_format)
-            arguments = settings.parse_arguments(sys.argv[1:] if argv is None else argv)
-            presentation = settings.presentation(arguments, environ, terminals=terminals)
-            logs.configure(presentation.log_level, presentation.log_format)
-            progress.command, names = arguments["command"], arguments["names"]
-            _execute(settings.parse(arguments, environ), environ, progress)
-    except (HookError, Stopped) as caught:
-        error = caught
-    except Exception as caught:  # noqa: BLE001  a bug: said with its traceback, and never with exit code 0
-        log.exception("hook.crashed")
-        error = caught
-    report = _report(progress, error, clock.elapsed())
-    _log_summary(report)
-    _write_report(report, names, presentation, sys.stdout)
-    _write_termination_message(report, environ)
+    with _stoppable() as disarm:
+        try:
+            try:
+                terminals = (sys.stdout.isatty(), sys.stderr.isatty())
+                presentation = settings.presentation({}, environ, terminals=terminals)
+                logs.configure(presentation.log_level, presentation.log_format)
+                arguments = settings.parse_arguments(sys.argv[1:] if argv is None else argv)
+                presentation = settings.presentation(arguments, environ, terminals=terminals)
+                logs.configure(presentation.log_level, presentation.log_format)
+                progress.command, names = arguments["command"], arguments["names"]
+                _execute(settings.parse(arguments, environ), environ, progress)
+            finally:
+                disarm()
+        except (HookError, Stopped) as caught:
+            error = caught
+        except Exception as caught:  # noqa: BLE001  a bug: said with its traceback, and never with exit code 0
+            log.exception("hook.crashed")
+            error = caught
+        report = _report(progress, error, clock.elapsed())
+        _log_summary(report)
+        _write_report(report, names, presentation, sys.stdout)
+        _write_termination_message(report, environ)
     return int(report.exit_code)
 
 
 @contextmanager
-def _signals_raise() -> Iterator[None]:
-    """Within, the first SIGTERM or SIGINT raises Stopped; after that, and after the block, they change nothing.
+def _stoppable() -> Iterator[Callable[[], None]]:
+    """Within, the first SIGTERM or SIGINT raises Stopped, until the function that is given disarms them.
 
-    As PID 1 a process without a handler is not ended by SIGTERM at all.
+    What comes later changes nothing, so that the report of what was done is always written.
     """
-    numbers = (signal.SIGTERM, signal.SIGINT)
+    armed = True
+
+    def disarm() -> None:
+        nonlocal armed
+        armed = False
 
     def stop(number: int, _: FrameType | None) -> None:
-        for each in numbers:
-            # Not SIG_IGN: Python complains where a signal that is ignored is pending already.
-            signal.signal(each, lambda *_: None)
-        raise Stopped(number)
+        if armed:
+            disarm()
+            raise Stopped(number)
 
+    numbers = (signal.SIGTERM, signal.SIGINT)
     before = [signal.signal(number, stop) for number in numbers]
     try:
-        yield
+        yield disarm
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)

@@ -7,10 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import hook.app
+from hook import __main__ as entry
+from hook.report import Report, render_json
 from tests.fake_llamastack import Action, FakeLlamaStack, answer, closed_port, hang
 from tests.unit.conftest import NAMES, Run, entries
 
@@ -113,7 +117,37 @@ def test_a_process_has_no_traceback_for_something_foreseeable(tmp_path: Path) ->
 def test_the_package_can_be_run_as_a_module(monkeypatch: pytest.MonkeyPatch) -> None:
     """`python -m hook` is the same program."""
     monkeypatch.setattr(sys, "argv", ["register-collections", "--no-such-flag"])
+    monkeypatch.setattr(signal, "signal", lambda *_: signal.SIG_DFL)
+    monkeypatch.delitem(sys.modules, "hook.__main__")
 
     with pytest.raises(SystemExit, match="2"):
         runpy.run_module("hook", run_name="__main__")
-    assert "main" in runpy.run_module("hook.__main__", run_name="not_main")
+
+
+def test_a_signal_during_the_imports_ends_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even as PID 1, which has no default action for signals."""
+    handlers: dict[int, Callable[[int, None], None]] = {}
+    codes: list[int] = []
+    monkeypatch.setattr(signal, "signal", handlers.__setitem__)
+    monkeypatch.setattr(os, "_exit", codes.append)
+    monkeypatch.setattr("hook.app.main", lambda: 0)
+
+    assert entry.main() == 0
+    for number, handler in handlers.items():
+        handler(number, None)
+
+    assert codes == [143, 130]
+
+
+def test_a_signal_during_the_report_changes_nothing(
+    server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was done is told."""
+
+    def interrupted(report: Report) -> str:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return render_json(report)
+
+    monkeypatch.setattr(hook.app, "render_json", interrupted)
+
+    assert run(server.url).exit_code == 0
