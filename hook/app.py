@@ -28,6 +28,7 @@ from hook.report import (
     termination_message,
 )
 from hook.run import Progress, Run
+from hook.secrets import forget, masked
 from hook.settings import Presentation, Settings
 
 TERMINATION_LOG = Path("/dev/termination-log")
@@ -39,6 +40,7 @@ ADDRESS_HINT = "on LlamaStack 0.3.0 and newer their names do not resolve: consum
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
     """Run the hook and return its exit code; the report goes to stdout, the log to stderr."""
+    forget()
     clock = Deadline(0.0)
     progress = Progress()
     presentation = Presentation(output="json", log_level="info", log_format="json")
@@ -145,7 +147,10 @@ def _publish(publisher: Publisher, progress: Progress) -> None:
 
 
 def _report(progress: Progress, error: BaseException | None, elapsed_seconds: float) -> Report:
-    findings = tuple(progress.findings.values())
+    findings = tuple(
+        replace(finding, id=finding.id and masked(finding.id), detail=masked(finding.detail))
+        for finding in progress.findings.values()
+    )
     code = exit_code(findings) if error is None else getattr(error, "exit_code", ExitCode.UNEXPECTED)
     message = closing_sentence(progress.command, findings, progress.server_url or "") if error is None else str(error)
     if code is ExitCode.UNEXPECTED:
@@ -154,11 +159,11 @@ def _report(progress: Progress, error: BaseException | None, elapsed_seconds: fl
     return Report(
         command=progress.command,
         exit_code=code,
-        message=message,
+        message=masked(message),
         findings=findings,
         problems=error.problems if isinstance(error, ConfigError) else (),
         server_url=progress.server_url,
-        server_version=progress.server_version,
+        server_version=progress.server_version and masked(progress.server_version),
         elapsed_seconds=elapsed_seconds,
     )
 

@@ -17,7 +17,8 @@ import requests
 
 from hook import __version__
 from hook.deadline import SLICE_SECONDS, Deadline
-from hook.errors import BudgetError, ConfigError, HookError, RefusedError, UnavailableError, one_line
+from hook.errors import BudgetError, ConfigError, RefusedError, UnavailableError, one_line
+from hook.secrets import keep_out
 from hook.settings import Server
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
@@ -27,9 +28,6 @@ _LATER_STATUSES = (408, 425, 429)
 """The 4xx statuses that ask for the same request again later."""
 
 _MAX_RETRY_AFTER_SECONDS = 1e9
-
-MASK = "***"
-"""What stands where a server echoes our credentials."""
 
 _GRACE_SECONDS = 0.2
 """How much later the clock around a request ends than the one inside it, whose error says more."""
@@ -55,7 +53,9 @@ class Http:
         self._trusted = server.ca_bundle or _system_ca_bundle() or True
         if server.client_certificate is not None:
             self._session.cert = _checked(server.client_certificate)
-        self._secrets = _secrets(server)
+        keep_out(server.api_key)
+        if server.basic_auth is not None:
+            keep_out(*server.basic_auth, b64encode(":".join(server.basic_auth).encode()).decode())
 
     @property
     def url(self) -> str:
@@ -74,57 +74,31 @@ class Http:
 
         Raises UnavailableError where the same request may work later, and RefusedError where it never will.
         """
-        return self._send("GET", path, query, None)
+        return self._send("GET", path, query=query)
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """Send JSON and return the JSON of the answer, or None for an empty one. Raises as `get` does.
 
         The UnavailableError is `in_flight` where the server may still be working on the request.
         """
-        return self._send("POST", path, None, body)
+        return self._send("POST", path, body=body)
 
     def delete(self, path: str) -> Any:
         """Return the JSON of the answer. Raises as `get` does."""
-        return self._send("DELETE", path, None, None)
+        return self._send("DELETE", path)
 
     def apply(self, path: str, query: Mapping[str, str], manifest: Mapping[str, Any]) -> Any:
         """Send a Kubernetes object for server-side apply (JSON is YAML, too). Raises as `get` does."""
-        return self._send("PATCH", path, query, manifest, "application/apply-patch+yaml")
+        return self._send("PATCH", path, query=query, body=manifest, content_type="application/apply-patch+yaml")
 
     def _send(
         self,
         method: str,
         path: str,
-        query: Mapping[str, str] | None,
-        body: Mapping[str, Any] | None,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
         content_type: str = "application/json",
-    ) -> Any:
-        """Exchange one request, and keep our own credentials out of whatever comes of it: some servers echo them."""
-        try:
-            return self._masked(self._exchange(method, path, query, body, content_type))
-        except HookError as error:
-            error.args = (self._masked(str(error)),)
-            if isinstance(error, RefusedError):
-                error.detail = self._masked(error.detail)
-            raise
-
-    def _masked(self, value: Any) -> Any:
-        if isinstance(value, str):
-            for secret in self._secrets:
-                value = value.replace(secret, MASK)
-        elif isinstance(value, list) and self._secrets:
-            value = [self._masked(item) for item in value]
-        elif isinstance(value, dict) and self._secrets:
-            value = {key: self._masked(item) for key, item in value.items()}
-        return value
-
-    def _exchange(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None,
-        body: Mapping[str, Any] | None,
-        content_type: str,
     ) -> Any:
         what = f"{method} {path}"
         seconds = min(self._request_timeout_seconds, self._deadline.remaining())
@@ -137,7 +111,7 @@ class Http:
                 method,
                 url,
                 data=None if body is None else json.dumps(body),
-                headers={"Content-Type": content_type} if body is not None else {},
+                headers=None if body is None else {"Content-Type": content_type},
                 timeout=seconds,
                 allow_redirects=False,
                 stream=True,
@@ -334,14 +308,6 @@ def retry_after_seconds(header: str | None) -> float | None:
     except (ValueError, OverflowError):
         return None
     return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
-
-
-def _secrets(server: Server) -> tuple[str, ...]:
-    """Return every form in which our credentials could come back, the longest first."""
-    secrets = [server.api_key] if server.api_key else []
-    if server.basic_auth is not None:
-        secrets += [*server.basic_auth, b64encode(":".join(server.basic_auth).encode()).decode()]
-    return tuple(sorted((secret for secret in secrets if secret), key=len, reverse=True))
 
 
 def _checked(client_certificate: tuple[str, str]) -> tuple[str, str]:

@@ -1,14 +1,21 @@
 """Structured logs on stderr: one event a line, a constant name and key-values."""
 
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+
+from hook.secrets import masked
 
 LEVELS = ("debug", "info", "warning", "error")
 
 log: Any = structlog.get_logger()
 """The logger of every module; `configure` decides where it writes."""
+
+
+def _mask_secrets(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {key: masked(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 def configure(level: str, log_format: str) -> None:
@@ -23,6 +30,7 @@ def configure(level: str, log_format: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _mask_secrets,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hook.http import MASK
+from hook.secrets import MASK
 from tests.fake_llamastack import FakeLlamaStack, answer
 from tests.unit.conftest import Run, entries
 
@@ -45,13 +45,23 @@ def test_an_echoed_key_is_masked_everywhere(
 
 
 def test_credentials_of_the_url_are_masked(server: FakeLlamaStack, run: Run) -> None:
-    """User, password, and both as they are sent."""
-    server.fault("GET /v1/health", answer(400, {"detail": "user pa55w0rd dXNlcjpwYTU1dzByZA=="}))
+    """User and password, and both as they are sent."""
+    server.fault("GET /v1/health", answer(400, {"detail": "username pa55w0rd dXNlcm5hbWU6cGE1NXcwcmQ="}))
 
-    outcome = run(server.url.replace("//", "//user:pa55w0rd@"))
+    outcome = run(server.url.replace("//", "//username:pa55w0rd@"))
 
     assert outcome.report["server"]["url"] == server.url
     assert outcome.report["message"] == f"GET /v1/health answered 400: {MASK} {MASK} {MASK}"
+    assert "username" not in json.dumps([outcome.report, outcome.events])
+
+
+def test_a_secret_that_is_in_a_name_changes_no_decision(server: FakeLlamaStack, run: Run) -> None:
+    """Only what is printed is masked, or the store would be made again at every run."""
+    for _ in range(2):
+        outcome = run(server.url, environ={"LLAMA_STACK_API_KEY": "hat_docs"})
+
+    assert outcome.states == ["present"] * 3
+    assert len(server.stores) == 3
 
 
 def test_a_redirect_does_not_carry_the_key(server: FakeLlamaStack, run: Run) -> None:
