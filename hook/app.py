@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
     with _stoppable() as disarm:
         try:
             try:
-                terminals = (sys.stdout.isatty(), sys.stderr.isatty())
+                terminals = (logs.is_terminal(sys.stdout), logs.is_terminal(sys.stderr))
                 presentation = settings.presentation({}, environ, terminals=terminals)
                 logs.configure(presentation.log_level, presentation.log_format)
                 arguments = settings.parse_arguments(sys.argv[1:] if argv is None else argv)
@@ -65,9 +65,9 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
             log.exception("hook.crashed")
             error = caught
         report = _report(progress, error, clock.elapsed())
-        _log_summary(report)
         _write_report(report, names, presentation, sys.stdout)
         _write_termination_message(report, environ)
+        _log_summary(report)
     return int(report.exit_code)
 
 
@@ -190,13 +190,15 @@ def _log_summary(report: Report) -> None:
     )
 
 
-def _write_report(report: Report, names: Sequence[str], presentation: Presentation, stream: TextIO) -> None:
+def _write_report(report: Report, names: Sequence[str], presentation: Presentation, stream: TextIO | None) -> None:
     text = render_text(report) if presentation.output == "text" else render_json(report)
     if report.command == "resolve":
         if report.exit_code is not ExitCode.OK:
             # Whoever reads this takes it for an address; the log has the cause.
             return
         text = render_addresses(report, names, presentation.output)
+    if stream is None:
+        return
     try:
         stream.write(text.encode(stream.encoding, "backslashreplace").decode(stream.encoding) + "\n")
         stream.flush()

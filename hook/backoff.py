@@ -22,8 +22,8 @@ def retry(call: Callable[[], T], deadline: Deadline, event: str, *, max_failures
     """Return what `call` returns, and call it again while it raises an UnavailableError that is not in flight.
 
     Each retry is one log event called `event`. Raises the last UnavailableError when the budget is used up, when the
-    server asks to be left alone for longer than that, and at the `max_failures`th answer of status 500, with which a
-    server says that it tried and failed; any other error at once.
+    server asks to be left alone for longer than that, and at the `max_failures`th answer of 5xx; any other error at
+    once.
     """
     failures = 0
     cause: UnavailableError | None = None
@@ -34,14 +34,17 @@ def retry(call: Callable[[], T], deadline: Deadline, event: str, *, max_failures
         try:
             return call()
         except UnavailableError as error:
+            asked = error.retry_after_seconds or 0.0
+            if asked > deadline.remaining():
+                error.args = (f"{error}; it asks to be left alone for {asked:g} s, which is longer than the budget",)
             if cause is None or error.in_flight or not isinstance(error, BudgetError):
                 cause = error
-            raise cause from error
+            raise cause from (None if cause is error else error)
 
     def worth_another_try(state: tenacity.RetryCallState) -> bool:
         nonlocal failures
         error = state.outcome.exception() if state.outcome else None
-        failures += isinstance(error, UnavailableError) and error.status == 500
+        failures += isinstance(error, UnavailableError) and (error.status or 0) >= 500
         return isinstance(error, UnavailableError) and not error.in_flight
 
     def wait(state: tenacity.RetryCallState) -> float:

@@ -102,7 +102,9 @@ def _find_document(text: str) -> tuple[str, dict[str, Any]]:
     if len(found) == 1:
         return found[0]
     if found:
-        raise ConfigError([f"more than one part declares collections: {', '.join(p or 'top level' for p, _ in found)}"])
+        raise ConfigError(
+            [f"more than one part declares collections: {', '.join(p.rstrip('.') or 'top level' for p, _ in found)}"]
+        )
     keys = ", ".join(prefix + one_line(str(key), 60) for prefix, document in candidates for key in document) or "none"
     problem = f"has neither vector_dbs nor registered_resources.vector_stores; its keys are: {one_line(keys)}"
     if any("vector_databases" in document for _, document in candidates):
@@ -125,8 +127,10 @@ def _documents(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
             try:
                 values = _parse_yaml(value) if isinstance(value, str) else []
             except ConfigError as error:
-                # Another key of the ConfigMap may be a script, so this matters only if no value is the one.
                 problems += [f"data[{key}]: {problem}" for problem in error.problems]
+                if str(key).endswith((".yaml", ".yml", ".json")):
+                    raise ConfigError(problems) from error
+                # Another key of the ConfigMap may be a script, so this matters only if no value is the one.
                 continue
             for inner in values:
                 if isinstance(inner, dict):
@@ -143,33 +147,40 @@ def _parse_yaml(text: str) -> list[Any]:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise ConfigError([f"{where}not valid YAML: {one_line(error.problem or str(error))}"]) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except Exception as error:  # PyYAML's constructors raise whatever a value makes them (`!!bool maybe`)
         raise ConfigError([f"not valid YAML: {one_line(str(error))}"]) from error
 
 
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader, which besides refuses the second of two equal keys instead of losing the first.
 
-    Merge keys are bounded, since those of merged mappings multiply.
+    Merge keys are bounded, since those of merged mappings multiply. It is the slow loader of pure Python: the one in C
+    ends the process at a nesting of 100,000.
     """
 
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.flattened: set[yaml.Node] = set()
+
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        merged = [value for key, value in node.value if key.tag == "tag:yaml.org,2002:merge"]
-        sources = [part for value in merged for part in (value.value if isinstance(value.value, list) else [])]
-        if len(sources) > _MAX_MERGED_KEYS or len(node.value) > _MAX_MERGED_KEYS:
-            raise yaml.constructor.ConstructorError(None, None, "too many merged keys", node.start_mark)
+        # Only at the first time the keys are those that were written; merging changes the node.
+        if node not in self.flattened:
+            self.flattened.add(node)
+            self._check_keys(node)
         super().flatten_mapping(node)
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key '{key.value}' stands twice in one mapping", key.start_mark
-                    )
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
+    def _check_keys(self, node: yaml.MappingNode) -> None:
+        seen, merged = set(), 0
+        for key, value in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                sources = value.value if isinstance(value, yaml.SequenceNode) else [value]
+                merged += sum(len(source.value) for source in sources) * max(1, len(sources) // 10)
+            elif isinstance(key, yaml.ScalarNode) and key.value in seen:
+                problem = f"the key '{key.value}' stands twice in one mapping"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+        if merged > _MAX_MERGED_KEYS:
+            raise yaml.constructor.ConstructorError(None, None, "too many merged keys", node.start_mark)
 
 
 def _dig(document: dict[str, Any], path: tuple[str, ...]) -> Any:
@@ -298,4 +309,7 @@ class _Reader:
 def _kind(value: object) -> str:
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
-    return "empty" if value is None else one_line(repr(value), 80)
+    try:
+        return "empty" if value is None else one_line(repr(value), 80)
+    except ValueError:
+        return "a number of thousands of digits"

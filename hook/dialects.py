@@ -18,7 +18,8 @@ PAGE_SIZE = 100
 """The most that 0.6.0 and newer accept as `limit`; older releases take any number (GET /v1/vector_stores)."""
 MAX_PAGES = 1000
 """A list longer than this is a pager that never ends."""
-_LIST_ATTEMPTS = 3
+UNKNOWN_AGE = 2**62
+"""In the place of a `created_at` that is none: such a vector store is never the oldest."""
 
 _T = TypeVar("_T")
 
@@ -62,19 +63,11 @@ class VectorStoresDialect:
         self._http = http
 
     def vector_stores(self) -> tuple[VectorStore, ...]:
-        """Return every vector store. Raises UnavailableError if the list changes under each of some readings of it.
+        """Return every vector store. Raises UnavailableError if the list changes while it is read.
 
         The cursor `after` is the last id of the page before. All releases start anew at an id that they do not know,
         as when that store was just deleted: a page without anything new is then no proof that the rest was seen.
         """
-        for _ in range(_LIST_ATTEMPTS):
-            stores = self._read_pages()
-            if stores is not None:
-                return tuple(stores.values())
-        raise UnavailableError(f"GET {VECTOR_STORES}: the pages repeat, so the list cannot be read to its end")
-
-    def _read_pages(self) -> dict[str, VectorStore] | None:
-        """Return the vector stores by id, or None where a page repeats."""
         what = f"GET {VECTOR_STORES}"
         stores: dict[str, VectorStore] = {}
         query = {"limit": str(PAGE_SIZE)}
@@ -83,10 +76,10 @@ class VectorStoresDialect:
             page = [_read_vector_store(item, what) for item in field(answer, "data", list, what)]
             new = [store for store in page if store.id not in stores]
             stores.update({store.id: store for store in new})
-            if not answer.get("has_more") or not page:
-                return stores
+            if not field(answer, "has_more", bool, what) or not page:
+                return tuple(stores.values())
             if not new:
-                return None
+                raise UnavailableError(f"{what}: the pages repeat, so the list cannot be read to its end")
             query["after"] = page[-1].id
         raise RefusedError(f"{what}: the list does not end after {MAX_PAGES} pages: not LlamaStack's API")
 
@@ -154,35 +147,39 @@ class VectorDbsDialect:
 
 def _read_vector_store(item: Any, what: str) -> VectorStore:
     metadata = mapping(mapping(item).get("metadata"))
-    dimension = metadata.get("embedding_dimension")
     return VectorStore(
         id=field(item, "id", str, what),
         name=text(item.get("name")),
-        status=text(item.get("status")),
-        created_at=number(item.get("created_at")) or 0,
+        # Every release shows a status; without one it is not «completed».
+        status=shown(item.get("status")) or "",
+        created_at=_seconds(item.get("created_at")),
         files=number(mapping(item.get("file_counts")).get("total")) or 0,
-        provider_id=text(metadata.get("provider_id")),
-        embedding_model=text(metadata.get("embedding_model")),
-        embedding_dimension=None if dimension is None else str(dimension),
+        provider_id=shown(metadata.get("provider_id")),
+        embedding_model=shown(metadata.get("embedding_model")),
+        embedding_dimension=shown(metadata.get("embedding_dimension")),
     )
+
+
+def _seconds(value: Any) -> int:
+    is_time = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < UNKNOWN_AGE
+    return int(value) if is_time else UNKNOWN_AGE
 
 
 def _read_vector_db(item: Any, what: str) -> VectorStore:
     identifier = field(item, "identifier", str, what)
-    dimension = item.get("embedding_dimension")
     return VectorStore(
         id=identifier,
         name=identifier,
-        provider_id=text(item.get("provider_id")),
-        embedding_model=text(item.get("embedding_model")),
-        embedding_dimension=None if dimension is None else str(dimension),
+        provider_id=shown(item.get("provider_id")),
+        embedding_model=shown(item.get("embedding_model")),
+        embedding_dimension=shown(item.get("embedding_dimension")),
     )
 
 
 def field(answer: Any, key: str, kind: type[_T], what: str) -> _T:
     """Return a field that the API always has. Raises RefusedError where it is not there, or is something else."""
     value = answer.get(key) if isinstance(answer, dict) else None
-    if not isinstance(value, kind):
+    if not isinstance(value, kind) or value == "":
         raise RefusedError(f"{what}: the answer has no {key}: something else than LlamaStack's API answered")
     return value
 
@@ -190,6 +187,11 @@ def field(answer: Any, key: str, kind: type[_T], what: str) -> _T:
 def mapping(value: Any) -> Mapping[str, Any]:
     """Return the value if it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}
+
+
+def shown(value: Any) -> str | None:
+    """Return a value as text to compare, so that one of the wrong type is a difference; None where there is none."""
+    return value if value is None or isinstance(value, str) else str(value)
 
 
 def text(value: Any) -> str | None:

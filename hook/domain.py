@@ -200,9 +200,12 @@ def _names(names: Iterable[str]) -> str:
 
 def candidates(targets: Iterable[Target], stores: Iterable[VectorStore]) -> dict[str, list[VectorStore]]:
     """Return, for each target's name, the vector stores that have it as their name or id, the oldest first."""
+    targets = tuple(targets)
+    names = {target.name for target in targets}
     by_key: dict[str, list[VectorStore]] = {}
     for store in sorted(stores, key=lambda store: (store.created_at, store.id)):
-        for key in {store.id, store.name} - {None}:
+        # What is one collection by its id is not another one by its name.
+        for key in {store.id} if store.id in names else {store.name}:
             by_key.setdefault(str(key), []).append(store)
     return {target.name: by_key.get(target.name, []) for target in targets}
 
@@ -242,6 +245,11 @@ def _compare(
 ) -> Finding:
     live = [store for store in stores if proofs[store.id].life is not Life.LOST]
     lost_ids = tuple(store.id for store in stores if proofs[store.id].life is Life.LOST)
+    replaced = [difference for store in stores if store.id == target.name for difference in _differences(target, store)]
+    if not live and replaced:
+        # In the older dialect a create would silently replace it.
+        detail = f"it is lost, and {'; '.join(replaced)}; correct the configuration, or delete the vector store"
+        return Finding(target.name, State.DRIFTED, target.name, detail, lost_ids)
     if not live and lost_ids:
         detail = f"the server lists it, but every insert fails ({proofs[lost_ids[-1]].detail}): {LOST_REMEDY}"
         return Finding(target.name, State.LOST, lost_ids[-1], detail, lost_ids)
@@ -256,7 +264,9 @@ def _compare(
     store, proof = live[0], proofs[live[0].id]
     if proof.life is Life.REFUSED:
         return Finding(target.name, State.REJECTED, store.id, f"an empty insert is refused: {proof.detail}", lost_ids)
-    differences = _differences(target, store, proof)
+    differences = _differences(target, store)
+    if proof.embedding_dimension not in (None, target.embedding_dimension):
+        differences.append(f"inserts want vectors of {proof.embedding_dimension}, not {target.embedding_dimension}")
     if differences:
         detail = f"{'; '.join(differences)}; correct the configuration, or delete the vector store and run `register`"
         return Finding(target.name, State.DRIFTED, store.id, detail, lost_ids)
@@ -279,29 +289,26 @@ def _notes(store: VectorStore, proof: Proof, others: Sequence[VectorStore], lost
         notes.append(f"lost and left alone: {_names(lost_ids)}")
     if proof.life is Life.INCONCLUSIVE:
         notes.append("this release cannot tell whether inserts work")
-    if store.embedding_model is None:
-        notes.append("the server does not show its embedding model")
+    hidden = [
+        name for name in ("provider_id", "embedding_model", "embedding_dimension") if getattr(store, name) is None
+    ]
+    if hidden:
+        notes.append(f"the server does not show its {', '.join(hidden)}")
     return notes
 
 
-def _differences(target: Target, store: VectorStore, proof: Proof) -> list[str]:
+def _differences(target: Target, store: VectorStore) -> list[str]:
     """Compare what the server shows; its metadata can be replaced by anyone, but a difference is always a fault."""
-    models = (target.model.id, target.model.resource_id)
-    shown: Mapping[str, tuple[object, str | None, bool]] = {
-        "status": ("completed", store.status, store.status == "completed"),
-        "provider_id": (target.provider_id, store.provider_id, store.provider_id == target.provider_id),
-        "embedding_model": (target.model.id, store.embedding_model, store.embedding_model in models),
-        "embedding_dimension": (
-            target.embedding_dimension,
-            store.embedding_dimension,
-            store.embedding_dimension == str(target.embedding_dimension),
-        ),
+    models = [name for name in (target.model.id, target.model.resource_id) if name is not None]
+    wanted = {
+        "status": ["completed"],
+        "provider_id": [target.provider_id],
+        "embedding_model": models,
+        "embedding_dimension": [str(target.embedding_dimension)],
     }
-    differences = [
-        f"{field} is '{one_line(found, 100)}', not '{wanted}'"
-        for field, (wanted, found, same) in shown.items()
-        if found is not None and not same
+    found = {field: getattr(store, field) for field in wanted}
+    return [
+        f"{field} is '{one_line(found[field], 100)}', not '{right[0]}'"
+        for field, right in wanted.items()
+        if found[field] is not None and found[field] not in right
     ]
-    if proof.embedding_dimension not in (None, target.embedding_dimension):
-        differences.append(f"inserts want vectors of {proof.embedding_dimension}, not {target.embedding_dimension}")
-    return differences

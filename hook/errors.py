@@ -5,6 +5,8 @@ from enum import IntEnum
 from signal import Signals
 from typing import ClassVar
 
+from hook.secrets import masked
+
 TEXT_LIMIT = 400
 """Characters of somebody else's text that one message carries: enough for every answer seen, short in a log."""
 MAX_PROBLEMS = 100
@@ -54,6 +56,7 @@ class UnavailableError(HookError):
         status: int | None = None,
         retry_after_seconds: float | None = None,
         in_flight: bool = False,
+        timed_out: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -61,7 +64,9 @@ class UnavailableError(HookError):
         self.retry_after_seconds = retry_after_seconds
         """How long the server asked to be left alone, in seconds."""
         self.in_flight = in_flight
-        """Whether the server may still be carrying the request out, so that repeating it could do it twice."""
+        """Whether a write was sent and nobody knows what came of it, so that repeating it could do it twice."""
+        self.timed_out = timed_out
+        """Whether the server may be working on it for any time to come."""
 
 
 class BudgetError(UnavailableError):
@@ -92,8 +97,9 @@ class Stopped(BaseException):
 def one_line(text: str, limit: int = TEXT_LIMIT) -> str:
     """Return somebody else's text as one printable line of at most `limit` characters.
 
-    White space is folded and control characters are escaped, so that no answer can forge a line of a log.
+    White space is folded and control characters are escaped, so that no answer can forge a line of a log. Secrets
+    are masked before it is cut, which could leave half of one.
     """
-    folded = " ".join(text.split())
+    folded = " ".join(masked(text).split())
     printable = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in folded)
     return printable if len(printable) <= limit else printable[: limit - 1] + "…"

@@ -2,7 +2,9 @@
 
 import ast
 import json
+import math
 import queue
+import re
 import ssl
 import threading
 from base64 import b64encode
@@ -10,8 +12,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import requests
 
@@ -26,6 +29,15 @@ MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 _LATER_STATUSES = (408, 425, 429)
 """The 4xx statuses that ask for the same request again later."""
+
+_OWN_WORD_STATUSES = (425, 429, 500)
+"""The statuses with which a server says that it did not do what was asked; all others can be a gateway's, which says
+nothing about what the server behind it goes on doing."""
+
+_TIMEOUT_STATUSES = (408, 504, 524)
+
+_NEVER_SENT = ("ConnectTimeout", "ConnectTimeoutError", "NewConnectionError", "NameResolutionError", "ProxyError")
+"""The errors of requests and urllib3 with which a request did not get as far as the server."""
 
 _MAX_RETRY_AFTER_SECONDS = 1e9
 
@@ -45,17 +57,20 @@ class Http:
         self._session = requests.Session()
         # A callable, so that requests neither looks into ~/.netrc nor forwards the key anywhere by its own rules.
         self._session.auth = self._authorize
+        # Else requests prepares the redirect that is never followed: it reads all of it, and fails at a bad address.
+        self._session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]  # noqa: ARG005
         # Not compressed, so that the size that is counted is the size in memory.
         self._session.headers.update(
             {"Accept-Encoding": "identity", "User-Agent": f"register-collections/{__version__}"}
         )
         # Given with each request, since requests prefers what the environment says to what the session has.
         self._trusted = server.ca_bundle or _system_ca_bundle() or True
-        if server.client_certificate is not None:
-            self._session.cert = _checked(server.client_certificate)
+        self._session.cert = server.client_certificate
+        _check_files(server)
         keep_out(server.api_key)
         if server.basic_auth is not None:
             keep_out(*server.basic_auth, b64encode(":".join(server.basic_auth).encode()).decode())
+            keep_out(*(quote(part, safe="") for part in server.basic_auth))
 
     @property
     def url(self) -> str:
@@ -66,15 +81,15 @@ class Http:
         if self._server.api_key is not None:
             request.headers["Authorization"] = f"Bearer {self._server.api_key}"
         elif self._server.basic_auth is not None:
-            requests.auth.HTTPBasicAuth(*self._server.basic_auth)(request)
+            requests.auth.HTTPBasicAuth(*(part.encode() for part in self._server.basic_auth))(request)
         return request
 
-    def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
-        """Return the JSON of an answer.
+    def get(self, path: str, query: Mapping[str, str] | None = None, *, timeout_seconds: float = math.inf) -> Any:
+        """Return the JSON of an answer; `timeout_seconds` is for what is not worth the whole time of a request.
 
         Raises UnavailableError where the same request may work later, and RefusedError where it never will.
         """
-        return self._send("GET", path, query=query)
+        return self._send("GET", path, query=query, timeout_seconds=timeout_seconds)
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """Send JSON and return the JSON of the answer, or None for an empty one. Raises as `get` does.
@@ -99,9 +114,10 @@ class Http:
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         content_type: str = "application/json",
+        timeout_seconds: float = math.inf,
     ) -> Any:
         what = f"{method} {path}"
-        seconds = min(self._request_timeout_seconds, self._deadline.remaining())
+        seconds = min(self._request_timeout_seconds, self._deadline.remaining(), timeout_seconds)
         if seconds <= 0:
             raise BudgetError(f"{what}: the budget of {self._deadline.seconds:g} s is used up")
         url = f"{self._server.url}{path}{'?' + urlencode(query) if query else ''}"
@@ -126,17 +142,17 @@ class Http:
         except requests.RequestException as error:
             if _is_timeout(error):
                 raise self._timeout(what, method, seconds) from error
-            raise _transport_error(error, what, self._server.url) from error
+            raise _transport_error(error, what, self._server.url, method) from error
         except OSError as error:
-            # What requests says, without a type of its own, where the bundle that it shall trust is not there.
-            raise ConfigError([f"REQUESTS_CA_BUNDLE: {one_line(str(error))}"]) from error
+            # What requests says, without a type of its own, where a certificate's file has gone since the start.
+            raise RefusedError(f"{what}: cannot be sent: {one_line(str(error))}") from error
         return _parse(response, content, what, self._server.rights_hint)
 
     def _timeout(self, what: str, method: str, seconds: float) -> UnavailableError:
         kind, whose = UnavailableError, ""
-        if seconds < self._request_timeout_seconds:
+        if self._deadline.remaining() == 0:
             kind, whose = BudgetError, f", the last of the budget of {self._deadline.seconds:g} s"
-        return kind(f"{what}: no answer within {seconds:.3g} s{whose}", in_flight=method == "POST")
+        return kind(f"{what}: no answer within {seconds:.3g} s{whose}", in_flight=method == "POST", timed_out=True)
 
 
 def _within(seconds: float, call: Callable[[], T]) -> T:
@@ -165,7 +181,11 @@ def _within(seconds: float, call: Callable[[], T]) -> T:
 
 
 def _read(response: requests.Response, what: str) -> bytes:
+    if 300 <= response.status_code < 400:
+        return b""
     if "Content-Encoding" in response.headers:
+        if response.status_code >= 400:
+            return b""
         raise RefusedError(f"{what}: the answer is compressed although the request forbids it: a proxy is in between")
     content = bytearray()
     for chunk in response.iter_content(64 * 1024):
@@ -183,7 +203,9 @@ def _is_timeout(error: requests.RequestException) -> bool:
     return timed_out and not isinstance(error, requests.ConnectTimeout)
 
 
-def _transport_error(error: requests.RequestException, what: str, url: str) -> UnavailableError | RefusedError:
+def _transport_error(
+    error: requests.RequestException, what: str, url: str, method: str
+) -> UnavailableError | RefusedError:
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -204,7 +226,13 @@ def _transport_error(error: requests.RequestException, what: str, url: str) -> U
         return RefusedError(
             f"{what}: cannot be sent to {url}: {one_line(str(error))}; check LLAMA_STACK_URL and HTTP_PROXY"
         )
-    return UnavailableError(f"{what}: no answer from {url}: {one_line(str(causes[-1]), 200)}")
+    if isinstance(error, requests.exceptions.ProxyError):
+        what += " through the proxy of HTTP_PROXY or HTTPS_PROXY (NO_PROXY names what needs none)"
+    never_sent = any(type(cause).__name__ in _NEVER_SENT for cause in causes)
+    return UnavailableError(
+        f"{what}: no answer from {url}: {one_line(str(causes[-1]), 200)}",
+        in_flight=method == "POST" and not never_sent,
+    )
 
 
 def _causes(error: BaseException) -> list[BaseException]:
@@ -222,9 +250,11 @@ def _causes(error: BaseException) -> list[BaseException]:
 def _parse(response: requests.Response, content: bytes, what: str, rights_hint: str) -> Any:
     status = response.status_code
     if 300 <= status < 400:
-        target = urlsplit(response.headers.get("Location", ""))
+        # Without its path and query, where login pages keep their state.
+        target = re.match(r"(\w+://)(?:[^/?#]*@)?([^/?#]*)", response.headers.get("Location", ""))
+        where = f" to {one_line(target[1] + target[2], 100)}" if target else ""
         raise RefusedError(
-            f"{what} answered {status}, a redirect to {one_line(f'{target.scheme}://{target.netloc}', 100)}: "
+            f"{what} answered {status}, a redirect{where}: "
             "a login page or another address is in front of LlamaStack; use the Service's own URL",
             status=status,
         )
@@ -252,10 +282,12 @@ def _status_error(
             f"{what} answered {status}: {detail}",
             status=status,
             retry_after_seconds=retry_after_seconds(response.headers.get("Retry-After")),
-            # A gateway timeout says nothing about what the server behind it goes on doing.
-            in_flight=status == 504 and response.request.method == "POST",
+            in_flight=status not in _OWN_WORD_STATUSES and response.request.method == "POST",
+            timed_out=status in _TIMEOUT_STATUSES,
         )
     sentence = f"{what} answered {status}"
+    if status in (401, 403) and "html" in response.headers.get("Content-Type", ""):
+        sentence += ", a login page in front of LlamaStack; use the Service's own URL"
     if status == 401 and "Authorization" in response.request.headers:
         sentence += f", the API key was not accepted; {rights_hint}"
     elif status == 401:
@@ -272,28 +304,26 @@ def error_text(content: bytes) -> str:
     up to there), `error.message` (0.6.0 and newer), and plain text from what stands in front of the server.
     """
     text = content.decode("utf-8", "replace")
-    try:
+    with suppress(ValueError, RecursionError):
         value: Any = json.loads(text)
-    except (ValueError, RecursionError):
-        return one_line(text) or "an empty answer"
-    for keys in (("error", "message"), ("error", "detail"), ("detail",), ("error",), ("message",)):
-        found = value
-        for key in keys:
-            found = found.get(key) if isinstance(found, dict) else None
-        if found:
-            return one_line(_readable(found))
-    return one_line(text)
+        for keys in (("error", "message"), ("error", "detail"), ("detail",), ("error",), ("message",)):
+            found = value
+            for key in keys:
+                found = found.get(key) if isinstance(found, dict) else None
+            if found:
+                return one_line(_readable(found))
+    return one_line(text) or "an empty answer"
 
 
 def _readable(found: Any) -> str:
     """Return a validation error as `body.limit: Input should be …`; from 0.6.0 on it comes as Python's repr."""
     value = found
     if isinstance(found, str) and found.startswith("{'errors'"):
-        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+        with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             value = ast.literal_eval(found)
-    errors = value.get("errors") if isinstance(value, dict) else None
-    if isinstance(errors, list) and all(isinstance(error, dict) for error in errors):
-        return "; ".join(f"{'.'.join(map(str, e.get('loc') or []))}: {e.get('msg')}" for e in errors)
+    # Any other shape is shown as it is.
+    with suppress(LookupError, TypeError):
+        return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in value["errors"])
     return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
 
 
@@ -310,15 +340,25 @@ def retry_after_seconds(header: str | None) -> float | None:
     return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
-def _checked(client_certificate: tuple[str, str]) -> tuple[str, str]:
-    """Return the files if they hold a certificate and its key. Raises ConfigError; requests would say it too late."""
+def _check_files(server: Server) -> None:
+    """Raise ConfigError if the files for TLS are not what they should be; requests would say it too late."""
+    context = ssl.create_default_context()
     try:
-        # An encrypted key would ask for its password on the terminal.
-        ssl.create_default_context().load_cert_chain(*client_certificate, password=lambda: "")
+        if server.ca_bundle is not None:
+            is_folder = Path(server.ca_bundle).is_dir()
+            context.load_verify_locations(
+                cafile=None if is_folder else server.ca_bundle, capath=server.ca_bundle if is_folder else None
+            )
+    except (OSError, ValueError) as error:
+        cause = one_line(f"{server.ca_bundle}: {error}")
+        raise ConfigError([f"REQUESTS_CA_BUNDLE: no certificates to trust: {cause}"]) from error
+    try:
+        if server.client_certificate is not None:
+            # An encrypted key would ask for its password on the terminal.
+            context.load_cert_chain(*server.client_certificate, password=lambda: "")
     except (OSError, ValueError) as error:
         names = "LLAMA_STACK_CLIENT_CERT, LLAMA_STACK_CLIENT_KEY"
         raise ConfigError([f"{names}: no certificate with its key: {one_line(str(error))}"]) from error
-    return client_certificate
 
 
 def _system_ca_bundle() -> str | None:

@@ -15,6 +15,11 @@ MODELS = "/v1/models"
 PROVIDERS = "/v1/providers"
 INSERT = "/v1/vector-io/insert"
 
+VERSION_TIMEOUT_SECONDS = 2.0
+"""A number for the report is not worth more of the budget."""
+_NO_VERDICT = "An unexpected error occurred"
+"""LlamaStack's own words for any exception, which a proxy's error page does not have."""
+
 
 class LlamaStack:
     """The API of one server. Every method raises UnavailableError and RefusedError as `Http` does."""
@@ -36,7 +41,7 @@ class LlamaStack:
     def version(self) -> str | None:
         """Return the server's own version, or None where it does not say. It decides nothing: it is for the report."""
         try:
-            version = self._http.get(VERSION)
+            version = self._http.get(VERSION, timeout_seconds=VERSION_TIMEOUT_SECONDS)
         except (UnavailableError, RefusedError):
             return None
         found = mapping(version).get("version")
@@ -48,15 +53,15 @@ class LlamaStack:
         `identifier` and `model_type` stand in the item up to 0.3.5; from 0.4.0 it is `id`, and the rest stands in
         `custom_metadata` (GET /v1/models).
         """
-        models = []
+        models: dict[str, Model] = {}
         for item in self._items(MODELS):
             self._proof_can_fail |= "identifier" in item
             known = mapping(item.get("custom_metadata")) or item
             dimension = mapping(known.get("metadata")).get("embedding_dimension", known.get("embedding_dimension"))
             identifier = item.get("identifier") or item.get("id")
-            if isinstance(identifier, str) and known.get("model_type", "embedding") == "embedding":
-                models.append(Model(identifier, text(known.get("provider_resource_id")), number(dimension)))
-        return tuple(models)
+            if isinstance(identifier, str) and known.get("model_type") in (None, "embedding"):
+                models[identifier] = Model(identifier, text(known.get("provider_resource_id")), number(dimension))
+        return tuple(models.values())
 
     def vector_io_provider_ids(self) -> tuple[str, ...]:
         """Return the ids of the providers that can hold vector stores, in the server's order (GET /v1/providers)."""
@@ -84,41 +89,42 @@ class LlamaStack:
         try:
             dialect.delete_vector_store(store_id)
         except RefusedError as error:
-            if not _is_unknown_id(error):
+            if not _is_unknown_id(error, store_id):
                 raise
 
     def prove(self, store_id: str) -> Proof:
         """Insert nothing into a vector store, which tells whether an insert would reach it, and changes nothing.
 
-        200 or 204: it would. 404, or 400 with «not found» or «not served»: nobody knows the id any more. faiss up to
-        0.3.5 answers 400 with the dimension that it expects. Milvus up to 0.3.5 answers 500, which proves nothing
-        more than that the id is known; newer ones answer 200, so there it is a failure like any other
+        200 with `null`, or 204: it would. 404 or 400 with «not found» or «not served» of that id: nobody knows it any
+        more. faiss up to 0.3.5 answers 400 with the dimension that it expects. Milvus up to 0.3.5 answers 500, which
+        proves nothing more than that the id is known; newer ones answer 200, so there it is a failure like any other
         (POST /v1/vector-io/insert, with the id under the key of either generation).
         """
         try:
-            self._http.post(INSERT, {"vector_store_id": store_id, "vector_db_id": store_id, "chunks": []})
+            answer = self._http.post(INSERT, {"vector_store_id": store_id, "vector_db_id": store_id, "chunks": []})
         except RefusedError as error:
             expected = re.search(r"Expected (\d{1,9}), got 0", error.detail)
             if expected:
                 return Proof(Life.ALIVE, embedding_dimension=int(expected[1]))
-            return Proof(Life.LOST if _is_unknown_id(error) else Life.REFUSED, str(error))
+            return Proof(Life.LOST if _is_unknown_id(error, store_id) else Life.REFUSED, str(error))
         except UnavailableError as error:
-            if error.status == 500 and self._proof_can_fail:
+            if error.status == 500 and self._proof_can_fail and _NO_VERDICT in str(error):
                 return Proof(Life.INCONCLUSIVE, str(error))
             # Nothing was inserted, so nothing can happen twice.
             error.in_flight = False
             raise
+        if answer is not None:
+            return Proof(Life.REFUSED, f"POST {INSERT} answered {one_line(str(answer), 100)}, which no release does")
         return Proof(Life.ALIVE)
 
     def _items(self, path: str) -> list[Mapping[str, Any]]:
         return [mapping(item) for item in field(self._http.get(path), "data", list, f"GET {path}")]
 
 
-_NO_SUCH_PATH = "Not Found"
-"""The `detail` for a path that a server does not have, in every release."""
+def _is_unknown_id(error: RefusedError, store_id: str) -> bool:
+    """Tell whether the server says that it knows no vector store of this id: each release has its own words.
 
-
-def _is_unknown_id(error: RefusedError) -> bool:
-    """Tell whether the server says that it knows no vector store of this id: each release has its own words."""
+    The id has to be among them; «Not Found» alone is what a server or a proxy says of a path that it does not have.
+    """
     says_so = re.search(r"not found|not served", error.detail, re.IGNORECASE) is not None
-    return says_so and error.status in (400, 404) and error.detail != _NO_SUCH_PATH
+    return says_so and error.status in (400, 404) and one_line(store_id) in error.detail

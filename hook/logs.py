@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO
 
 import structlog
 
@@ -12,6 +13,25 @@ LEVELS = ("debug", "info", "warning", "error")
 
 log: Any = structlog.get_logger()
 """The logger of every module; `configure` decides where it writes."""
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Tell whether a person reads the stream; one that was closed before the start is None."""
+    return stream is not None and stream.isatty()
+
+
+class _Stream:
+    """stderr, where it is there and can be written: a log that cannot be told must not stop a registration."""
+
+    def write(self, text: str) -> None:
+        """Write text, if that is possible."""
+        with suppress(OSError, ValueError, AttributeError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Send it on, if that is possible."""
+        with suppress(OSError, ValueError, AttributeError):
+            sys.stderr.flush()
 
 
 def _mask_secrets(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -24,7 +44,7 @@ def configure(level: str, log_format: str) -> None:
     if log_format == "json":
         renderer = structlog.processors.JSONRenderer(ensure_ascii=True)
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        renderer = structlog.dev.ConsoleRenderer(colors=is_terminal(sys.stderr))
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -34,7 +54,7 @@ def configure(level: str, log_format: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_Stream()),  # type: ignore[arg-type]
         # A second `configure`, as in the tests, must take effect.
         cache_logger_on_first_use=False,
     )

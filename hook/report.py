@@ -117,6 +117,7 @@ def termination_message(report: Report) -> bytes:
     body = as_dict(report)
     # The line says it, and stdout says all of it.
     del body["message"], body["problems"]
+    body["server"]["url"] = body["server"]["url"] and one_line(body["server"]["url"], 200)
     findings = sorted(report.findings, key=lambda finding: finding.state in GOOD_STATES)
     body |= {"collections": [], "collections_omitted": len(findings)}
     left = TERMINATION_MESSAGE_BYTES - len(line) - 1 - len(_compact(body))

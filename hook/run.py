@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
@@ -29,6 +30,9 @@ from hook.settings import COMMANDS, Settings
 MAX_FAILURES = 3
 """Answers of 500 to one write before giving up: ogx 1.5.0 without its Milvus answers so to each create, and keeps an
 orphan of each that can stop its next start (POST /v1/vector_stores)."""
+
+WATCH_SECONDS = 5.0
+"""How long to look for a vector store whose create lost its connection, before another try."""
 
 RACE_SECONDS = 30.0
 """How long runs that started at the same instant may take to agree on one vector store a name."""
@@ -66,17 +70,21 @@ class Run:
         if self._asked.command != "register":
             return
         wanted = {State.MISSING, State.LOST} if self._asked.recreate_lost else {State.MISSING}
-        registered = {}
+        registered: dict[str, str] = {}
         for target in targets:
-            if findings[target.name].state in wanted:
-                findings[target.name] = self._register(target, findings[target.name].lost_ids)
-                if findings[target.name].state is State.REGISTERED:
-                    registered[target.name] = findings[target.name]
+            name = target.name
+            if findings[name].state in wanted:
+                lost_ids = findings[name].lost_ids
+                findings[name] = Finding(name, State.UNKNOWN, detail="its registration was begun")
+                findings[name] = self._register(target, lost_ids)
+                if findings[name].state is State.UNKNOWN:
+                    registered[name] = str(findings[name].id)
         if registered:
-            for finding in registered.values():
-                self._proofs.pop(str(finding.id), None)
-            verified = self._settle([target for target in targets if target.name in registered], self._list())
-            findings |= {name: _verified(finding, verified[name]) for name, finding in registered.items()}
+            for store_id in registered.values():
+                self._proofs.pop(store_id, None)
+            accepted = [target for target in targets if findings[target.name].state is not State.REJECTED]
+            verified = self._settle(accepted, self._list())
+            findings |= {name: _verified(finding, registered.get(name)) for name, finding in verified.items()}
 
     def _wait_until_ready(self) -> tuple[VectorStore, ...]:
         """Return the list of vector stores as soon as the server is healthy and answers that very call."""
@@ -127,7 +135,7 @@ class Run:
 
         Each run takes its own one back where another came first; then one is left, and all of them find it.
         """
-        patience = Deadline(min(RACE_SECONDS, self._deadline.remaining()))
+        patience = Deadline(min(RACE_SECONDS, self._deadline.remaining() / 2))
         while True:
             findings = self._compare(targets, stores)
             raced = [target for target in targets if self._is_raced(findings[target.name], target, stores)]
@@ -160,7 +168,10 @@ class Run:
         return retry(self._server.vector_stores, self._deadline, "request.retry_scheduled")
 
     def _register(self, target: Target, lost_ids: Sequence[str]) -> Finding:
-        """Create the vector store of a collection. Raises UnavailableError if the server stops answering."""
+        """Create the vector store of a collection, whose state stays unknown until the list was read again.
+
+        Raises UnavailableError if the server stops answering.
+        """
         try:
             store = self._create(target, lost_ids)
         except RefusedError as error:
@@ -168,52 +179,66 @@ class Run:
         except UnavailableError as error:
             raise UnavailableError(f"'{target.name}' is not registered: {error}") from error
         log.info("collection.registered", collection=target.name, vector_store_id=store.id)
-        return Finding(target.name, State.REGISTERED, store.id)
+        return Finding(target.name, State.UNKNOWN, store.id, "it was registered, but not verified any more")
 
     def _create(self, target: Target, lost_ids: Sequence[str]) -> VectorStore:
-        """Create a vector store; after a failure the list decides whether that took place.
+        """Create a vector store; where nobody knows what came of that, the list decides whether it took place.
 
-        Every create makes another store, and a server that did not answer in time may still carry it out: then the
-        run only looks for the store, and leaves the next try to the next run.
+        Every create makes another store. A server that did not answer in time may carry it out whenever it likes: then
+        the run only looks for the store, and leaves the next try to the next run.
         """
         tried = False
 
         def look() -> VectorStore | None:
-            listed = self._server.vector_stores()
-            return next(
-                (store for store in candidates([target], listed)[target.name] if store.id not in lost_ids), None
-            )
+            listed = candidates([target], self._server.vector_stores())[target.name]
+            return next((store for store in listed if store.id not in lost_ids), None)
 
         def look_and_create() -> VectorStore:
             nonlocal tried
             found = look() if tried else None
             tried = True
             if found is None:
-                found = self._server.create_vector_store(target)
+                found = create()
                 self._created[target.name] = found.id
             return found
+
+        def create() -> VectorStore:
+            try:
+                return self._server.create_vector_store(target)
+            except RefusedError as error:
+                # An answer of 2xx that cannot be read says that something took place.
+                if error.status is None or error.status < 400:
+                    raise UnavailableError(str(error), in_flight=True, timed_out=True) from error
+                raise
 
         def look_again() -> VectorStore:
             found = look()
             if found is None:
-                raise UnavailableError(f"{failure}; the list does not show it, and trying again could make it twice")
+                raise failure
             return found
 
-        try:
-            return retry(look_and_create, self._deadline, "create.retry_scheduled", max_failures=MAX_FAILURES)
-        except UnavailableError as error:
-            if not error.in_flight:
-                raise
-            failure = error
-        patience = Deadline(min(self._asked.request_timeout_seconds, self._deadline.remaining()))
-        return retry(look_again, patience, "create.lookup_scheduled")
+        for _ in range(MAX_FAILURES):
+            try:
+                return retry(look_and_create, self._deadline, "create.retry_scheduled", max_failures=MAX_FAILURES)
+            except UnavailableError as error:
+                if not error.in_flight:
+                    raise
+                failure = UnavailableError(f"{error}; the list does not show it, and another try could make it twice")
+                timed_out = error.timed_out
+            half = self._deadline.remaining() / 2
+            patience = Deadline(half if timed_out else min(WATCH_SECONDS, half))
+            with suppress(UnavailableError):
+                return retry(look_again, patience, "create.lookup_scheduled")
+            if timed_out:
+                break
+        raise failure
 
 
-def _verified(registered: Finding, found: Finding) -> Finding:
-    """Return the finding for a collection that was just registered, from what the fresh list shows of it."""
-    if found.state is State.PRESENT and found.id == registered.id:
-        return replace(found, state=State.REGISTERED)
+def _verified(found: Finding, registered_id: str | None) -> Finding:
+    """Return the finding of the fresh list, for a collection that this run registered under this id."""
+    if registered_id is None or found.state not in (State.PRESENT, State.MISSING):
+        return found
     if found.state is State.MISSING:
-        detail = f"the server answered that it was created as '{registered.id}', but does not list it; see its log"
-        return replace(found, id=registered.id, detail=detail)
-    return found
+        detail = f"the server answered that it was created as '{registered_id}', but does not list it; see its log"
+        return replace(found, id=registered_id, detail=detail)
+    return replace(found, state=State.REGISTERED) if found.id == registered_id else found

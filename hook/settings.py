@@ -15,6 +15,7 @@ from hook.logs import LEVELS
 
 COMMANDS = ("register", "check", "validate", "resolve")
 API_KEY_VARIABLE = "LLAMA_STACK_API_KEY"
+MAX_SECONDS = 86400
 CLIENT_CERTIFICATE_VARIABLES = ("LLAMA_STACK_CLIENT_CERT", "LLAMA_STACK_CLIENT_KEY")
 API_KEY_MAX_BYTES = 8192
 """More than any bearer token, and about what servers accept as one header."""
@@ -96,6 +97,10 @@ class _Parser(argparse.ArgumentParser):
     """An ArgumentParser whose complaint is a ConfigError, so that it reaches the report like any other."""
 
     def error(self, message: str) -> NoReturn:
+        if message.startswith("unrecognized arguments:"):
+            # Without what follows a flag: people try --api-key.
+            flags = [word.split("=")[0] for word in message.split() if word.startswith("-")]
+            message = f"unrecognized arguments: {' '.join(flags)}"
         raise ConfigError([f"{message}; see register-collections --help"])
 
 
@@ -194,8 +199,8 @@ class _Values:
             seconds = float(str(value))
         except ValueError:
             seconds = math.nan
-        if not 0 < seconds < math.inf:
-            self.problems.append(f"{source}: must be a number of seconds above 0, not '{value}'")
+        if not 0 < seconds <= MAX_SECONDS:
+            self.problems.append(f"{source}: must be a number of seconds from above 0 to {MAX_SECONDS}, not '{value}'")
         return seconds
 
     def object_name(self, flag: str) -> str | None:
@@ -211,11 +216,11 @@ class _Values:
             parts = urlsplit(str(url))
             port = f":{parts.port}" if parts.port is not None else ""
             (parts.hostname or "").encode("idna")
-        except ValueError as error:
-            self.problems.append(f"{source}: is no URL: {error}")
+        except ValueError:
+            # The value, and what the library says of it, stay out of the message: they may hold a password.
+            self.problems.append(f"{source}: is no URL; write % and / in a password as %25 and %2F")
             return Server("")
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            # The value itself stays out of the message: it may hold a password.
             self.problems.append(f"{source}: must look like http://llama-stack-service:8321, without ? or #")
         if parts.path.rstrip("/").endswith("/v1"):
             self.problems.append(f"{source}: leave out the /v1 at its end; the hook adds it")
@@ -238,7 +243,7 @@ class _Values:
 
     def api_key(self) -> str | None:
         path, source = self.text("--api-key-file")
-        key, name = self._environ.get(API_KEY_VARIABLE), API_KEY_VARIABLE
+        key, name = self._environ.get(API_KEY_VARIABLE, "").strip() or None, API_KEY_VARIABLE
         if path is not None:
             if key:
                 self.problems.append(f"{source} and {API_KEY_VARIABLE}: both are given; give one of them")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Literal
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 GRANITE = "ibm-granite/granite-embedding-125m-english"
 GRANITE_ID = f"sentence-transformers/{GRANITE}"
@@ -198,7 +198,7 @@ class _Handler(BaseHTTPRequestHandler):
             case "POST /v1/vector-io/insert":
                 return self._insert(request.body)
         if request.method == "DELETE" and request.path.startswith("/v1/vector_stores/"):
-            return self._delete(request.path.rsplit("/", 1)[1])
+            return self._delete(unquote(request.path.rsplit("/", 1)[1]))
         return 404, {"detail": "Not Found"}
 
     def _delete(self, store_id: str) -> tuple[int, Any]:

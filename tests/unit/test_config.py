@@ -219,7 +219,7 @@ def test_disabled_entries_are_left_out_and_told(provider_id: str) -> None:
         ),
         (
             "vector_dbs: []\n---\nkind: ConfigMap\ndata:\n  a: 'vector_dbs: []'",
-            "more than one part declares collections: top level, data[a].",
+            "more than one part declares collections: top level, data[a]",
         ),
         (
             "server: {}\nvector_databases: []",
@@ -275,6 +275,41 @@ def test_a_file_larger_than_a_configmap_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="is larger than 1 MiB"):
         load(path, {})
+
+
+@pytest.mark.parametrize("value", ["!!bool maybe", "!!int ''", "!!float ''", "!!timestamp foo"])
+def test_a_value_that_the_parser_fails_at_is_a_problem(value: str) -> None:
+    """PyYAML raises whatever comes to it."""
+    assert problems(f"vector_dbs: [{{vector_db_id: {value}}}]")[0].startswith("not valid YAML: ")
+
+
+def test_a_number_of_thousands_of_digits_is_a_problem() -> None:
+    """Python does not even print it."""
+    text = f"vector_dbs: [{{vector_db_id: 0x{'f' * 5000}, {MODEL}}}]"
+
+    assert problems(text) == (
+        "vector_dbs[0].vector_db_id: must be text, not a number of thousands of digits; quote it",
+    )
+
+
+def test_a_broken_part_of_a_configmap_is_not_passed_over() -> None:
+    """Else an old copy beside it would be taken for the configuration."""
+    text = f"kind: ConfigMap\ndata:\n  run.yaml: 'a: ['\n  old.yaml: 'vector_dbs: [{{vector_db_id: a, {MODEL}}}]'"
+
+    assert problems(text)[0].startswith("data[run.yaml]: line 1, column 5: not valid YAML")
+
+
+def test_a_merge_may_override_what_was_merged_before() -> None:
+    """The keys that count are those that were written."""
+    text = """
+defs:
+  more:
+    base: &base {embedding_model: m, provider_id: p}
+    deep: &deep {<<: *base, provider_id: q}
+vector_dbs: [{<<: *deep, vector_db_id: x}]
+"""
+
+    assert parse(text, {}).collections == (Collection("x", "m", "q"),)
 
 
 def test_merge_keys_are_no_duplicates() -> None:

@@ -153,7 +153,9 @@ def test_what_is_not_shown_cannot_drift_but_is_noted() -> None:
     """The list of 0.3.5 shows neither model nor dimension of a store that others made."""
     finding = compare(store(embedding_model=None, embedding_dimension=None, provider_id=None, status=None))
 
-    assert finding == Finding("docs", State.PRESENT, "vs_1", "the server does not show its embedding model")
+    assert finding == Finding(
+        "docs", State.PRESENT, "vs_1", "the server does not show its provider_id, embedding_model, embedding_dimension"
+    )
 
 
 @pytest.mark.parametrize(

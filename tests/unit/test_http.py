@@ -5,9 +5,11 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from hook.deadline import Deadline
 from hook.errors import BudgetError, ConfigError, HookError, RefusedError, UnavailableError
@@ -207,17 +209,22 @@ def test_nothing_holds_a_request_longer_than_it_may(server: FakeLlamaStack, acti
 
 
 def test_a_write_without_an_answer_may_have_happened(server: FakeLlamaStack) -> None:
-    """A timeout, and a gateway's, say nothing about what the server goes on doing; a reset ends it."""
-    server.fault("POST /hang", hang(2))
+    """Silence, a broken connection and a gateway say nothing about what the server goes on doing."""
+    server.fault("POST /hang", hang(3))
     server.fault("POST /gateway", answer(504))
     server.fault("POST /reset", reset)
+    server.fault("POST /busy", answer(429))
+    server.fault("POST /failed", answer(500))
 
     errors = [
-        failure(lambda path=path: http(server.url, 0.3).post(path, {}))  # type: ignore[misc]
-        for path in ("/hang", "/gateway", "/reset")
+        failure(lambda path=path: http(server.url, 1).post(path, {}))  # type: ignore[misc]
+        for path in ("/hang", "/gateway", "/reset", "/busy", "/failed")
     ]
 
-    assert [getattr(error, "in_flight", None) for error in errors] == [True, True, False]
+    assert [getattr(error, "in_flight", None) for error in errors] == [True, True, True, False, False]
+    assert [getattr(error, "timed_out", None) for error in errors] == [True, True, False, False, False]
+    with closed_port() as url:
+        assert not getattr(failure(lambda: http(url).post("/x", {})), "in_flight", None)
 
 
 def test_a_used_up_budget_sends_nothing(server: FakeLlamaStack) -> None:
@@ -249,11 +256,70 @@ def test_speaking_tls_to_a_plain_port_is_refused(server: FakeLlamaStack) -> None
 
 def test_a_missing_ca_bundle_is_a_configuration_error(server: FakeLlamaStack) -> None:
     """A volume that was not mounted is said as such."""
-    error = failure(lambda: http(server.url.replace("http:", "https:"), ca_bundle="/nowhere/ca.crt").get(PATH))
+    for bundle in ("/nowhere/ca.crt", __file__):
+        error = failure(lambda bundle=bundle: http(server.url, ca_bundle=bundle))  # type: ignore[misc]
 
-    assert isinstance(error, ConfigError)
-    assert "REQUESTS_CA_BUNDLE: " in str(error)
-    assert "/nowhere/ca.crt" in str(error)
+        assert isinstance(error, ConfigError)
+        assert f"REQUESTS_CA_BUNDLE: no certificates to trust: {bundle}: " in str(error)
+
+
+def test_a_ca_bundle_that_goes_away_is_refused(server: FakeLlamaStack, tmp_path: Path) -> None:
+    """Not a traceback, if it is a rare thing."""
+    bundle = tmp_path / "ca.crt"
+    trustme.CA().cert_pem.write_to_path(str(bundle))
+    client = http(server.url.replace("http:", "https:"), ca_bundle=str(bundle))
+    bundle.unlink()
+    error = failure(lambda: client.get(PATH))
+
+    assert isinstance(error, RefusedError)
+    assert "cannot be sent: Could not find a suitable TLS CA certificate bundle" in str(error)
+
+
+def test_a_folder_of_certificates_can_be_trusted(server: FakeLlamaStack, tmp_path: Path) -> None:
+    """As OpenSSL keeps them."""
+    assert http(server.url, ca_bundle=str(tmp_path)).get(PATH) == {"status": "OK"}
+
+
+def test_a_proxy_is_named_where_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody should look at the LlamaStack pod for it."""
+    with closed_port() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        error = failure(lambda: http("http://stack.invalid").get(PATH))
+
+    assert "through the proxy of HTTP_PROXY or HTTPS_PROXY (NO_PROXY names what needs none)" in str(error)
+
+
+@pytest.mark.parametrize(
+    "location", ["http://[bad", "/login", "//x", "http://host:port/", "http://user:pw@ok.example/x"]
+)
+def test_any_redirect_is_a_refusal(server: FakeLlamaStack, location: str) -> None:
+    """Wherever it leads, even nowhere, and without the credentials in it."""
+    error = get_failure(server, answer(302, b"x" * 100, Location=location))
+
+    assert isinstance(error, RefusedError)
+    assert "answered 302, a redirect" in str(error)
+    assert "pw" not in str(error)
+
+
+def test_a_denial_by_a_login_page_says_so(server: FakeLlamaStack) -> None:
+    """OpenShift's OAuth proxy answers 403 with a page to log in."""
+    error = get_failure(server, answer(403, b"<html>Log in</html>", Content_Type="text/html"))
+
+    assert "answered 403, a login page in front of LlamaStack; use the Service's own URL" in str(error)
+
+
+def test_a_compressed_error_is_an_error(server: FakeLlamaStack) -> None:
+    """Its status says enough."""
+    error = get_failure(server, answer(503, b"x", Content_Encoding="gzip"))
+
+    assert isinstance(error, UnavailableError)
+
+
+def test_credentials_may_have_any_character(server: FakeLlamaStack) -> None:
+    """They are sent as UTF-8."""
+    http(server.url, basic_auth=("us€r", "pässword")).get(PATH)
+
+    assert server.requests[0].headers["Authorization"] == "Basic dXPigqxyOnDDpHNzd29yZA=="
 
 
 def test_a_url_that_cannot_be_sent_to_is_refused() -> None:
@@ -281,10 +347,17 @@ def test_a_url_that_cannot_be_sent_to_is_refused() -> None:
             "body.chunking_strategy: Input tag",
         ),
         (
-            {"error": {"message": "{'errors': [{'loc': ['body', 1], 'msg': 'JSON decode error'}, {'msg': 'x'}]}"}},
+            {
+                "error": {
+                    "message": "{'errors': [{'loc': ['body', 1], 'msg': 'JSON decode error'}, {'loc': [], 'msg': 'x'}]}"
+                }
+            },
             "body.1: JSON decode error; : x",
         ),
         ({"error": {"message": "{'errors': broken"}}, "{'errors': broken"),
+        ({"error": {"message": "{'errors': [], []: 1}"}}, "{'errors': [], []: 1}"),
+        ({"detail": {"errors": [{"loc": 5}]}}, '{"errors": [{"loc": 5}]}'),
+        ({"message": "forbidden"}, "forbidden"),
         ({"error": {"detail": {"errors": "many"}}}, '{"errors": "many"}'),
         ({"why": 1}, '{"why": 1}'),
         ([], "[]"),

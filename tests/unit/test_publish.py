@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 from hook import publish
 from hook.publish import can_be_key
@@ -170,11 +171,12 @@ def test_the_name_has_to_be_one(run: Run) -> None:
     assert problem == "HOOK_PUBLISH_CONFIGMAP: must be the name of a ConfigMap, not 'Red Hat'"
 
 
-def test_the_pod_s_token_goes_to_the_api_server_alone(server: FakeLlamaStack, publish_run: Run) -> None:
+def test_the_pod_s_token_goes_to_the_api_server_alone(server: FakeLlamaStack, publish_run: Run, tmp_path: Path) -> None:
     """And the one for LlamaStack to LlamaStack, whichever authority the environment names for it."""
     server.fault("GET /v1/version", answer(200, {"version": TOKEN}))
 
-    outcome = publish_run(LLAMA_STACK_API_KEY="llama-key", REQUESTS_CA_BUNDLE="/nowhere")
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "other.crt"))
+    outcome = publish_run(LLAMA_STACK_API_KEY="llama-key", REQUESTS_CA_BUNDLE=str(tmp_path / "other.crt"))
 
     assert outcome.exit_code == 0
     assert {request.headers["Authorization"] for request in server.requests} == {"Bearer llama-key"}

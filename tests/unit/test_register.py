@@ -1,6 +1,7 @@
 """`register`, the whole way, against a server on a real socket."""
 
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -284,6 +285,16 @@ def test_an_answer_lost_after_the_store_was_made_makes_no_second_one(server: Fak
     assert server.names() == list(NAMES)
 
 
+def test_a_failure_after_the_store_was_made_makes_no_second_one(server: FakeLlamaStack, run: Run) -> None:
+    """The server's own word for it may be wrong."""
+    server.fault(CREATE, answer(500), times=1, apply=True)
+
+    outcome = run(server.url)
+
+    assert outcome.exit_code == 0
+    assert server.names() == list(NAMES)
+
+
 def test_a_server_that_dies_between_creates_is_waited_for(server: FakeLlamaStack, run: Run) -> None:
     """What was not made is made once it is back."""
     server.fault(CREATE, reset, times=1)
@@ -318,7 +329,7 @@ def test_a_create_that_may_still_happen_is_not_repeated(server: FakeLlamaStack, 
         "'red_hat_docs' is not registered: POST /v1/vector_stores answered 504: scripted; the list does not show it, "
         in (outcome.report["message"])
     )
-    assert outcome.states == ["missing"] * 3
+    assert outcome.states == ["unknown", "missing", "missing"]
 
 
 def test_a_server_that_fails_every_create_is_not_hammered(server: FakeLlamaStack, run: Run) -> None:
@@ -461,7 +472,7 @@ def test_a_failing_proof_is_a_failure_where_releases_can_prove(server: FakeLlama
 def test_a_failing_proof_is_a_warning_where_releases_cannot_prove(run: Run) -> None:
     """Milvus up to 0.3.5 answers 500 to every empty insert."""
     with FakeLlamaStack("0.3") as server:
-        server.fault(PROVE, answer(500, {"detail": "Internal server error"}))
+        server.fault(PROVE, answer(500, {"detail": "Internal server error: An unexpected error occurred."}))
         outcome = run(server.url)
 
     assert outcome.exit_code == 0
@@ -554,3 +565,165 @@ def test_a_declared_store_is_present_and_resolves_by_name(server: FakeLlamaStack
 
     assert outcome.report["collections"][0]["addressed_by"] == "name"
     assert "collections.addressed_by_id" not in outcome.event_names()
+
+
+def test_the_older_dialect_does_not_replace_a_lost_store_that_differs(run: Run) -> None:
+    """Re-creating it would be an upsert with another provider."""
+    with FakeLlamaStack("dbs") as server:
+        run(server.url, collections=entries("red_hat_docs", provider_id="faiss-first"))
+        server.fault(PROVE, answer(404, {"detail": "Vector_db 'red_hat_docs' not found"}))
+        outcome = run(server.url, "--on-lost", "recreate", collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (5, ["drifted"])
+    assert outcome.detail().startswith("it is lost, and provider_id is 'faiss-first', not 'milvus-shared'")
+    assert server.lines().count("POST /v1/vector-dbs") == 1
+
+
+def test_not_found_alone_is_not_lost(server: FakeLlamaStack, run: Run) -> None:
+    """A proxy's page, or a model's, would have a fresh store made at every run."""
+    server.add("red_hat_docs")
+    server.add("acme_corporate")
+    server.fault(PROVE, answer(404, b"<html>404 Not Found</html>"), times=1)
+    server.fault(PROVE, answer(404, {"error": {"message": "Model 'x' not found"}}), times=1)
+
+    outcome = run(server.url, "--on-lost", "recreate", collections=entries("red_hat_docs", "acme_corporate"))
+
+    assert (outcome.exit_code, outcome.states) == (4, ["rejected"] * 2)
+    assert len(server.stores) == 2
+
+
+def test_an_insert_that_answers_something_is_not_proven(server: FakeLlamaStack, run: Run) -> None:
+    """Every release answers with nothing."""
+    server.add("red_hat_docs")
+    server.fault(PROVE, answer(200, {"error": "no such store"}))
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (4, ["rejected"])
+
+
+def test_a_proxy_s_page_is_not_an_inconclusive_proof(run: Run) -> None:
+    """Only LlamaStack's own words for it are, and only up to 0.3.5."""
+    with FakeLlamaStack("0.3") as server:
+        server.fault(PROVE, answer(500, b"<html>Internal Server Error</html>"))
+        outcome = run(server.url)
+
+    assert outcome.exit_code == 3
+
+
+def test_present_collections_are_looked_at_again_after_a_write(server: FakeLlamaStack, run: Run) -> None:
+    """Somebody may delete one while another is registered."""
+    server.add("red_hat_docs")
+
+    def delete_the_other(handler: Any) -> None:
+        del server.stores[0]
+        handler.reply(*handler._create(server.requests[-1].body))
+
+    server.fault(CREATE, delete_the_other, times=1)
+
+    outcome = run(server.url, collections=entries("red_hat_docs", "acme_corporate"))
+
+    assert (outcome.exit_code, outcome.states) == (5, ["missing", "registered"])
+
+
+@pytest.mark.parametrize("body", [{}, b"<html>created</html>"])
+def test_an_answer_that_cannot_be_read_says_that_something_took_place(
+    server: FakeLlamaStack, run: Run, body: Any
+) -> None:
+    """The list shows what."""
+    server.fault(CREATE, answer(200, body), times=1, apply=True)
+
+    outcome = run(server.url)
+
+    assert outcome.exit_code == 0
+    assert server.names() == list(NAMES)
+
+
+def test_a_create_that_takes_place_later_is_waited_for(server: FakeLlamaStack, run: Run) -> None:
+    """The connection broke, and the server carries on."""
+
+    def later(handler: Any) -> None:
+        threading.Timer(0.7, server.add, ["red_hat_docs"]).start()
+        reset(handler)
+
+    server.fault(CREATE, later, times=1)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert outcome.exit_code == 0
+    assert server.names() == ["red_hat_docs"]
+
+
+def test_a_create_whose_connection_breaks_every_time_is_given_up(server: FakeLlamaStack, run: Run) -> None:
+    """A few attempts, each after a look at the list."""
+    server.fault(CREATE, reset)
+
+    outcome = run(server.url, "--timeout", "4", collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (3, ["unknown"])
+    assert server.lines().count(CREATE) <= MAX_FAILURES
+
+
+@pytest.mark.parametrize("fields", [{"status": None}, {"status": 5}, {"status": "expired"}, {"provider_id": 7}])
+def test_a_field_of_the_wrong_type_is_a_difference(server: FakeLlamaStack, run: Run, fields: dict[str, Any]) -> None:
+    """And so is a status that is not there."""
+    server.add("red_hat_docs", **fields)
+
+    assert run(server.url, collections=entries("red_hat_docs")).states == ["drifted"]
+
+
+@pytest.mark.parametrize("fields", [{"id": ""}, {"id": 7}])
+def test_a_store_without_an_id_is_no_llamastack_s(server: FakeLlamaStack, run: Run, fields: dict[str, Any]) -> None:
+    """Nobody could address it."""
+    server.add("red_hat_docs", **fields)
+
+    assert run(server.url).exit_code == 4
+
+
+@pytest.mark.parametrize("created_at", [None, "1", float("nan"), [], True, -5])
+def test_a_time_that_is_none_is_not_the_oldest(server: FakeLlamaStack, run: Run, created_at: Any) -> None:
+    """`--on-duplicate oldest` must not take it."""
+    server.add("red_hat_docs", created_at=created_at)
+    oldest = server.add("red_hat_docs", created_at=1000.5)
+    server.fault(LIST, answer(200, {"data": server.stores, "has_more": False}))
+
+    outcome = run(server.url, "--on-duplicate", "oldest", collections=entries("red_hat_docs"))
+
+    assert outcome.report["collections"][0]["id"] == oldest
+
+
+@pytest.mark.parametrize("has_more", [None, "false", 0])
+def test_a_list_that_does_not_say_if_there_is_more_is_no_llamastack_s(
+    server: FakeLlamaStack, run: Run, has_more: Any
+) -> None:
+    """To take it for the whole would make the rest twice."""
+    server.fault(LIST, answer(200, {"data": [], "has_more": has_more}))
+
+    assert run(server.url).exit_code == 4
+
+
+def test_one_store_does_not_stand_for_two_collections(server: FakeLlamaStack, run: Run) -> None:
+    """Its id is one of them, its name another."""
+    server.add("acme_corporate", id="red_hat_docs")
+
+    outcome = run(server.url, "check", collections=entries("red_hat_docs", "acme_corporate"))
+
+    assert outcome.states == ["present", "missing"]
+
+
+def test_a_wish_for_more_than_the_budget_is_told(server: FakeLlamaStack, run: Run) -> None:
+    """Nobody has to guess why it ended so soon."""
+    server.fault("GET /v1/health", answer(503, Retry_After="4000"))
+
+    outcome = run(server.url)
+
+    assert outcome.exit_code == 3
+    assert "it asks to be left alone for 4000 s, which is longer than the budget" in outcome.report["message"]
+
+
+def test_a_slow_version_costs_little(server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is only for the report."""
+    monkeypatch.setattr("hook.llamastack.VERSION_TIMEOUT_SECONDS", 0.2)
+    server.fault("GET /v1/version", hang(9))
+
+    assert run(server.url).exit_code == 0

@@ -87,12 +87,19 @@ def test_a_url_that_is_none_is_a_problem(url: str) -> None:
     )
 
 
-@pytest.mark.parametrize("url", ["http://stack:port", "http://stack:99999", "http://[::1", f"http://{'a' * 70}.svc"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://stack:port",
+        "http://stack:99999",
+        "http://admin:s3cr3t/x@host:8321",
+        "http://[::1",
+        f"http://{'a' * 70}.svc",
+    ],
+)
 def test_a_url_that_cannot_be_read_is_a_problem(url: str) -> None:
-    """Whatever the standard library says of it, it is no traceback."""
-    (problem,) = problems("--url", url)
-
-    assert problem.startswith("--url: is no URL: ")
+    """Whatever the standard library says of it, it is neither a traceback nor told: it may hold a password."""
+    assert problems("--url", url) == ("--url: is no URL; write % and / in a password as %25 and %2F",)
 
 
 def test_the_path_of_the_api_is_not_part_of_the_url() -> None:
@@ -100,12 +107,12 @@ def test_the_path_of_the_api_is_not_part_of_the_url() -> None:
     assert problems("--url", "http://stack/v1/") == ("--url: leave out the /v1 at its end; the hook adds it",)
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "5m"])
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "5m", "1e10"])
 def test_a_duration_is_a_positive_number_of_seconds(value: str) -> None:
     """A unit or nonsense is a problem, and both durations are checked."""
     assert problems("--request-timeout", value, HOOK_TIMEOUT_SECONDS=value) == (
-        f"HOOK_TIMEOUT_SECONDS: must be a number of seconds above 0, not '{value}'",
-        f"--request-timeout: must be a number of seconds above 0, not '{value}'",
+        f"HOOK_TIMEOUT_SECONDS: must be a number of seconds from above 0 to 86400, not '{value}'",
+        f"--request-timeout: must be a number of seconds from above 0 to 86400, not '{value}'",
     )
 
 
@@ -121,6 +128,8 @@ def test_choices_are_checked_wherever_they_come_from() -> None:
 
 def test_usage_errors_are_configuration_errors() -> None:
     """An unknown flag or command reaches the report like any other problem."""
+    with pytest.raises(ConfigError, match=r"unrecognized arguments: --api-key; see"):
+        parse_arguments(["resolve", "x", "--api-key=sk-secret"])
     with pytest.raises(ConfigError, match=r"unrecognized arguments: --foo; see register-collections --help"):
         parse_arguments(["--foo"])
     with pytest.raises(ConfigError, match=r"invalid choice: 'sync'"):
@@ -133,6 +142,7 @@ def test_the_key_may_stand_in_a_file(tmp_path: Path) -> None:
     path.write_text("s3cret\n")
 
     assert settings("--api-key-file", str(path)).server == Server("http://llama-stack-service:8321", "s3cret")
+    assert settings(LLAMA_STACK_API_KEY="s3cret\n").server == Server("http://llama-stack-service:8321", "s3cret")
 
 
 @pytest.mark.parametrize(
