@@ -123,12 +123,12 @@ def _documents(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
             mappings += 1
             yield "", document
             continue
-        for key, value in document["data"].items():
+        for key, value in ((one_line(str(key), 60), value) for key, value in document["data"].items()):
             try:
                 values = _parse_yaml(value) if isinstance(value, str) else []
             except ConfigError as error:
                 problems += [f"data[{key}]: {problem}" for problem in error.problems]
-                if str(key).endswith((".yaml", ".yml", ".json")):
+                if key.endswith((".yaml", ".yml", ".json")):
                     raise ConfigError(problems) from error
                 # Another key of the ConfigMap may be a script, so this matters only if no value is the one.
                 continue

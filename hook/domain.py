@@ -228,16 +228,17 @@ def plan(
     return {target.name: _compare(target, found[target.name], proofs, accept_oldest) for target in targets}
 
 
-def lost_race(target: Target, stores: Sequence[VectorStore], own_id: str) -> bool:
-    """Tell whether the vector store that this run just made came after another live one of the name, and is empty.
+def earlier_ones(target: Target, stores: Sequence[VectorStore], own_id: str) -> list[VectorStore]:
+    """Return the vector stores of the name that came before the one that this run made; none if that is in use.
 
-    `stores` is the server's list without the dead ones. It sorts by second, and within one by the order of insertion
-    (every release, GET /v1/vector_stores), so all runs that look at it agree on the first.
+    The server's list is sorted by second, and within one by the order of insertion (every release,
+    GET /v1/vector_stores), so all runs that look at it agree on the first.
     """
-    order = [store for store in stores if target.name in (store.id, store.name)]
-    first = min(order, key=lambda store: store.created_at, default=None)
-    own = next((store for store in order if store.id == own_id), None)
-    return own is not None and own is not first and own.files == 0
+    order = sorted(
+        (store for store in stores if target.name in (store.id, store.name)), key=lambda store: store.created_at
+    )
+    own = next((index for index, store in enumerate(order) if store.id == own_id and store.files == 0), 0)
+    return order[:own]
 
 
 def _compare(

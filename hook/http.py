@@ -311,7 +311,7 @@ def error_text(content: bytes) -> str:
             for key in keys:
                 found = found.get(key) if isinstance(found, dict) else None
             if found:
-                return one_line(_readable(found))
+                return one_line(_readable(found)) or one_line(text)
     return one_line(text) or "an empty answer"
 
 

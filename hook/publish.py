@@ -67,7 +67,11 @@ class Publisher:
         log.info("publish.applied" if changed else "publish.unchanged", configmap=self.name, namespace=self.namespace)
 
     def _apply(self, addresses: Mapping[str, str], server_url: str) -> bool:
-        """Apply the ConfigMap if it is not as it should be, and tell whether it was not."""
+        """Apply the ConfigMap if it is not as it should be, and tell whether it was not.
+
+        A key too many is removed by applying if it is ours, and stays if it is somebody else's; with the time of change
+        kept, applying what is so already changes nothing.
+        """
         try:
             found = mapping(self._http.get(self._path))
         except RefusedError as error:
@@ -75,15 +79,17 @@ class Publisher:
                 raise
             found = {}
         annotations = mapping(mapping(found.get("metadata")).get("annotations"))
-        if found.get("data") == addresses and annotations.get(URL_ANNOTATION) == server_url:
+        data = mapping(found.get("data"))
+        same = annotations.get(URL_ANNOTATION) == server_url and addresses.items() <= data.items()
+        if same and len(data) == len(addresses):
             return False
-        self._http.apply(
-            self._path, {"fieldManager": FIELD_MANAGER, "force": "true"}, self._manifest(addresses, server_url)
-        )
-        return True
+        changed_at = annotations.get(CHANGED_ANNOTATION) if same else None
+        changed_at = changed_at or datetime.now(UTC).isoformat(timespec="seconds")
+        manifest = self._manifest(addresses, server_url, changed_at)
+        self._http.apply(self._path, {"fieldManager": FIELD_MANAGER, "force": "true"}, manifest)
+        return not same
 
-    def _manifest(self, addresses: Mapping[str, str], server_url: str) -> dict[str, Any]:
-        changed_at = datetime.now(UTC).isoformat(timespec="seconds")
+    def _manifest(self, addresses: Mapping[str, str], server_url: str, changed_at: str) -> dict[str, Any]:
         return {
             "apiVersion": "v1",
             "kind": "ConfigMap",

@@ -1,5 +1,6 @@
 """The use-case: wait, compare, register what is missing, and verify it."""
 
+import random
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,7 +19,7 @@ from hook.domain import (
     Target,
     VectorStore,
     candidates,
-    lost_race,
+    earlier_ones,
     plan,
     resolve,
 )
@@ -36,7 +37,7 @@ WATCH_SECONDS = 5.0
 
 RACE_SECONDS = 30.0
 """How long runs that started at the same instant may take to agree on one vector store a name."""
-RACE_PAUSE_SECONDS = 0.2
+RACE_PAUSE_SECONDS = (0.1, 0.6)
 
 
 @dataclass
@@ -120,49 +121,55 @@ class Run:
                 self._progress.findings[collection.name] = Finding(collection.name, State.REJECTED, detail=str(error))
         return targets
 
-    def _compare(self, targets: Sequence[Target], stores: Sequence[VectorStore]) -> dict[str, Finding]:
-        """Prove the vector stores of the targets, each once, and compare them with what is wanted."""
-        for store in chain.from_iterable(candidates(targets, stores).values()):
-            if store.id not in self._proofs:
-                prove = partial(self._server.prove, store.id)
-                self._proofs[store.id] = retry(
-                    prove, self._deadline, "proof.retry_scheduled", max_failures=MAX_FAILURES
-                )
-        return plan(targets, stores, self._proofs, accept_oldest=self._asked.accept_oldest)
-
     def _settle(self, targets: Sequence[Target], stores: Sequence[VectorStore]) -> dict[str, Finding]:
-        """Compare, and again while runs that started at the same instant each have a vector store of one name.
+        """Compare, as soon as runs that started at the same instant have agreed on one vector store a name.
 
-        Each run takes its own one back where another came first; then one is left, and all of them find it.
+        Each run takes its own one back where another came first; then one is left, and all of them find it. That is
+        decided before the proofs, of which twenty runs with twenty vector stores of a name would need too many.
         """
         patience = Deadline(min(RACE_SECONDS, self._deadline.remaining() / 2))
         while True:
-            findings = self._compare(targets, stores)
-            raced = [target for target in targets if self._is_raced(findings[target.name], target, stores)]
-            if not raced or patience.remaining() == 0:
-                return findings
-            log.info("race.found", collections=len(raced), remaining_seconds=round(patience.remaining(), 2))
-            for target in raced:
+            for target in targets:
                 self._take_back(target, stores)
-            sleep(RACE_PAUSE_SECONDS)
+            raced = [target for target in targets if self._is_raced(target, stores)]
+            if not raced or patience.remaining() == 0:
+                return self._compare(targets, stores)
+            log.info("race.found", collections=len(raced), remaining_seconds=round(patience.remaining(), 2))
+            # Not all at once: the others poll, too.
+            sleep(random.uniform(*RACE_PAUSE_SECONDS))  # noqa: S311
             stores = self._list()
 
-    def _is_raced(self, finding: Finding, target: Target, stores: Sequence[VectorStore]) -> bool:
-        """Tell whether duplicates are so new that another run may be about to take its own one back."""
-        newest = max((store.created_at for store in candidates([target], stores)[target.name]), default=0)
-        new = target.name in self._created or abs(time.time() - newest) < RACE_SECONDS
-        return finding.state is State.DUPLICATED and new
+    def _is_raced(self, target: Target, stores: Sequence[VectorStore]) -> bool:
+        """Tell whether several vector stores are so new that another run may be about to take its own one back."""
+        alive = [store for store in candidates([target], stores)[target.name] if not self._is_known_dead(store)]
+        own = next((store for store in alive if store.id == self._created.get(target.name)), None)
+        now = time.time() if own is None else own.created_at
+        return sum(abs(now - store.created_at) < RACE_SECONDS for store in alive) > 1
+
+    def _is_known_dead(self, store: VectorStore) -> bool:
+        return store.id in self._proofs and self._proofs[store.id].life is Life.LOST
 
     def _take_back(self, target: Target, stores: Sequence[VectorStore]) -> None:
         """Delete the vector store that this run made, if another live one of the name was there before it."""
-        own_id = self._created.get(target.name)
-        dead = {store_id for store_id, proof in self._proofs.items() if proof.life is Life.LOST}
-        live = [store for store in stores if store.id not in dead]
-        if own_id is None or not lost_race(target, live, own_id):
+        own_id = self._created.get(target.name, "")
+        if not any(self._prove(store).life is not Life.LOST for store in earlier_ones(target, stores, own_id)):
             return
         retry(partial(self._server.delete_vector_store, own_id), self._deadline, "request.retry_scheduled")
         del self._created[target.name]
         log.info("collection.taken_back", collection=target.name, vector_store_id=own_id)
+
+    def _compare(self, targets: Sequence[Target], stores: Sequence[VectorStore]) -> dict[str, Finding]:
+        """Prove the vector stores of the targets, and compare them with what is wanted."""
+        for store in chain.from_iterable(candidates(targets, stores).values()):
+            self._prove(store)
+        return plan(targets, stores, self._proofs, accept_oldest=self._asked.accept_oldest)
+
+    def _prove(self, store: VectorStore) -> Proof:
+        """Return the proof of life of a vector store, asking the server once."""
+        if store.id not in self._proofs:
+            prove = partial(self._server.prove, store.id)
+            self._proofs[store.id] = retry(prove, self._deadline, "proof.retry_scheduled", max_failures=MAX_FAILURES)
+        return self._proofs[store.id]
 
     def _list(self) -> tuple[VectorStore, ...]:
         return retry(self._server.vector_stores, self._deadline, "request.retry_scheduled")

@@ -24,6 +24,7 @@ class FakeKubernetes:
 
     configmaps: dict[str, Any] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
+    applied_keys: set[str] = field(default_factory=set)
     forbidden: bool = False
     failures: int = 0
 
@@ -96,7 +97,11 @@ class _Handler(BaseHTTPRequestHandler):
             return self._status(415, "the body of the request was in an unknown format")
         if not query.get("fieldManager"):
             return self._status(400, "PatchOptions.fieldManager: Required value")
-        fake.configmaps[path] = json.loads(content)
+        applied = json.loads(content)
+        before = fake.configmaps.get(path, {}).get("data", {})
+        foreign = {key: value for key, value in before.items() if key not in fake.applied_keys}
+        fake.applied_keys = set(applied["data"])
+        fake.configmaps[path] = applied | {"data": foreign | applied["data"]}
         return 200, fake.configmaps[path]
 
     def _status(self, code: int, message: str) -> tuple[int, Any]:

@@ -358,6 +358,7 @@ def test_a_url_that_cannot_be_sent_to_is_refused() -> None:
         ({"error": {"message": "{'errors': [], []: 1}"}}, "{'errors': [], []: 1}"),
         ({"detail": {"errors": [{"loc": 5}]}}, '{"errors": [{"loc": 5}]}'),
         ({"message": "forbidden"}, "forbidden"),
+        ({"detail": {"errors": []}}, '{"detail": {"errors": []}}'),
         ({"error": {"detail": {"errors": "many"}}}, '{"errors": "many"}'),
         ({"why": 1}, '{"why": 1}'),
         ([], "[]"),

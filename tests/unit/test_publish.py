@@ -79,6 +79,19 @@ def test_a_new_id_is_published(server: FakeLlamaStack, kubernetes: FakeKubernete
     assert kubernetes.configmaps[PATH]["data"] == {store["name"]: store["id"] for store in server.stores}
 
 
+def test_a_key_of_somebody_else_stays_and_one_of_ours_goes(kubernetes: FakeKubernetes, publish_run: Run) -> None:
+    """And neither moves the time of change."""
+    publish_run(names="red_hat_docs gone")
+    configmap = kubernetes.configmaps[PATH]
+    configmap["data"]["foreign"] = "x"
+    configmap["metadata"]["annotations"]["register-collections/changed-at"] = "then"
+    outcome = publish_run(names="red_hat_docs")
+
+    assert set(kubernetes.configmaps[PATH]["data"]) == {"red_hat_docs", "foreign"}
+    assert kubernetes.configmaps[PATH]["metadata"]["annotations"]["register-collections/changed-at"] == "then"
+    assert "publish.unchanged" in outcome.event_names()
+
+
 @pytest.mark.parametrize("command", ["check", "validate"])
 def test_only_register_publishes(kubernetes: FakeKubernetes, publish_run: Run, command: str) -> None:
     """The others change nothing anywhere."""
