@@ -74,7 +74,11 @@ FACTS = (
     MILVUS_DOWN,
 )
 YES, NO, NOT_APPLICABLE = "✓", "✗", "–"
-DECLARED_SHOWN = {"present": "present", "drifted": "drifted (its provider is ignored)", "missing": "missing (ignored)"}
+DECLARED_SHOWN = {
+    "present": "present, by its name",
+    "drifted": "drifted (its provider is ignored)",
+    "missing": "missing (ignored)",
+}
 
 
 @dataclass(frozen=True)

@@ -217,7 +217,7 @@ def documented_kustomizations() -> list[dict[str, Any]]:
     for path in sorted(ROOT.glob("*.md")):
         for block in re.findall(r"```yaml\n(.*?)```", path.read_text(), re.DOTALL):
             part = yaml.safe_load(block)
-            if part.keys() <= {"resources", "components", "images", "patches", "configMapGenerator"}:
+            if part.keys() <= {"namespace", "resources", "components", "images", "patches", "configMapGenerator"}:
                 if not found or part.keys() & found[-1].keys():
                     found.append({})
                 found[-1] |= part
