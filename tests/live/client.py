@@ -1,9 +1,10 @@
 """Another client of the servers: what an ingestion pipeline sends, and what the server says past the hook."""
 
+import sys
 from typing import Any
 
 import requests
-from servers import Server
+from servers import Server, hook_environ, run
 
 PROVIDER = "milvus-shared"
 OTHER_PROVIDER = "faiss-first"
@@ -13,6 +14,10 @@ SENTENCE = "A vector store that is listed can still be dead."
 QUESTION = "What is dead?"
 """Not the sentence itself, whose distance 0 makes 0.3.5 on faiss answer 400, a score of infinity. The stand-in for the
 model hashes texts; the two vectors have a positive cosine, which is all that a query on Milvus asks for."""
+
+
+COMPONENTS_SENTENCE = "A pipeline asks for the address, and inserts under it."
+"""Another one, so that it is the component's own chunk that is found."""
 
 
 class WrongError(Exception):
@@ -93,6 +98,14 @@ def insert_and_query(server: Server, store: str) -> None:
     found = must(server.request("POST", "/v1/vector-io/query", {store_key(server): store, "query": QUESTION}))
     contents = [chunk["content"] for chunk in found["chunks"]]
     require(SENTENCE in contents, f"the query of {store} finds {contents}")
+
+
+def run_component(server: Server, store: str) -> None:
+    """Run the example's component for Kubeflow: in a process of its own, with the address in its environment."""
+    code = "import sys; from examples.kfp_component import insert_and_query; insert_and_query(*sys.argv[1:])"
+    arguments = (server.url, model_id(server), "document-2", COMPONENTS_SENTENCE, QUESTION)
+    done = run([sys.executable, "-c", code, *arguments], hook_environ(VECTOR_DB_ID=store, PYTHONDONTWRITEBYTECODE="1"))
+    require(done.returncode == 0, f"the component for Kubeflow fails: {done.stderr}")
 
 
 def store_key(server: Server) -> str:

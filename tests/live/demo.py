@@ -79,6 +79,14 @@ class Story:
         require({**restored, lost: ""} == {**kept, lost: ""}, "the other two are untouched")
         require(restored.get(lost, first[lost]) != first[lost], f"{lost} is there again, as a new vector store")
 
+        collection = COLLECTIONS[0]
+        heading("A pipeline asks for the address, and inserts and finds a chunk under it")
+        require(self._insert(collection) != 200, "the server does not know a collection by its name")
+        resolved = self._run(HOOK, "resolve", collection, expected=0).strip()
+        require(resolved == restored[collection], "resolve prints what the server lists")
+        require(self._insert(resolved) == 200, "the server takes a chunk under what resolve prints")
+        require(client.SENTENCE in self._query(resolved), "a query under the same address finds the chunk")
+
     def _run(self, *command: str, expected: int) -> str:
         """Run a command as the user would type it, show what it says but not its log, and return that."""
         print(f"$ {' '.join(command)}{' 2>/dev/null' if HOOK in command else ''}")
@@ -88,6 +96,24 @@ class Story:
             print(done.stderr)
         require(done.returncode == expected, f"`{' '.join(command)}` ends with exit code {expected}")
         return done.stdout
+
+    def _insert(self, address: str) -> int:
+        """Show an insert of a chunk and its answer, and return the status."""
+        print(
+            f'POST /v1/vector-io/insert {{"vector_db_id": "{address}", "chunks": [{{"content": "{client.SENTENCE}", …'
+        )
+        answer = client.insert(self._server, address)
+        print(f"  HTTP {answer.status_code}  {answer.text}\n")
+        return answer.status_code
+
+    def _query(self, address: str) -> list[str]:
+        """Show a query and what it finds, and return that."""
+        print(f'POST /v1/vector-io/query {{"vector_db_id": "{address}", "query": "{client.QUESTION}"}}')
+        body = {"vector_db_id": address, "query": client.QUESTION}
+        answer = self._server.request("POST", "/v1/vector-io/query", body)
+        found = [str(chunk["content"]) for chunk in client.must(answer)["chunks"]]
+        print(f"  HTTP {answer.status_code}  {found}")
+        return found
 
     def _list(self) -> dict[str, str]:
         """Show what the server itself lists, and return the ids by name."""

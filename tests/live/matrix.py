@@ -25,7 +25,9 @@ from client import (
     delete,
     insert,
     insert_and_query,
+    is_old,
     require,
+    run_component,
     stores,
 )
 from edits import TOKEN, TokenServer, declare, without_milvus
@@ -72,7 +74,11 @@ FACTS = (
     MILVUS_DOWN,
 )
 YES, NO, NOT_APPLICABLE = "✓", "✗", "–"
-DECLARED_SHOWN = {"present": "present", "drifted": "drifted (its provider is ignored)", "missing": "missing (ignored)"}
+DECLARED_SHOWN = {
+    "present": "present, by its name",
+    "drifted": "drifted (its provider is ignored)",
+    "missing": "missing (ignored)",
+}
 
 
 @dataclass(frozen=True)
@@ -205,10 +211,12 @@ class Column:
                 hook.expect(0, "present", "check")
                 require(stores(server) == before, "the second run changed the list")
             with self.cell(ADDRESS, self.expected.addressed_by):
-                self._check_addresses(registered)
+                self._check_addresses(hook, registered)
             with self.cell(INSERTED):
                 for item in registered:
                     insert_and_query(server, address(item))
+                    if not is_old(server):
+                        run_component(server, address(item))
             with self.cell(RESTARTED):
                 server.restart()
                 require(ids(hook.expect(0, "present", "check")) == ids(registered), "other ids after the restart")
@@ -221,10 +229,12 @@ class Column:
             with self.cell(DRIFTED):
                 self._drift(server)
 
-    def _check_addresses(self, registered: Sequence[Mapping[str, Any]]) -> None:
+    def _check_addresses(self, hook: "Hook", registered: Sequence[Mapping[str, Any]]) -> None:
         for item in registered:
             require(item["addressed_by"] == self.expected.addressed_by, f"the report says {item}")
             require((item["id"] == item["name"]) == (self.expected.addressed_by == "name"), f"the report says {item}")
+        resolved = hook.resolve(*NAMES)
+        require(resolved == {item["name"]: address(item) for item in registered}, f"`resolve` says {resolved}")
 
     def _delete_one(self, server: Server, hook: "Hook", registered: Sequence[Mapping[str, Any]]) -> None:
         victim = registered[1]
@@ -371,6 +381,16 @@ class Hook:
 
     def run(self, exit_code: int, command: str, *options: str, token: str | None = None) -> dict[str, Any]:
         """Return the report of a run. Raises WrongError where it ends with another exit code."""
+        report: dict[str, Any] = json.loads(self._output(exit_code, command, *options, token=token))
+        require(report["exit_code"] == exit_code, f"exit code and report disagree: {report}")
+        return report
+
+    def resolve(self, *names: str) -> dict[str, str]:
+        """Return the addresses that `resolve` prints for these names."""
+        addresses: dict[str, str] = json.loads(self._output(0, "resolve", *names))
+        return addresses
+
+    def _output(self, exit_code: int, command: str, *options: str, token: str | None = None) -> str:
         environ = hook_environ(
             LLAMA_STACK_URL=self._server.url,
             HOOK_CONFIG=str(self._config),
@@ -380,9 +400,7 @@ class Hook:
         done = run([sys.executable, "-m", "hook", command, "--output", "json", *options], environ)
         told = f"`{' '.join([command, *options])}` ended with {done.returncode}, not {exit_code}"
         require(done.returncode == exit_code, f"{told}: {done.stdout or done.stderr}")
-        report: dict[str, Any] = json.loads(done.stdout)
-        require(report["exit_code"] == exit_code, f"exit code and report disagree: {done.stdout}")
-        return report
+        return done.stdout
 
     def expect(
         self, exit_code: int, state: str, command: str, *options: str, token: str | None = None

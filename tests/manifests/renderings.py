@@ -15,8 +15,10 @@ import yaml
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"
 CHART = Path("helm", "llamastack-register-collections")
-COMPONENTS = ("service-ca", "api-key", "self-heal")
+COMPONENTS = ("service-ca", "api-key", "self-heal", "publish-ids")
 NAME = "llamastack-register-collections"
+PUBLISHED = "llamastack-collections"
+NAMESPACE = "private-ai-demo"
 
 _TOOLS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "register-collections" / "tools"
 _SECONDS = 120
@@ -25,15 +27,16 @@ _KUSTOMIZATIONS: dict[str, dict[str, Any]] = {
     f"{root}{''.join(f'+{component}' for component in components)}": {
         "resources": [f"../manifests/{folder}"],
         "components": [f"../manifests/components/{component}" for component in components],
-        # What a component adds is not inside the overlay, so whoever adds it names the namespace.
-        **({"namespace": "private-ai-demo"} if root == "stage02" and components else {}),
+        # What a component adds is not inside the overlay, so whoever adds it names the namespace; and a RoleBinding has
+        # to name that of the ServiceAccount.
+        **({"namespace": NAMESPACE} if "publish-ids" in components or (root == "stage02" and components) else {}),
     }
     for root, folder in (("base", "base"), ("stage02", "overlays/stage02"))
     for components in ((), *((component,) for component in COMPONENTS), COMPONENTS)
 }
 _KUSTOMIZATIONS["consumer"] = {
     # What gitops/stage02 of private-ai-demo does to all that it holds.
-    "namespace": "private-ai-demo",
+    "namespace": NAMESPACE,
     "labels": [
         {
             "includeSelectors": False,
@@ -48,7 +51,7 @@ _KUSTOMIZATIONS["consumer"] = {
 }
 _KUSTOMIZATIONS["own"] = {
     # The base with a list and a setting of one's own, as the README has it.
-    "namespace": "private-ai-demo",
+    "namespace": NAMESPACE,
     "resources": ["../manifests/base"],
     "configMapGenerator": [{"name": NAME, "behavior": "replace", "files": ["collections.yaml"]}],
     "patches": [
@@ -67,6 +70,7 @@ _CHARTS: dict[str, dict[str, Any]] = {
         "serviceCa": {"enabled": True},
         "apiKeySecret": {"name": f"{NAME}-api-key"},
         "selfHeal": {"enabled": True},
+        "publishConfigMap": PUBLISHED,
     },
     "chart+existing": {
         "existingConfigMap": {"name": "llamastack-config"},
@@ -153,6 +157,11 @@ def text(name: str) -> str:
     if done.returncode != 0:
         pytest.fail(f"{name} does not render:\n{done.stderr}")
     return done.stdout
+
+
+def publishes(name: str) -> bool:
+    """Return whether one of `EVERY` was asked to publish the addresses, which needs a right in the cluster."""
+    return "publish-ids" in name or bool(_CHARTS.get(name, {}).get("publishConfigMap"))
 
 
 def objects(name: str) -> list[Any]:

@@ -15,6 +15,7 @@ from tests.manifests.renderings import (
     EVERY,
     KUSTOMIZED,
     NAME,
+    PUBLISHED,
     ROOT,
     container,
     environment,
@@ -22,6 +23,7 @@ from tests.manifests.renderings import (
     objects,
     one,
     pod,
+    publishes,
 )
 
 HELM_TIMEOUT_SECONDS = 300
@@ -206,12 +208,55 @@ def test_the_image_has_a_numeric_user() -> None:
     assert users[-1] == "1001"
 
 
+def rights(name: str) -> list[Any]:
+    """Return what is about rights in the cluster."""
+    return [o for o in objects(name) if "rbac" in o["apiVersion"]]
+
+
 @every_rendering
 def test_the_pod_has_no_right_in_the_cluster(name: str) -> None:
-    """And not those that somebody grants another workload."""
+    """And not those that somebody grants another workload. Only publishing needs one, and the token that has it."""
     assert pod(name)["spec"]["serviceAccountName"] == NAME
-    assert pod(name)["spec"]["automountServiceAccountToken"] is False
+    assert pod(name)["spec"]["automountServiceAccountToken"] is publishes(name)
     assert one(name, "ServiceAccount")["automountServiceAccountToken"] is False
+    assert [o["kind"] for o in rights(name)] == (["Role", "RoleBinding"] if publishes(name) else [])
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if publishes(name)])
+def test_publishing_may_write_one_configmap_and_nothing_else(name: str) -> None:
+    """A Role that may create any ConfigMap may write those that others trust; apply asks for `create` by name."""
+    role, binding = rights(name)
+
+    assert role["rules"] == [
+        {
+            "apiGroups": [""],
+            "resources": ["configmaps"],
+            "resourceNames": [PUBLISHED],
+            "verbs": ["get", "patch", "create"],
+        }
+    ]
+    assert environment(name)["HOOK_PUBLISH_CONFIGMAP"] == PUBLISHED
+    assert binding["roleRef"] == {
+        "apiGroup": "rbac.authorization.k8s.io",
+        "kind": "Role",
+        "name": role["metadata"]["name"],
+    }
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if publishes(name)])
+def test_the_right_is_the_hooks_alone(name: str) -> None:
+    """Kubernetes refuses a ServiceAccount as a subject without its namespace, which nobody fills in later."""
+    _, binding = rights(name)
+
+    namespace = "demo" if name in CHARTS else one(name, "Job")["metadata"]["namespace"]
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": NAME, "namespace": namespace}]
+
+
+@every_rendering
+def test_what_is_published_is_not_what_is_read(name: str) -> None:
+    """The hook would add its addresses to a configuration that somebody else owns; and Git has no such ConfigMap."""
+    assert PUBLISHED not in {volume.get("configMap", {}).get("name") for volume in pod(name)["spec"]["volumes"]}
+    assert PUBLISHED not in {o["metadata"]["name"] for o in objects(name)}
 
 
 @every_rendering

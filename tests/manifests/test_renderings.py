@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.manifests.renderings import (
     KUSTOMIZED,
     MANIFESTS,
     NAME,
+    NAMESPACE,
     ROOT,
     container,
     environment,
@@ -41,6 +43,7 @@ ACCEPTED_CHECKS = {
     "CKV_K8S_15": "imagePullPolicy Always: a released tag never moves, and a digest cannot; a registry that is down "
     "shall not stop the hook on a node that has the image",
     "CKV_K8S_21": "the default namespace: base and chart leave theirs to whoever installs them; stage02 has its own",
+    "CKV_K8S_38": "a ServiceAccount token: only where the addresses are published, which needs it",
     "CKV_K8S_40": "a high UID: OpenShift's restricted-v2 assigns one, and rejects a pod that asks for its own",
     "CKV_K8S_43": "image by digest: it is known only where the image was pushed; `images:` and the chart take one",
     "CKV2_K8S_6": "a NetworkPolicy: whom a namespace lets in and out is its owner's decision, and one for the hook "
@@ -153,9 +156,23 @@ def test_each_component_does_what_it_is_for(name: str) -> None:
             ("service-ca", "REQUESTS_CA_BUNDLE" in variables),
             ("api-key", "LLAMA_STACK_API_KEY_FILE" in variables),
             ("self-heal", one(name, "CronJob")["spec"]["suspend"] is False),
+            ("publish-ids", "HOOK_PUBLISH_CONFIGMAP" in variables),
         )
         if done
     ]
+
+
+@pytest.mark.parametrize("root", ["base", "overlays/stage02"])
+def test_the_components_compose_in_any_order(root: str) -> None:
+    rendered = []
+    for order in permutations(COMPONENTS):
+        components = [f"../manifests/components/{component}" for component in order]
+        kustomization = {"resources": [f"../manifests/{root}"], "components": components, "namespace": NAMESPACE}
+        done = kustomize(kustomization)
+        assert done.returncode == 0, f"{order}: {done.stderr}"
+        rendered.append(sort_by_name(sorted(yaml.safe_load_all(done.stdout), key=str)))
+
+    assert all(objects_of_one_order == rendered[0] for objects_of_one_order in rendered)
 
 
 def test_self_heal_runs_every_15_minutes() -> None:
@@ -200,7 +217,7 @@ def documented_kustomizations() -> list[dict[str, Any]]:
     for path in sorted(ROOT.glob("*.md")):
         for block in re.findall(r"```yaml\n(.*?)```", path.read_text(), re.DOTALL):
             part = yaml.safe_load(block)
-            if part.keys() <= {"resources", "components", "images", "patches", "configMapGenerator"}:
+            if part.keys() <= {"namespace", "resources", "components", "images", "patches", "configMapGenerator"}:
                 if not found or part.keys() & found[-1].keys():
                     found.append({})
                 found[-1] |= part
@@ -252,6 +269,9 @@ def test_helm_lints_the_chart() -> None:
         ("collection=x", "collection' not allowed"),
         ("image.digest=latest", "does not match pattern"),
         ("name=" + "n" * 53, "maxLength"),
+        ("publishConfigMap=Not_A_Name", "does not match pattern"),
+        ("publishConfigMap=llamastack-register-collections", "must not be the ConfigMap that declares"),
+        ("publishConfigMap=run,existingConfigMap.name=run", "must not be the ConfigMap that declares"),
     ],
 )
 def test_the_chart_refuses_values_that_cannot_work(values: str, message: str) -> None:

@@ -18,6 +18,8 @@ COMPONENTS = ROOT / "manifests" / "components"
 CONTAINERFILE = ROOT / "Containerfile"
 CHART = ROOT / "manifests" / "helm" / "llamastack-register-collections"
 
+WITH_A_POD = [BASE, STAGE02, *(COMPONENTS / name for name in ("service-ca", "api-key", "publish-ids"))]
+
 HELM_TIMEOUT_SECONDS = 300
 """How long `helm install` waits by default."""
 
@@ -51,7 +53,7 @@ def test_the_chart_has_the_same_collections() -> None:
     assert load(CHART / "values.yaml")["collections"] == load(BASE / "collections.yaml")["vector_dbs"]
 
 
-@pytest.mark.parametrize("folder", [BASE, STAGE02, COMPONENTS / "service-ca", COMPONENTS / "api-key"])
+@pytest.mark.parametrize("folder", WITH_A_POD)
 def test_job_and_cronjob_say_the_same(folder: Path) -> None:
     assert job_spec(load(folder / "cronjob.yaml")) == job_spec(load(folder / "job.yaml"))
 
@@ -78,11 +80,19 @@ def test_helm_outlives_the_job_which_outlives_the_program() -> None:
     assert tries * values["timeoutSeconds"] < values["activeDeadlineSeconds"] < HELM_TIMEOUT_SECONDS
 
 
-@pytest.mark.parametrize("folder", [BASE, STAGE02, COMPONENTS / "service-ca", COMPONENTS / "api-key"])
+@pytest.mark.parametrize("folder", WITH_A_POD)
 def test_the_program_knows_each_variable_that_it_is_given(folder: Path) -> None:
     known = {setting.variable for setting in SETTINGS} | {"REQUESTS_CA_BUNDLE"}
 
     assert environment(load(folder / "job.yaml")).keys() <= known
+
+
+def test_the_role_is_for_the_configmap_that_is_published() -> None:
+    (rule,) = load(COMPONENTS / "publish-ids" / "role.yaml")["rules"]
+
+    assert rule["resourceNames"] == [
+        environment(load(COMPONENTS / "publish-ids" / "job.yaml"))["HOOK_PUBLISH_CONFIGMAP"]
+    ]
 
 
 def test_every_place_names_the_version_of_the_program(job: Any) -> None:

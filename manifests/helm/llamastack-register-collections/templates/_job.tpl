@@ -14,6 +14,9 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 {{- if not (or .Values.collections $existing.name) }}
 {{- fail "give collections, or existingConfigMap.name: there is nothing to register" }}
+{{- end }}
+{{- if eq .Values.publishConfigMap ($existing.name | default .Values.name) }}
+{{- fail "publishConfigMap must not be the ConfigMap that declares the collections" }}
 {{- end -}}
 backoffLimit: {{ .Values.backoffLimit }}
 activeDeadlineSeconds: {{ .Values.activeDeadlineSeconds }}
@@ -39,7 +42,7 @@ template:
   spec:
     restartPolicy: Never
     serviceAccountName: {{ .Values.name }}
-    automountServiceAccountToken: false
+    automountServiceAccountToken: {{ ne .Values.publishConfigMap "" }}
     enableServiceLinks: false
     {{- with .Values.imagePullSecrets }}
     imagePullSecrets:
@@ -69,6 +72,10 @@ template:
           {{- if .Values.apiKeySecret.name }}
           - name: LLAMA_STACK_API_KEY_FILE
             value: /etc/llama-stack-api-key/token
+          {{- end }}
+          {{- if .Values.publishConfigMap }}
+          - name: HOOK_PUBLISH_CONFIGMAP
+            value: {{ .Values.publishConfigMap | quote }}
           {{- end }}
           {{- with .Values.extraEnv }}
           {{- toYaml . | nindent 10 }}
