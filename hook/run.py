@@ -141,7 +141,10 @@ class Run:
 
     def _is_raced(self, target: Target, stores: Sequence[VectorStore]) -> bool:
         """Tell whether several vector stores are so new that another run may be about to take its own one back."""
-        alive = [store for store in candidates([target], stores)[target.name] if not self._is_known_dead(store)]
+        found = candidates([target], stores)[target.name]
+        # One that a restart has lost is in no race; the first is proven in any case.
+        dead = {store.id for store in found[:1] if self._prove(store).life is Life.LOST}
+        alive = [store for store in found if store.id not in dead and not self._is_known_dead(store)]
         own = next((store for store in alive if store.id == self._created.get(target.name)), None)
         now = time.time() if own is None else own.created_at
         return sum(abs(now - store.created_at) < RACE_SECONDS for store in alive) > 1

@@ -68,6 +68,8 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     """Return a function that runs the hook against a URL, on the seed's collections unless told otherwise."""
     # The real pauses are the business of test_backoff.
     monkeypatch.setattr("hook.backoff.FIRST_WAIT_SECONDS", 0.05)
+    # Longer than any of the tests' servers takes to show a store.
+    monkeypatch.setattr("hook.run.WATCH_SECONDS", 1.0)
 
     def call(
         url: str, *flags: str, collections: list[dict[str, Any]] | None = None, environ: dict[str, str] | None = None

@@ -321,7 +321,7 @@ def test_a_create_that_may_still_happen_is_not_repeated(server: FakeLlamaStack, 
     """Only the next run may try again, and the message says why."""
     server.fault(CREATE, answer(504), times=1)
 
-    outcome = run(server.url, "--request-timeout", "0.5")
+    outcome = run(server.url, "--request-timeout", "0.5", "--timeout", "3")
 
     assert outcome.exit_code == 3
     assert server.lines().count(CREATE) == 1
@@ -643,7 +643,7 @@ def test_a_create_that_takes_place_later_is_waited_for(server: FakeLlamaStack, r
     """The connection broke, and the server carries on."""
 
     def later(handler: Any) -> None:
-        threading.Timer(0.7, server.add, ["red_hat_docs"]).start()
+        threading.Timer(0.4, server.add, ["red_hat_docs"]).start()
         reset(handler)
 
     server.fault(CREATE, later, times=1)
