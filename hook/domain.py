@@ -199,11 +199,11 @@ def _names(names: Iterable[str]) -> str:
 
 
 def candidates(targets: Iterable[Target], stores: Iterable[VectorStore]) -> dict[str, list[VectorStore]]:
-    """Return, for each target's name, the vector stores that have it as their name or id, the oldest first."""
+    """Return, for each target's name, the vector stores that have it as their name or id, in the order of the list."""
     targets = tuple(targets)
     names = {target.name for target in targets}
     by_key: dict[str, list[VectorStore]] = {}
-    for store in sorted(stores, key=lambda store: (store.created_at, store.id)):
+    for store in stores:
         # What is one collection by its id is not another one by its name.
         for key in {store.id} if store.id in names else {store.name}:
             by_key.setdefault(str(key), []).append(store)
@@ -228,15 +228,13 @@ def plan(
     return {target.name: _compare(target, found[target.name], proofs, accept_oldest) for target in targets}
 
 
-def earlier_ones(target: Target, stores: Sequence[VectorStore], own_id: str) -> list[VectorStore]:
-    """Return the vector stores of the name that came before the one that this run made; none if that is in use.
+def earlier_ones(found: Sequence[VectorStore], own_id: str) -> list[VectorStore]:
+    """Return the candidates that came before the one that this run made; none if that is in use.
 
     The server's list is sorted by second, and within one by the order of insertion (every release,
     GET /v1/vector_stores), so all runs that look at it agree on the first.
     """
-    order = sorted(
-        (store for store in stores if target.name in (store.id, store.name)), key=lambda store: store.created_at
-    )
+    order = sorted(found, key=lambda store: store.created_at)
     own = next((index for index, store in enumerate(order) if store.id == own_id and store.files == 0), 0)
     return order[:own]
 
@@ -244,6 +242,7 @@ def earlier_ones(target: Target, stores: Sequence[VectorStore], own_id: str) -> 
 def _compare(
     target: Target, stores: Sequence[VectorStore], proofs: Mapping[str, Proof], accept_oldest: bool
 ) -> Finding:
+    stores = sorted(stores, key=lambda store: (store.created_at, store.id))
     live = [store for store in stores if proofs[store.id].life is not Life.LOST]
     lost_ids = tuple(store.id for store in stores if proofs[store.id].life is Life.LOST)
     replaced = [difference for store in stores if store.id == target.name for difference in _differences(target, store)]

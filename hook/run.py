@@ -129,9 +129,10 @@ class Run:
         """
         patience = Deadline(min(RACE_SECONDS, self._deadline.remaining() / 2))
         while True:
-            for target in targets:
-                self._take_back(target, stores)
-            raced = [target for target in targets if self._is_raced(target, stores)]
+            found = candidates(targets, stores)
+            for name in found:
+                self._take_back(name, found[name])
+            raced = [name for name in found if self._is_raced(name, found[name])]
             if not raced or patience.remaining() == 0:
                 return self._compare(targets, stores)
             log.info("race.found", collections=len(raced), remaining_seconds=round(patience.remaining(), 2))
@@ -139,27 +140,25 @@ class Run:
             sleep(random.uniform(*RACE_PAUSE_SECONDS))  # noqa: S311
             stores = self._list()
 
-    def _is_raced(self, target: Target, stores: Sequence[VectorStore]) -> bool:
+    def _is_raced(self, name: str, found: Sequence[VectorStore]) -> bool:
         """Tell whether several vector stores are so new that another run may be about to take its own one back."""
-        found = candidates([target], stores)[target.name]
-        # One that a restart has lost is in no race; the first is proven in any case.
-        dead = {store.id for store in found[:1] if self._prove(store).life is Life.LOST}
-        alive = [store for store in found if store.id not in dead and not self._is_known_dead(store)]
-        own = next((store for store in alive if store.id == self._created.get(target.name)), None)
+        if len(found) < 2:
+            return False
+        # One that a restart has lost is in no race; the oldest is proven in any case.
+        self._prove(min(found, key=lambda store: store.created_at))
+        alive = [s for s in found if s.id not in self._proofs or self._proofs[s.id].life is not Life.LOST]
+        own = next((store for store in alive if store.id == self._created.get(name)), None)
         now = time.time() if own is None else own.created_at
         return sum(abs(now - store.created_at) < RACE_SECONDS for store in alive) > 1
 
-    def _is_known_dead(self, store: VectorStore) -> bool:
-        return store.id in self._proofs and self._proofs[store.id].life is Life.LOST
-
-    def _take_back(self, target: Target, stores: Sequence[VectorStore]) -> None:
+    def _take_back(self, name: str, found: Sequence[VectorStore]) -> None:
         """Delete the vector store that this run made, if another live one of the name was there before it."""
-        own_id = self._created.get(target.name, "")
-        if not any(self._prove(store).life is not Life.LOST for store in earlier_ones(target, stores, own_id)):
+        own_id = self._created.get(name)
+        if own_id is None or all(self._prove(each).life is Life.LOST for each in earlier_ones(found, own_id)):
             return
         retry(partial(self._server.delete_vector_store, own_id), self._deadline, "request.retry_scheduled")
-        del self._created[target.name]
-        log.info("collection.taken_back", collection=target.name, vector_store_id=own_id)
+        del self._created[name]
+        log.info("collection.taken_back", collection=name, vector_store_id=own_id)
 
     def _compare(self, targets: Sequence[Target], stores: Sequence[VectorStore]) -> dict[str, Finding]:
         """Prove the vector stores of the targets, and compare them with what is wanted."""
