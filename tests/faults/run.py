@@ -46,8 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     runs = 2 * len(records) + sum(trial.runs for trial in trials)
     overrun = max((record.overrun for record in records), default=0.0)
     print(
-        f"\n{len(faults)} faults, {on_real} of them also on a real server, and {len(trials)} trials of runs at the same "
-        f"instant; at most {max(overrun, 0.0):.1f} s over a budget; all in {time.monotonic() - started:.0f} s"
+        f"\n{len(faults)} faults, {on_real} of them also on a real server, and {len(trials)} trials of runs at the "
+        f"same instant; at most {max(overrun, 0.0):.1f} s over a budget; all in {time.monotonic() - started:.0f} s"
     )
     print(f"{len(faults)} faults, {runs} runs, {violations} violations")
     return 1 if violations else 0

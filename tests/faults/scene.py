@@ -59,9 +59,6 @@ class Server:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.headers["Connection"] = "close"
 
     def stores(self) -> list[tuple[str, str]]:
         """Return id and name of every vector store."""
@@ -85,9 +82,12 @@ class Server:
             self._ask("DELETE", f"/{store_id}")
 
     def _ask(self, method: str, path: str, body: object = None) -> Any:
-        answer = self._session.request(method, f"{self.url}/v1/vector_stores{path}", json=body, timeout=60)
-        answer.raise_for_status()
-        return answer.json()
+        # A session for each: a connection that idles between two runs may be closed by then.
+        with requests.Session() as session:
+            session.trust_env = False
+            answer = session.request(method, f"{self.url}/v1/vector_stores{path}", json=body, timeout=60)
+            answer.raise_for_status()
+            return answer.json()
 
 
 @dataclass(frozen=True)
