@@ -274,6 +274,9 @@ def _redirects() -> Iterator[Fault]:
     yield Fault("a redirect to another host", _redirect(307, "trap"), (4,), "answered 307, a redirect", real=True)
     yield Fault("a redirect to another scheme", _redirect(308, "https"), (4,), "answered 308, a redirect")
     yield Fault("a redirect that says nowhere", _redirect(301, ""), (4,), "answered 301, a redirect")
+    yield Fault("a redirect to a port that is none", _redirect(302, "http://127.0.0.1:port"), (4,), "a redirect")
+    yield Fault("a redirect to an address that is none", _redirect(302, "http://[::1"), (4,), "a redirect")
+    yield Fault("a redirect with a body without an end", at(HEALTH, _endless_redirect), (4,), "a redirect")
     yield Fault(
         "a redirect of a create to another host", _redirect(307, "trap", CREATE), (4,), "answered 307, a redirect"
     )
@@ -290,7 +293,7 @@ def _lists() -> Iterator[Fault]:
     )
     yield Fault("a pager that repeats a page", both(many, at(LIST, _first_page)), (3,), "the pages repeat")
     yield Fault("a pager that never ends", at(LIST, _endless_pager), (3, 4), "does not end|budget|no answer within")
-    yield Fault("a page with nothing on it and more to come", at(LIST, changed(_say_more)), (3, 0), "repeat")
+    yield Fault("a page with nothing on it and more to come", at(LIST, changed(_say_more)), (5,), "does not list it")
     yield Fault(
         "the cursor is unknown once, and the pager starts anew",
         both(many, at(LIST, _forget_cursor, times=1)),
@@ -329,14 +332,16 @@ def _creates() -> Iterator[Fault]:
         "reset, and the create is applied a second later",
         at(CREATE, applied_late(1, reset), times=1),
         (0, 3, 5),
-        budget=6,
+        budget=10,
+        request_timeout=3,
         real=True,
     )
     yield Fault(
         "502, and the create is applied a second later",
         at(CREATE, applied_late(1, answer(502)), times=1),
         (0, 3, 5),
-        budget=6,
+        budget=10,
+        request_timeout=3,
     )
     yield Fault("503 after a create was applied, once", at(CREATE, applied(answer(503)), times=1), (0,))
     yield Fault("504 after a create was applied, once", at(CREATE, applied(answer(504)), times=1), (0,), real=True)
@@ -386,7 +391,7 @@ def _creates() -> Iterator[Fault]:
         both(_register, at(LIST, changed(_lose), times=1), _answer_other_id),
         (0, 4, 5),
         budget=6,
-        after={},
+        after=dict.fromkeys(NAMES, 2),
     )
     yield Fault(
         "the server dies between two creates", _die_at_second_create, (3,), f"'{NAMES[1]}' is not registered", real=True
@@ -425,6 +430,11 @@ def _proofs() -> Iterator[Fault]:
 
 def _echoes() -> Iterator[Fault]:
     # The server says the credentials back, in every place from which its words reach an output.
+    for fault in _echoes_of_one():
+        yield replace(fault, both_credentials=True)
+
+
+def _echoes_of_one() -> Iterator[Fault]:
     for status in (400, 401, 403, 500):
         yield Fault(f"{status} that echoes the credentials", at(HEALTH, _echo(status)), (3, 4), f"answered {status}")
     for line in (LIST, MODELS, CREATE, PROVE):
@@ -604,11 +614,15 @@ def _redirect(status: int, where: str, line: str = HEALTH) -> Arrange:
             "self": scene.proxy.url + "/v1/health",
             "https": scene.proxy.url.replace("http:", "https:"),
             "trap": scene.trap() if where == "trap" else "",
-            "": "",
-        }[where]
+        }.get(where, where)
         scene.proxy.on(line, answer(status, b"", Location=target))
 
     return arrange
+
+
+def _endless_redirect(exchange: Exchange) -> None:
+    head = f"HTTP/1.1 302 Found\r\nLocation: {exchange.proxy.url}/login\r\nTransfer-Encoding: chunked\r\n\r\n"
+    flood(head.encode(), b"400\r\n" + b" " * 1024 + b"\r\n", 10**6)(exchange)
 
 
 def _add(count: int) -> Arrange:

@@ -212,13 +212,15 @@ class FaultProxy:
 
     def _exchange(self, client: socket.socket, reader: Any) -> bool:
         """Serve one request, and tell whether the connection can carry another."""
-        first = reader.readline(PIECE_BYTES).decode("latin-1").split()
-        if len(first) != 3:
+        if not reader.peek(1)[:1].isalpha():
+            # Nothing any more, or TLS where none is spoken: servers say so in plain text.
+            client.sendall(Answer(400, b"Invalid HTTP request received.").raw())
             return False
+        method, target, _ = reader.readline(PIECE_BYTES).decode("latin-1").split()
         parsed = http.client.parse_headers(reader)
         headers = {name.lower(): value for name, value in parsed.items()}
         body = reader.read(int(headers.get("content-length", "0")))
-        exchange = Exchange(self, client, first[0], first[1], headers, body, self.owner(headers))
+        exchange = Exchange(self, client, method, target, headers, body, self.owner(headers))
         with self._lock:
             self.lines.append(exchange.line)
         rule = self._next(self._rules, exchange.line)

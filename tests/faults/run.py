@@ -54,16 +54,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _in_parallel(faults: Sequence[Fault]) -> list[Record]:
+    cases = [
+        (fault, by_url)
+        for index, fault in enumerate(faults)
+        for by_url in ((False, True) if fault.both_credentials else (index % 2 == 1,))
+    ]
     with ThreadPoolExecutor(WORKERS) as pool:
-        return list(pool.map(_on_stand_in, faults, range(len(faults))))
+        return list(pool.map(_on_stand_in, *zip(*cases, strict=True)))
 
 
-def _on_stand_in(fault: Fault, index: int) -> Record:
+def _on_stand_in(fault: Fault, by_url: bool) -> Record:
     with ExitStack() as stack:
         fake = stack.enter_context(FakeLlamaStack())
         proxy = stack.enter_context(FaultProxy(fake.url))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faults-")))
-        return play(fault, Scene(Server(fake.url), proxy, folder, fake, index % 2 == 1, stack), STAND_IN)
+        return play(fault, Scene(Server(fake.url), proxy, folder, fake, by_url, stack), STAND_IN)
 
 
 def _on_real(fault: Fault, index: int, url: str) -> Record:

@@ -257,6 +257,8 @@ class Fault:
     """How many vector stores of each name there are after the next run; more than one must be reported by it."""
     real: bool = False
     """Whether it is tried on a real server, too."""
+    both_credentials: bool = False
+    """Whether it is tried with an API key and with a user in the URL; else they take turns."""
 
 
 @dataclass
