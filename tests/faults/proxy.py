@@ -123,10 +123,20 @@ class FaultProxy:
         self._late: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.reserve()
+        self.open()
         return self
+
+    def reserve(self) -> None:
+        """Take a port, at which connections are refused as yet."""
+        self._listener = socket.socket()
+        self._listener.bind(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def open(self) -> None:
+        """Take connections from now on."""
+        self._listener.listen(128)
+        threading.Thread(target=self._accept, daemon=True).start()
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         self.closing.set()

@@ -34,3 +34,9 @@ def shared(url: str) -> Callable[[ExitStack], Server]:
         return empty
 
     return prepare
+
+
+def client_cli() -> Path | None:
+    """Return the official client's command line, which the server's packages bring along."""
+    command: Path = servers.install(RELEASE) / "bin" / "llama-stack-client"
+    return command if command.exists() else None
