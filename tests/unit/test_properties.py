@@ -343,7 +343,7 @@ class Script:
         self._answers = answers
         self.asked = 0
 
-    def get(self, *_: object) -> Any:
+    def get(self, *_: object, **__: object) -> Any:
         """Return the next answer."""
         self.asked += 1
         return self._answers[min(self.asked, len(self._answers)) - 1]
