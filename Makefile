@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 
 IMAGE ?= register-collections:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' hook/__init__.py)
 
-.PHONY: help demo test lint format test-live record image test-image test-manifests lock clean
+.PHONY: help demo test lint format test-live test-faults bench record image test-image test-manifests lock clean
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -37,6 +37,12 @@ format: $(VENV)/.ready ## Put the code into its form.
 
 test-live: $(VENV)/.ready ## Run the matrix on real servers; RELEASES="0.3.5 ogx-1.5.0" picks some.
 	@$(BIN)/python tests/live/matrix.py
+
+test-faults: $(VENV)/.ready ## Run the hook under faults and against itself, and print the violations.
+	@$(BIN)/python -m tests.faults.run
+
+bench: $(VENV)/.ready ## Measure the hook beside a bare script, the loop and, where it is there, the official client.
+	@$(BIN)/python -m tests.faults.bench
 
 record: $(VENV)/.ready ## Record anew what the real servers answer, for the unit tests.
 	@$(BIN)/python tests/live/record.py
