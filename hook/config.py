@@ -236,7 +236,9 @@ class _Reader:
         for key in section.ignored_keys:
             self._text(entry, key, path)
         if name is not None and self._paths.setdefault(name, path) != path:
-            self.problems.append(f"{path}.{section.id_key}: '{name}' is declared already at {self._paths[name]}")
+            self.problems.append(
+                f"{path}.{section.id_key}: '{one_line(name, 100)}' is declared already at {self._paths[name]}"
+            )
         if name is None or model is None or len(self.problems) > before:
             return None
         return Collection(name, model, provider_id, dimension)
