@@ -25,8 +25,8 @@ from hook.domain import (
     Target,
     VectorStore,
     candidates,
+    earlier_ones,
     exit_code,
-    lost_race,
     plan,
     resolve,
 )
@@ -299,8 +299,8 @@ def test_only_good_findings_make_exit_code_0(states: list[State]) -> None:
 def test_exactly_one_run_wins_a_race(listed: list[VectorStore]) -> None:
     """Whatever the server says of its vector stores, runs that see one list agree on which is to stay."""
     for target in targets:
-        raced = candidates([target], listed)[target.name]
-        kept = [store for store in raced if not lost_race(target, listed, store.id)]
+        raced = [store for store in listed if target.name in (store.id, store.name)]
+        kept = [store for store in raced if not earlier_ones(target, listed, store.id)]
 
         assert len(kept) == min(len(raced), 1)
 
