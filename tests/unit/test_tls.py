@@ -1,12 +1,13 @@
 """A real TLS server with a certificate authority of its own."""
 
 import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import trustme
 
-from tests.fake_llamastack import FakeLlamaStack
+from tests.fake_llamastack import FakeLlamaStack, answer
 from tests.unit.conftest import Run
 
 
@@ -112,3 +113,61 @@ def test_a_client_certificate_that_is_none_is_a_configuration_error(run: Run, tm
     assert problem.startswith("LLAMA_STACK_CLIENT_CERT, LLAMA_STACK_CLIENT_KEY: no certificate with its key: ")
     (problem,) = run("https://stack", environ=half).report["problems"]
     assert problem == "LLAMA_STACK_CLIENT_CERT and LLAMA_STACK_CLIENT_KEY: only one is set; mTLS needs both"
+
+
+def test_an_expired_certificate_is_refused(
+    server: FakeLlamaStack, authority: trustme.CA, run: Run, tmp_path: Path
+) -> None:
+    """Its authority is trusted and its name is right."""
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.crt"))
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    expired = authority.issue_cert("127.0.0.1", not_before=yesterday - timedelta(days=1), not_after=yesterday)
+
+    outcome = run(serve_tls(server, expired), environ=trust(tmp_path))
+
+    assert outcome.exit_code == 4
+    assert "does not verify: certificate has expired" in outcome.report["message"]
+    assert server.requests == []
+
+
+def test_a_client_certificate_of_another_authority_ends_the_wait_at_once(
+    mutual_url: str, server: FakeLlamaStack, run: Run, tmp_path: Path
+) -> None:
+    """The server does not know who signed it."""
+    stranger = files_of(trustme.CA().issue_cert("hook"), tmp_path)
+
+    outcome = run(mutual_url, environ=trust(tmp_path) | stranger)
+
+    assert outcome.exit_code == 4
+    assert "check LLAMA_STACK_CLIENT_CERT and LLAMA_STACK_CLIENT_KEY" in outcome.report["message"]
+    assert server.requests == []
+
+
+def test_a_redirect_over_tls_carries_the_key_nowhere(
+    url: str, server: FakeLlamaStack, authority: trustme.CA, run: Run, tmp_path: Path
+) -> None:
+    """Not even to an address that the same authority vouches for."""
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.crt"))
+    with FakeLlamaStack() as other:
+        other_url = serve_tls(other, authority.issue_cert("127.0.0.1"))
+        server.fault("GET /v1/health", answer(307, b"", Location=f"{other_url}/v1/health"))
+
+        outcome = run(url, environ=trust(tmp_path) | {"LLAMA_STACK_API_KEY": "a-key-for-one-origin-only"})
+
+    assert outcome.exit_code == 4
+    assert server.requests[0].headers["Authorization"] == "Bearer a-key-for-one-origin-only"
+    assert other.requests == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("PYTHONHTTPSVERIFY", "0"), ("CURL_CA_BUNDLE", ""), ("REQUESTS_CA_BUNDLE", ""), ("SSL_CERT_FILE", "")],
+)
+def test_no_variable_turns_verification_off(
+    url: str, server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    """Set to what does so in other programs."""
+    monkeypatch.setenv(variable, value)
+
+    assert run(url, environ={variable: value}).exit_code == 4
+    assert server.requests == []
