@@ -31,7 +31,7 @@ from client import (
     stores,
 )
 from edits import TOKEN, TokenServer, declare, without_milvus
-from servers import RELEASES, Server, close_all_on_signals, hook_environ, name, run, say
+from servers import RELEASES, REPOSITORY, Server, close_all_on_signals, hook_environ, name, run, say
 
 WORKERS = 2
 """A boot keeps a core busy, and there are two."""
@@ -115,13 +115,17 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     with ThreadPoolExecutor(WORKERS) as pool:
         columns = list(pool.map(_column, releases))
-    print(render(columns))
+    table = render(columns)
+    print(table)
     wrong = sum(column.wrong_cells() for column in columns)
+    shown = releases != list(RELEASES) or table in (REPOSITORY / "README.md").read_text()
+    if not shown:
+        say("The README shows another table: put this one between its marks")
     say(f"{len(releases)} releases in {(time.monotonic() - started) / 60:.1f} minutes, {wrong} wrong cells")
     for column in columns:
         for problem in column.problems:
             say(f"\n{problem}")
-    return 1 if wrong else 0
+    return 0 if shown and not wrong else 1
 
 
 def render(columns: Sequence["Column"]) -> str:
