@@ -61,11 +61,14 @@ class Run:
         self._proofs: dict[str, Proof] = {}
         self._created: dict[str, str] = {}
         """By name, the ids of the vector stores that this run certainly made itself."""
+        self._found_ids: set[str] = set()
+        """The ids that were there before; whatever the server answers to a create, they are not ours."""
 
     def carry_out(self, collections: Sequence[Collection]) -> None:
         """Wait, compare, register what is missing, and verify it by a fresh list and a proof of life."""
         stores = self._wait_until_ready()
         targets = self._resolve(collections)
+        self._found_ids = {store.id for store in stores}
         findings = self._progress.findings
         findings |= self._settle(targets, stores)
         if self._asked.command != "register":
@@ -153,8 +156,12 @@ class Run:
 
     def _take_back(self, name: str, found: Sequence[VectorStore]) -> None:
         """Delete the vector store that this run made, if another live one of the name was there before it."""
-        own_id = self._created.get(name)
-        if own_id is None or all(self._prove(each).life is Life.LOST for each in earlier_ones(found, own_id)):
+        own_id = self._created.get(name, "")
+        # However the server answered the create: what is older than this run, but for the clocks, is not its own.
+        began = time.time() - self._deadline.elapsed() - RACE_SECONDS
+        if not any(store.id == own_id and store.created_at > began for store in found):
+            return
+        if all(self._prove(each).life is Life.LOST for each in earlier_ones(found, own_id)):
             return
         retry(partial(self._server.delete_vector_store, own_id), self._deadline, "request.retry_scheduled")
         del self._created[name]
@@ -208,7 +215,8 @@ class Run:
             tried = True
             if found is None:
                 found = create()
-                self._created[target.name] = found.id
+                if found.id not in self._found_ids:
+                    self._created[target.name] = found.id
             return found
 
         def create() -> VectorStore:

@@ -188,3 +188,22 @@ def test_the_older_dialect_deletes_nothing() -> None:
         LlamaStack(Http(Server(server.url), 5, Deadline(10))).delete_vector_store("red_hat_docs")
 
     assert [request.method for request in server.requests if request.method == "DELETE"] == []
+
+
+@pytest.mark.parametrize("listed_before", [True, False])
+def test_an_old_store_is_never_taken_back(server: FakeLlamaStack, run: RunHook, listed_before: bool) -> None:
+    """Not even where the server answers a create with its id, and had left it out of the list before."""
+    server.add("red_hat_docs", created_at=1)
+    old = server.add("red_hat_docs", created_at=2)
+    if listed_before:
+        renamed = [store | {"name": "other"} for store in server.stores]
+        server.fault(LIST, answer(200, {"data": renamed, "has_more": False}), times=1)
+    else:
+        server.fault(LIST, answer(200, {"data": [], "has_more": False}), times=1)
+    server.fault(CREATE, answer(200, {"id": old, "name": "red_hat_docs"}), times=1)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert outcome.exit_code == 5
+    assert len(server.stores) == 2
+    assert [request for request in server.requests if request.method == "DELETE"] == []
