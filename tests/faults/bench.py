@@ -32,7 +32,7 @@ LOOP = str(REPOSITORY / "tests/live/seed_loop.sh")
 REPEATS = {3: 11, 10: 7, 100: 5, 1000: 3}
 """How many times each contestant runs, by the number of collections."""
 REAL_REPEATS = 5
-START_UPS, AT_A_TIME, LATEST_SECONDS = 50, 5, 8.0
+START_UPS, AT_A_TIME, LATEST_SECONDS = 50, 10, 8.0
 
 LAUNCHER = """
 import json, os, sys, time

@@ -393,6 +393,13 @@ def _creates() -> Iterator[Fault]:
         after=dict.fromkeys(NAMES, 2),
     )
     yield Fault(
+        "a create that does nothing and answers the id of an old one that the first list lost",
+        both(_register, _register, at(LIST, changed(_lose), times=1), _answer_old_id),
+        (0, 4, 5),
+        budget=6,
+        after=dict.fromkeys(NAMES, 2),
+    )
+    yield Fault(
         "the server dies between two creates", _die_at_second_create, (3,), f"'{NAMES[1]}' is not registered", real=True
     )
     yield Fault("the server dies after the last create", _die_after_last_create, (3,), LIST)
@@ -756,6 +763,17 @@ def _under_another_name(exchange: Exchange) -> None:
 
 def _answer_other_id(scene: Scene) -> None:
     scene.proxy.on(CREATE, changed(lambda body: body | {"id": scene.others[0]}))
+
+
+def _answer_old_id(scene: Scene) -> None:
+    """Answer as if it were new what the server has had for long, and what is not the oldest of its name."""
+
+    def action(exchange: Exchange) -> None:
+        name = json.loads(exchange.body)["name"]
+        ids = sorted(store["id"] for store in _all_of(replace(exchange, method="GET")) if store["name"] == name)
+        answer(200, {"id": ids[-1], "name": name})(exchange)
+
+    scene.proxy.on(CREATE, action)
 
 
 def _die_at_second_create(scene: Scene) -> None:

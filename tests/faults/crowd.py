@@ -83,7 +83,14 @@ def _trial(server: str, runs: int, stack: ExitStack, upstream: Server, nursery: 
     for owner, store_id in proxy.deleted:
         if proxy.created.get(store_id) != owner:
             violations.append(f"{owner} deleted {store_id}, which it did not create")
-    return Trial(server, runs, len(proxy.created), len(proxy.deleted), time.monotonic() - started, violations)
+    return Trial(
+        server,
+        runs,
+        len(proxy.created),
+        len({store_id for _, store_id in proxy.deleted}),
+        time.monotonic() - started,
+        violations,
+    )
 
 
 def _last_line(path: Path) -> str:
