@@ -22,6 +22,7 @@ from tests.faults.scene import Fault, Record, Scene, Server, play
 WORKERS = 6
 """Faults at a time: most of a run is waiting."""
 STAND_IN = "stand-in"
+README = Path(__file__).parents[2] / "README.md"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,7 +54,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"\n{len(faults)} faults, {on_real} of them also on a real server, and {len(trials)} trials of runs at the "
         f"same instant; at most {max(overrun, 0.0):.1f} s over a budget; all in {time.monotonic() - started:.0f} s"
     )
-    print(f"{len(faults)} faults, {runs} runs, {violations} violations")
+    closing = f"{len(faults)} faults, {runs} runs, {violations} violations"
+    print(closing)
+    everything = not (asked.pattern or asked.without_real or asked.without_crowds)
+    if everything and closing not in README.read_text():
+        print("The README claims another line", file=sys.stderr)
+        return 1
     return 1 if violations else 0
 
 
