@@ -29,7 +29,7 @@ from hook.logs import log
 from hook.settings import COMMANDS, Settings
 
 MAX_FAILURES = 3
-"""Answers of 500 to one write before giving up: ogx 1.5.0 without its Milvus answers so to each create, and keeps an
+"""Answers of 5xx to one write before giving up: ogx 1.5.0 without its Milvus answers 500 to each create, and keeps an
 orphan of each that can stop its next start (POST /v1/vector_stores)."""
 
 WATCH_SECONDS = 5.0
@@ -224,7 +224,7 @@ class Run:
                 return self._server.create_vector_store(target)
             except RefusedError as error:
                 # An answer of 2xx that cannot be read says that something took place.
-                if error.status is None or error.status < 400:
+                if error.status is None or error.status < 300:
                     raise UnavailableError(str(error), in_flight=True, timed_out=True) from error
                 raise
 

@@ -639,6 +639,15 @@ def test_an_answer_that_cannot_be_read_says_that_something_took_place(
     assert server.names() == list(NAMES)
 
 
+def test_a_create_that_is_redirected_is_rejected(server: FakeLlamaStack, run: Run) -> None:
+    """Nothing took place, so there is nothing to wait for, and the others are tried."""
+    server.fault(CREATE, answer(302, b"", Location="https://login.example/"), times=1)
+
+    outcome = run(server.url)
+
+    assert (outcome.exit_code, outcome.states) == (4, ["rejected", "registered", "registered"])
+
+
 def test_a_create_that_takes_place_later_is_waited_for(server: FakeLlamaStack, run: Run) -> None:
     """The connection broke, and the server carries on."""
 
