@@ -14,8 +14,8 @@ from hook import config, logs, settings
 from hook.deadline import Deadline
 from hook.domain import GOOD_STATES, Collection, Finding, State, exit_code
 from hook.errors import ConfigError, ExitCode, HookError, Stopped, UnavailableError, one_line
-from hook.http import Http
-from hook.llamastack import LlamaStack
+from hook.http.client import Http
+from hook.llamastack.api import LlamaStack
 from hook.logs import log
 from hook.publish import Publisher, can_be_key
 from hook.report import (

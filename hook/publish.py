@@ -8,9 +8,9 @@ from typing import Any
 
 from hook.backoff import retry
 from hook.deadline import Deadline
-from hook.dialects import mapping
 from hook.errors import ConfigError, RefusedError, UnavailableError
-from hook.http import Http
+from hook.http.answers import mapping
+from hook.http.client import Http
 from hook.logs import log
 from hook.settings import Server
 

@@ -10,22 +10,11 @@ from itertools import chain
 
 from hook.backoff import retry
 from hook.deadline import Deadline, sleep
-from hook.domain import (
-    Collection,
-    Finding,
-    Life,
-    Proof,
-    State,
-    Target,
-    VectorStore,
-    candidates,
-    earlier_ones,
-    plan,
-    resolve,
-)
+from hook.domain import Collection, Finding, Life, Proof, State, Target, VectorStore
 from hook.errors import RefusedError, UnavailableError
-from hook.llamastack import LlamaStack
+from hook.llamastack.api import LlamaStack
 from hook.logs import log
+from hook.plan import candidates, earlier_ones, plan, resolve
 from hook.settings import COMMANDS, Settings
 
 MAX_FAILURES = 3

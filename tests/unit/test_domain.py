@@ -4,20 +4,9 @@ from typing import Any
 
 import pytest
 
-from hook.domain import (
-    Collection,
-    Finding,
-    Life,
-    Model,
-    Proof,
-    State,
-    Target,
-    VectorStore,
-    exit_code,
-    plan,
-    resolve,
-)
+from hook.domain import Collection, Finding, Life, Model, Proof, State, Target, VectorStore, exit_code
 from hook.errors import ExitCode, RefusedError
+from hook.plan import plan, resolve
 
 GRANITE = Model("st/granite", "granite", 768)
 MINILM = Model("st/minilm", "minilm", 384)

@@ -13,7 +13,8 @@ import trustme
 
 from hook.deadline import Deadline
 from hook.errors import BudgetError, ConfigError, HookError, RefusedError, UnavailableError
-from hook.http import MAX_ANSWER_BYTES, Http, error_text, retry_after_seconds
+from hook.http.answers import error_text, retry_after_seconds
+from hook.http.client import MAX_ANSWER_BYTES, Http
 from hook.settings import Server
 from tests.fake_llamastack import (
     Action,

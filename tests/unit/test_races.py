@@ -11,8 +11,8 @@ from hook import run as run_module
 from hook.backoff import retry
 from hook.deadline import Deadline
 from hook.domain import Collection, Finding, State
-from hook.http import Http
-from hook.llamastack import LlamaStack
+from hook.http.client import Http
+from hook.llamastack.api import LlamaStack
 from hook.run import Progress, Run
 from hook.settings import Server, Settings, parse, parse_arguments
 from tests.fake_llamastack import GRANITE, FakeLlamaStack, answer

@@ -12,11 +12,12 @@ import pytest
 import responses
 
 from hook.deadline import Deadline
-from hook.dialects import VectorDbsDialect, VectorStoresDialect, find_dialect
-from hook.domain import Collection, Life, State, plan, resolve
+from hook.domain import Collection, Life, State
 from hook.errors import HookError, RefusedError, UnavailableError
-from hook.http import Http
-from hook.llamastack import LlamaStack
+from hook.http.client import Http
+from hook.llamastack.api import LlamaStack
+from hook.llamastack.dialects import VectorDbsDialect, VectorStoresDialect, find_dialect
+from hook.plan import plan, resolve
 from hook.settings import Server
 from tests.fake_llamastack import GRANITE
 

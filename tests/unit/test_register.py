@@ -113,7 +113,7 @@ def test_a_list_without_an_end_creates_nothing(server: FakeLlamaStack, run: Run)
 
 def test_a_list_that_only_grows_is_refused(server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pager that always has something new is no LlamaStack."""
-    monkeypatch.setattr("hook.dialects.MAX_PAGES", 3)
+    monkeypatch.setattr("hook.llamastack.dialects.MAX_PAGES", 3)
     for number in range(400):
         server.add(f"other-{number}")
 
@@ -732,7 +732,7 @@ def test_a_wish_for_more_than_the_budget_is_told(server: FakeLlamaStack, run: Ru
 
 def test_a_slow_version_costs_little(server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is only for the report."""
-    monkeypatch.setattr("hook.llamastack.VERSION_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("hook.llamastack.api.VERSION_TIMEOUT_SECONDS", 0.2)
     server.fault("GET /v1/version", hang(9))
 
     assert run(server.url).exit_code == 0

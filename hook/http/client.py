@@ -1,18 +1,12 @@
-"""One HTTP request at a time: bounded in time and size, its failures sorted into «later» and «never»."""
+"""One HTTP request at a time, bounded in time and size."""
 
-import ast
 import json
 import math
 import queue
-import re
-import ssl
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -20,26 +14,17 @@ import requests
 
 from hook import __version__
 from hook.deadline import SLICE_SECONDS, Deadline
-from hook.errors import BudgetError, ConfigError, RefusedError, UnavailableError, one_line
+from hook.errors import BudgetError, RefusedError, UnavailableError, one_line
+from hook.http import tls
+from hook.http.answers import Answer, read
 from hook.secrets import keep_out
 from hook.settings import Server
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 """A page of 100 vector stores, each with 20 metadata keys, is under 1 MB; a list that ignores `limit` fits, too."""
 
-_LATER_STATUSES = (408, 425, 429)
-"""The 4xx statuses that ask for the same request again later."""
-
-_OWN_WORD_STATUSES = (425, 429, 500)
-"""The statuses with which a server says that it did not do what was asked; all others can be a gateway's, which says
-nothing about what the server behind it goes on doing."""
-
-_TIMEOUT_STATUSES = (408, 504, 524)
-
 _NEVER_SENT = ("ConnectTimeout", "ConnectTimeoutError", "NewConnectionError", "NameResolutionError", "ProxyError")
 """The errors of requests and urllib3 with which a request did not get as far as the server."""
-
-_MAX_RETRY_AFTER_SECONDS = 1e9
 
 _GRACE_SECONDS = 0.2
 """How much later the clock around a request ends than the one inside it, whose error says more."""
@@ -64,9 +49,9 @@ class Http:
             {"Accept-Encoding": "identity", "User-Agent": f"register-collections/{__version__}"}
         )
         # Given with each request, since requests prefers what the environment says to what the session has.
-        self._trusted = server.ca_bundle or _system_ca_bundle() or True
+        self._trusted = server.ca_bundle or tls.system_ca_bundle() or True
         self._session.cert = server.client_certificate
-        _check_files(server)
+        tls.check_files(server)
         keep_out(server.api_key)
         if server.basic_auth is not None:
             keep_out(*server.basic_auth, b64encode(":".join(server.basic_auth).encode()).decode())
@@ -146,7 +131,8 @@ class Http:
         except OSError as error:
             # What requests says, without a type of its own, where a certificate's file has gone since the start.
             raise RefusedError(f"{what}: cannot be sent: {one_line(str(error))}") from error
-        return _parse(response, content, what, self._server.rights_hint)
+        authorized = "Authorization" in response.request.headers
+        return read(Answer(what, response.status_code, response.headers, content, authorized, self._server.rights_hint))
 
     def _timeout(self, what: str, method: str, seconds: float) -> UnavailableError:
         kind, whose = UnavailableError, ""
@@ -207,20 +193,9 @@ def _transport_error(
     error: requests.RequestException, what: str, url: str, method: str
 ) -> UnavailableError | RefusedError:
     causes = list(_causes(error))
-    for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return RefusedError(
-                f"{what}: the certificate of {url} does not verify: {one_line(cause.verify_message)}; "
-                "mount the CA that signed it and name it in REQUESTS_CA_BUNDLE"
-            )
-        reason = str(cause.reason) if isinstance(cause, ssl.SSLError) else ""
-        if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
-            return RefusedError(f"{what}: {url} does not speak TLS; use http:// in LLAMA_STACK_URL")
-        if "_ALERT_" in reason:
-            return RefusedError(
-                f"{what}: {url} ends the TLS handshake with {reason}: it wants another client certificate, or one at "
-                "all; check LLAMA_STACK_CLIENT_CERT and LLAMA_STACK_CLIENT_KEY"
-            )
+    refused = tls.refusal(causes, what, url)
+    if refused is not None:
+        return refused
     if isinstance(error, ValueError):
         # An invalid URL, scheme or header: never sent, and never better.
         return RefusedError(
@@ -245,127 +220,3 @@ def _causes(error: BaseException) -> list[BaseException]:
         if not isinstance(inner, BaseException) or inner in chain:
             return chain
         chain.append(inner)
-
-
-def _parse(response: requests.Response, content: bytes, what: str, rights_hint: str) -> Any:
-    status = response.status_code
-    if 300 <= status < 400:
-        # Without its path and query, where login pages keep their state.
-        target = re.match(r"(\w+://)(?:[^/?#]*@)?([^/?#]*)", response.headers.get("Location", ""))
-        where = f" to {one_line(target[1] + target[2], 100)}" if target else ""
-        raise RefusedError(
-            f"{what} answered {status}, a redirect{where}: "
-            "a login page or another address is in front of LlamaStack; use the Service's own URL",
-            status=status,
-        )
-    if status >= 400:
-        raise _status_error(response, content, what, rights_hint)
-    if not content and status == 204:
-        return None
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError) as error:
-        kind = one_line(response.headers.get("Content-Type", "no content type"), 60)
-        raise RefusedError(
-            f"{what} answered {status} with {kind} that is not JSON: an OAuth login page or another service is in "
-            "front of LlamaStack; use the Service's own URL",
-            status=status,
-        ) from error
-
-
-def _status_error(
-    response: requests.Response, content: bytes, what: str, rights_hint: str
-) -> UnavailableError | RefusedError:
-    status, detail = response.status_code, error_text(content)
-    if status in _LATER_STATUSES or status >= 500:
-        return UnavailableError(
-            f"{what} answered {status}: {detail}",
-            status=status,
-            retry_after_seconds=retry_after_seconds(response.headers.get("Retry-After")),
-            in_flight=status not in _OWN_WORD_STATUSES and response.request.method == "POST",
-            timed_out=status in _TIMEOUT_STATUSES,
-        )
-    sentence = f"{what} answered {status}"
-    if status in (401, 403) and "html" in response.headers.get("Content-Type", ""):
-        sentence += ", a login page in front of LlamaStack; use the Service's own URL"
-    if status == 401 and "Authorization" in response.request.headers:
-        sentence += f", the API key was not accepted; {rights_hint}"
-    elif status == 401:
-        sentence += ", it wants an API key and none is configured; set LLAMA_STACK_API_KEY_FILE"
-    elif status == 403:
-        sentence += f", access is denied; {rights_hint}"
-    return RefusedError(f"{sentence}: {detail}", status=status, detail=detail)
-
-
-def error_text(content: bytes) -> str:
-    """Return the readable part of an error answer, in one line.
-
-    The shapes are `detail` as text or as an object (up to 0.4.7), `error.detail` (0.5.x and every validation error
-    up to there), `error.message` (0.6.0 and newer), and plain text from what stands in front of the server.
-    """
-    text = content.decode("utf-8", "replace")
-    with suppress(ValueError, RecursionError):
-        value: Any = json.loads(text)
-        for keys in (("error", "message"), ("error", "detail"), ("detail",), ("error",), ("message",)):
-            found = value
-            for key in keys:
-                found = found.get(key) if isinstance(found, dict) else None
-            if found:
-                return one_line(_readable(found)) or one_line(text)
-    return one_line(text) or "an empty answer"
-
-
-def _readable(found: Any) -> str:
-    """Return a validation error as `body.limit: Input should be …`; from 0.6.0 on it comes as Python's repr."""
-    value = found
-    if isinstance(found, str) and found.startswith("{'errors'"):
-        with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            value = ast.literal_eval(found)
-    # Any other shape is shown as it is.
-    with suppress(LookupError, TypeError):
-        return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in value["errors"])
-    return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
-
-
-def retry_after_seconds(header: str | None) -> float | None:
-    """Return the seconds that a `Retry-After` header asks for, as a number or as a date; None where it is nonsense."""
-    if header is None:
-        return None
-    if header.strip().isdecimal():
-        return min(float(header), _MAX_RETRY_AFTER_SECONDS)
-    try:
-        when = parsedate_to_datetime(header)
-    except (ValueError, OverflowError):
-        return None
-    return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
-
-
-def _check_files(server: Server) -> None:
-    """Raise ConfigError if the files for TLS are not what they should be; requests would say it too late."""
-    if not server.url.startswith("https:"):
-        # Nobody asks for them, and reading a bundle takes a tenth of the time of a run.
-        return
-    # Not the default context, which would read the system's certificates, too.
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        if server.ca_bundle is not None:
-            is_folder = Path(server.ca_bundle).is_dir()
-            context.load_verify_locations(
-                cafile=None if is_folder else server.ca_bundle, capath=server.ca_bundle if is_folder else None
-            )
-    except (OSError, ValueError) as error:
-        cause = one_line(f"{server.ca_bundle}: {error}")
-        raise ConfigError([f"REQUESTS_CA_BUNDLE: no certificates to trust: {cause}"]) from error
-    try:
-        if server.client_certificate is not None:
-            # An encrypted key would ask for its password on the terminal.
-            context.load_cert_chain(*server.client_certificate, password=lambda: "")
-    except (OSError, ValueError) as error:
-        names = "LLAMA_STACK_CLIENT_CERT, LLAMA_STACK_CLIENT_KEY"
-        raise ConfigError([f"{names}: no certificate with its key: {one_line(str(error))}"]) from error
-
-
-def _system_ca_bundle() -> str | None:
-    """Return the system's certificate store, which requests would pass over for the one that it brings along."""
-    paths = ssl.get_default_verify_paths()
-    return paths.cafile or paths.capath

@@ -4,10 +4,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from hook.dialects import Dialect, field, find_dialect, mapping, number, text
 from hook.domain import Life, Model, Proof, Target, VectorStore
 from hook.errors import RefusedError, UnavailableError, one_line
-from hook.http import Http
+from hook.http.answers import mapping
+from hook.http.client import Http
+from hook.llamastack.dialects import Dialect, field, find_dialect, number, text
 
 HEALTH = "/v1/health"
 VERSION = "/v1/version"

@@ -3,13 +3,13 @@
 Which one a server speaks is found by asking it, since version numbers of distributions say little.
 """
 
-from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
 from hook.domain import Target, VectorStore
 from hook.errors import RefusedError, UnavailableError
-from hook.http import Http
+from hook.http.answers import mapping
+from hook.http.client import Http
 
 VECTOR_STORES = "/v1/vector_stores"
 VECTOR_DBS = "/v1/vector-dbs"
@@ -182,11 +182,6 @@ def field(answer: Any, key: str, kind: type[_T], what: str) -> _T:
     if not isinstance(value, kind) or value == "":
         raise RefusedError(f"{what}: the answer has no {key}: something else than LlamaStack's API answered")
     return value
-
-
-def mapping(value: Any) -> Mapping[str, Any]:
-    """Return the value if it is a JSON object, else an empty one."""
-    return value if isinstance(value, dict) else {}
 
 
 def shown(value: Any) -> str | None:

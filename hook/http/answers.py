@@ -1,0 +1,140 @@
+"""What an answer means: a value, or one of two errors, «later» and «never»."""
+
+import ast
+import json
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from hook.errors import RefusedError, UnavailableError, one_line
+
+_LATER_STATUSES = (408, 425, 429)
+"""The 4xx statuses that ask for the same request again later."""
+
+_OWN_WORD_STATUSES = (425, 429, 500)
+"""The statuses with which a server says that it did not do what was asked; all others can be a gateway's, which says
+nothing about what the server behind it goes on doing."""
+
+_TIMEOUT_STATUSES = (408, 504, 524)
+
+_MAX_RETRY_AFTER_SECONDS = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer, read to its end."""
+
+    what: str
+    """The request's method and path."""
+    status: int
+    headers: Mapping[str, str]
+    """By name, whatever its case."""
+    content: bytes
+    authorized: bool
+    """Whether the request carried credentials."""
+    rights_hint: str
+    """What to do where the server does not accept them."""
+
+
+def read(answer: Answer) -> Any:
+    """Return the JSON of an answer, or None for an empty 204.
+
+    Raises UnavailableError where the same request may work later, and RefusedError where it never will.
+    """
+    status, what = answer.status, answer.what
+    if 300 <= status < 400:
+        # Without its path and query, where login pages keep their state.
+        target = re.match(r"(\w+://)(?:[^/?#]*@)?([^/?#]*)", answer.headers.get("Location", ""))
+        where = f" to {one_line(target[1] + target[2], 100)}" if target else ""
+        raise RefusedError(
+            f"{what} answered {status}, a redirect{where}: "
+            "a login page or another address is in front of LlamaStack; use the Service's own URL",
+            status=status,
+        )
+    if status >= 400:
+        raise _status_error(answer)
+    if not answer.content and status == 204:
+        return None
+    try:
+        return json.loads(answer.content)
+    except (ValueError, RecursionError) as error:
+        kind = one_line(answer.headers.get("Content-Type", "no content type"), 60)
+        raise RefusedError(
+            f"{what} answered {status} with {kind} that is not JSON: an OAuth login page or another service is in "
+            "front of LlamaStack; use the Service's own URL",
+            status=status,
+        ) from error
+
+
+def _status_error(answer: Answer) -> UnavailableError | RefusedError:
+    status, what, detail = answer.status, answer.what, error_text(answer.content)
+    if status in _LATER_STATUSES or status >= 500:
+        return UnavailableError(
+            f"{what} answered {status}: {detail}",
+            status=status,
+            retry_after_seconds=retry_after_seconds(answer.headers.get("Retry-After")),
+            in_flight=status not in _OWN_WORD_STATUSES and what.startswith("POST "),
+            timed_out=status in _TIMEOUT_STATUSES,
+        )
+    sentence = f"{what} answered {status}"
+    if status in (401, 403) and "html" in answer.headers.get("Content-Type", ""):
+        sentence += ", a login page in front of LlamaStack; use the Service's own URL"
+    if status == 401 and answer.authorized:
+        sentence += f", the API key was not accepted; {answer.rights_hint}"
+    elif status == 401:
+        sentence += ", it wants an API key and none is configured; set LLAMA_STACK_API_KEY_FILE"
+    elif status == 403:
+        sentence += f", access is denied; {answer.rights_hint}"
+    return RefusedError(f"{sentence}: {detail}", status=status, detail=detail)
+
+
+def error_text(content: bytes) -> str:
+    """Return the readable part of an error answer, in one line.
+
+    The shapes are `detail` as text or as an object (up to 0.4.7), `error.detail` (0.5.x and every validation error
+    up to there), `error.message` (0.6.0 and newer), and plain text from what stands in front of the server.
+    """
+    text = content.decode("utf-8", "replace")
+    with suppress(ValueError, RecursionError):
+        value: Any = json.loads(text)
+        for keys in (("error", "message"), ("error", "detail"), ("detail",), ("error",), ("message",)):
+            found = value
+            for key in keys:
+                found = found.get(key) if isinstance(found, dict) else None
+            if found:
+                return one_line(_readable(found)) or one_line(text)
+    return one_line(text) or "an empty answer"
+
+
+def _readable(found: Any) -> str:
+    """Return a validation error as `body.limit: Input should be …`; from 0.6.0 on it comes as Python's repr."""
+    value = found
+    if isinstance(found, str) and found.startswith("{'errors'"):
+        with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            value = ast.literal_eval(found)
+    # Any other shape is shown as it is.
+    with suppress(LookupError, TypeError):
+        return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in value["errors"])
+    return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
+
+
+def retry_after_seconds(header: str | None) -> float | None:
+    """Return the seconds that a `Retry-After` header asks for, as a number or as a date; None where it is nonsense."""
+    if header is None:
+        return None
+    if header.strip().isdecimal():
+        return min(float(header), _MAX_RETRY_AFTER_SECONDS)
+    try:
+        when = parsedate_to_datetime(header)
+    except (ValueError, OverflowError):
+        return None
+    return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """Return the value if it is a JSON object, else an empty one."""
+    return value if isinstance(value, dict) else {}

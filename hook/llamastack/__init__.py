@@ -1,0 +1,1 @@
+"""The server's paths and words; no other room knows them."""
