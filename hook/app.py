@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
-from hook import config, logs, settings
+from hook import config, flags, logs, settings
 from hook.deadline import Deadline
 from hook.domain import GOOD_STATES, Collection, Finding, State, exit_code
 from hook.errors import ConfigError, ExitCode, HookError, Stopped, UnavailableError, one_line
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
                 terminals = (logs.is_terminal(sys.stdout), logs.is_terminal(sys.stderr))
                 presentation = settings.presentation({}, environ, terminals=terminals)
                 logs.configure(presentation.log_level, presentation.log_format)
-                arguments = settings.parse_arguments(sys.argv[1:] if argv is None else argv)
+                arguments = flags.parse_arguments(sys.argv[1:] if argv is None else argv)
                 presentation = settings.presentation(arguments, environ, terminals=terminals)
                 logs.configure(presentation.log_level, presentation.log_format)
                 progress.command, names = arguments["command"], arguments["names"]

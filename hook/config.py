@@ -11,8 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from hook.documents import declares, dig, find_document
 from hook.domain import Collection
 from hook.errors import ConfigError, one_line
 
@@ -21,7 +20,6 @@ DISABLED = "__disabled__"
 
 MAX_CONFIG_BYTES = 2**20
 """What etcd, and so a ConfigMap, can hold."""
-_MAX_MERGED_KEYS = 1000
 
 _SUBSTITUTION = re.compile(r"\$\{env\.([A-Z0-9_]+)(?::([=+])([^}]*))?\}")
 
@@ -79,120 +77,22 @@ def parse(text: str, environ: Mapping[str, str]) -> Config:
 
     Raises ConfigError with every problem, each with its path, such as `vector_dbs[2].embedding_dimension`.
     """
-    prefix, document = _find_document(text)
+    prefix, document = find_document(text, [section.path for section in SECTIONS])
     reader = _Reader(environ)
     collections = [
         collection
         for section in SECTIONS
-        for collection in reader.read_section(section, _dig(document, section.path), prefix)
+        for collection in reader.read_section(section, dig(document, section.path), prefix)
     ]
     if not collections and not reader.problems:
-        sections = " and ".join(prefix + ".".join(section.path) for section in SECTIONS if _declares(document, section))
+        sections = " and ".join(
+            prefix + ".".join(section.path) for section in SECTIONS if declares(document, section.path)
+        )
         disabled = f"; disabled: {one_line(', '.join(reader.disabled))}" if reader.disabled else ""
         reader.problems.append(f"{sections}: no collection is declared, so there is nothing to register{disabled}")
     if reader.problems:
         raise ConfigError(reader.problems)
     return Config(tuple(collections), tuple(reader.disabled))
-
-
-def _find_document(text: str) -> tuple[str, dict[str, Any]]:
-    """Return the one mapping that has a section, and the path to it within the text."""
-    candidates = list(_documents(text))
-    found = [(prefix, document) for prefix, document in candidates if any(_declares(document, s) for s in SECTIONS)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise ConfigError(
-            [f"more than one part declares collections: {', '.join(p.rstrip('.') or 'top level' for p, _ in found)}"]
-        )
-    keys = ", ".join(prefix + one_line(str(key), 60) for prefix, document in candidates for key in document) or "none"
-    problem = f"has neither vector_dbs nor registered_resources.vector_stores; its keys are: {one_line(keys)}"
-    if any("vector_databases" in document for _, document in candidates):
-        problem += "; vector_databases is read by no LlamaStack release: rename it to vector_dbs"
-    raise ConfigError([problem])
-
-
-def _documents(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each mapping that could hold a section: every YAML document, and every value of a ConfigMap's data."""
-    problems: list[str] = []
-    mappings = 0
-    for document in _parse_yaml(text):
-        if not isinstance(document, dict):
-            continue
-        if document.get("kind") != "ConfigMap" or not isinstance(document.get("data"), dict):
-            mappings += 1
-            yield "", document
-            continue
-        for key, value in ((one_line(str(key), 60), value) for key, value in document["data"].items()):
-            try:
-                values = _parse_yaml(value) if isinstance(value, str) else []
-            except ConfigError as error:
-                problems += [f"data[{key}]: {problem}" for problem in error.problems]
-                if key.endswith((".yaml", ".yml", ".json")):
-                    raise ConfigError(problems) from error
-                # Another key of the ConfigMap may be a script, so this matters only if no value is the one.
-                continue
-            for inner in values:
-                if isinstance(inner, dict):
-                    mappings += 1
-                    yield f"data[{key}].", inner
-    if not mappings:
-        raise ConfigError(problems or ["is empty or no mapping; it needs vector_dbs: with at least one collection"])
-
-
-def _parse_yaml(text: str) -> list[Any]:
-    try:
-        return list(yaml.load_all(text, Loader=_Loader))
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise ConfigError([f"{where}not valid YAML: {one_line(error.problem or str(error))}"]) from error
-    except Exception as error:  # PyYAML's constructors raise whatever a value makes them (`!!bool maybe`)
-        raise ConfigError([f"not valid YAML: {one_line(str(error))}"]) from error
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which besides refuses the second of two equal keys instead of losing the first.
-
-    Merge keys are bounded, since those of merged mappings multiply. It is the slow loader of pure Python: the one in C
-    ends the process at a nesting of 100,000.
-    """
-
-    def __init__(self, stream: str) -> None:
-        super().__init__(stream)
-        self.flattened: set[yaml.Node] = set()
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        # Only at the first time the keys are those that were written; merging changes the node.
-        if node not in self.flattened:
-            self.flattened.add(node)
-            self._check_keys(node)
-        super().flatten_mapping(node)
-
-    def _check_keys(self, node: yaml.MappingNode) -> None:
-        seen, merged = set(), 0
-        for key, value in node.value:
-            if key.tag == "tag:yaml.org,2002:merge":
-                sources = value.value if isinstance(value, yaml.SequenceNode) else [value]
-                merged += sum(len(source.value) for source in sources) * max(1, len(sources) // 10)
-            elif isinstance(key, yaml.ScalarNode) and key.value in seen:
-                problem = f"the key '{key.value}' stands twice in one mapping"
-                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
-        if merged > _MAX_MERGED_KEYS:
-            raise yaml.constructor.ConstructorError(None, None, "too many merged keys", node.start_mark)
-
-
-def _dig(document: dict[str, Any], path: tuple[str, ...]) -> Any:
-    value: Any = document
-    for key in path:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
-
-
-def _declares(document: dict[str, Any], section: _Section) -> bool:
-    parent = _dig(document, section.path[:-1]) if section.path[:-1] else document
-    return isinstance(parent, dict) and section.path[-1] in parent
 
 
 class _Reader:

@@ -1,50 +1,21 @@
-"""Flags and environment variables: how a run is asked for, checked before anything is sent."""
+"""What a run is asked to do, from flags and environment, checked before anything is sent."""
 
-import argparse
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from hook import __version__
 from hook.errors import ConfigError
-from hook.logs import LEVELS
+from hook.flags import SETTINGS
 
-COMMANDS = ("register", "check", "validate", "resolve")
 API_KEY_VARIABLE = "LLAMA_STACK_API_KEY"
 MAX_SECONDS = 86400
 CLIENT_CERTIFICATE_VARIABLES = ("LLAMA_STACK_CLIENT_CERT", "LLAMA_STACK_CLIENT_KEY")
 API_KEY_MAX_BYTES = 8192
 """More than any bearer token, and about what servers accept as one header."""
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One flag with the environment variable that it overrides."""
-
-    flag: str
-    variable: str
-    default: str | None
-    help: str
-    choices: tuple[str, ...] = ()
-
-
-SETTINGS = (
-    Setting("--url", "LLAMA_STACK_URL", "http://llama-stack-service:8321", "where LlamaStack answers"),
-    Setting("--config", "HOOK_CONFIG", "/config/collections.yaml", "the file that declares the collections"),
-    Setting("--timeout", "HOOK_TIMEOUT_SECONDS", "300", "seconds for the whole run, every wait and request included"),
-    Setting("--request-timeout", "HOOK_REQUEST_TIMEOUT_SECONDS", "30", "seconds for one request"),
-    Setting("--api-key-file", "LLAMA_STACK_API_KEY_FILE", None, "a file that holds the bearer token"),
-    Setting("--on-duplicate", "HOOK_ON_DUPLICATE", "fail", "several vector stores of one name", ("fail", "oldest")),
-    Setting("--on-lost", "HOOK_ON_LOST", "fail", "a vector store that is listed but dead", ("fail", "recreate")),
-    Setting("--publish-configmap", "HOOK_PUBLISH_CONFIGMAP", None, "a ConfigMap that gets the addresses to use"),
-    Setting("--output", "HOOK_OUTPUT", None, "the report; text on a terminal, else json", ("text", "json")),
-    Setting("--log-level", "HOOK_LOG_LEVEL", "info", "the least severe event to log", LEVELS),
-    Setting("--log-format", "HOOK_LOG_FORMAT", None, "console on a terminal, else json", ("console", "json")),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,47 +62,6 @@ class Presentation:
     output: str
     log_level: str
     log_format: str
-
-
-class _Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose complaint is a ConfigError, so that it reaches the report like any other."""
-
-    def error(self, message: str) -> NoReturn:
-        if message.startswith("unrecognized arguments:"):
-            # Without what follows a flag: people try --api-key.
-            flags = [word.split("=")[0] for word in message.split() if word.startswith("-")]
-            message = f"unrecognized arguments: {' '.join(flags)}"
-        raise ConfigError([f"{message}; see register-collections --help"])
-
-
-def parse_arguments(argv: Sequence[str]) -> dict[str, Any]:
-    """Return the command and the flags that were given. Raises ConfigError for a usage error."""
-    parser = _Parser(
-        prog="register-collections",
-        description="Register the configured collections as vector stores of a LlamaStack server, and verify them.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"register-collections {__version__}")
-    parser.add_argument(
-        "command",
-        nargs="?",
-        choices=COMMANDS,
-        default=COMMANDS[0],
-        help="register what is missing and verify (the default); check: verify, change nothing; validate: load only; "
-        "resolve: print the addresses of the named collections",
-    )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="for resolve: the collections, in the order to print")
-    for setting in SETTINGS:
-        default = f" [{setting.default}]" if setting.default else ""
-        parser.add_argument(
-            setting.flag,
-            metavar="|".join(setting.choices) or setting.flag[2:].upper().replace("-", "_"),
-            help=f"{setting.help} ({setting.variable}){default}",
-        )
-    arguments = vars(parser.parse_intermixed_args(argv))
-    if (arguments["command"] == "resolve") != bool(arguments["names"]):
-        parser.error("resolve takes the names of collections, and only resolve does")
-    return arguments
 
 
 def presentation(

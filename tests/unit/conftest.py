@@ -69,7 +69,7 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     # The real pauses are the business of test_backoff.
     monkeypatch.setattr("hook.backoff.FIRST_WAIT_SECONDS", 0.05)
     # Longer than any of the tests' servers takes to show a store.
-    monkeypatch.setattr("hook.run.WATCH_SECONDS", 1.0)
+    monkeypatch.setattr("hook.create.WATCH_SECONDS", 1.0)
 
     def call(
         url: str, *flags: str, collections: list[dict[str, Any]] | None = None, environ: dict[str, str] | None = None

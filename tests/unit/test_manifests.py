@@ -9,7 +9,7 @@ import yaml
 
 from hook import __version__, config
 from hook.errors import ExitCode
-from hook.settings import SETTINGS
+from hook.flags import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "manifests" / "base"

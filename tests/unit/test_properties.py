@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from hook.config import load, parse
 from hook.domain import GOOD_STATES, Collection, Finding, Life, Model, Proof, State, Target, VectorStore, exit_code
 from hook.errors import TEXT_LIMIT, ConfigError, ExitCode, HookError, RefusedError, one_line
+from hook.flags import SETTINGS, parse_arguments
 from hook.http.answers import error_text, retry_after_seconds
 from hook.http.client import Http
 from hook.llamastack.api import LlamaStack
 from hook.llamastack.dialects import VectorDbsDialect, VectorStoresDialect
 from hook.plan import candidates, earlier_ones, plan, resolve
 from hook.report import TERMINATION_MESSAGE_BYTES, Report, render_json, render_text, termination_message
-from hook.settings import SETTINGS, parse_arguments
 from hook.settings import parse as parse_settings
 
 T = TypeVar("T")

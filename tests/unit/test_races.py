@@ -6,15 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from hook import logs
-from hook import run as run_module
+from hook import logs, race
 from hook.backoff import retry
 from hook.deadline import Deadline
 from hook.domain import Collection, Finding, State
+from hook.flags import parse_arguments
 from hook.http.client import Http
 from hook.llamastack.api import LlamaStack
 from hook.run import Progress, Run
-from hook.settings import Server, Settings, parse, parse_arguments
+from hook.settings import Server, Settings, parse
 from tests.fake_llamastack import GRANITE, FakeLlamaStack, answer
 from tests.unit.conftest import NAMES, entries
 from tests.unit.conftest import Run as RunHook
@@ -79,7 +79,7 @@ def test_a_store_with_files_is_not_taken_back(
     server: FakeLlamaStack, run: RunHook, rival: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody uses it already; then it is for people to decide."""
-    monkeypatch.setattr(run_module, "RACE_SECONDS", 0.3)
+    monkeypatch.setattr(race, "RACE_SECONDS", 0.3)
     rival()
     add = server.add
 
@@ -98,7 +98,7 @@ def test_the_earlier_store_stays_and_the_other_run_is_waited_for(
     server: FakeLlamaStack, run: RunHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may have been killed; then the duplicate is told."""
-    monkeypatch.setattr(run_module, "RACE_SECONDS", 0.3)
+    monkeypatch.setattr(race, "RACE_SECONDS", 0.3)
 
     def create_two(handler: object) -> None:
         assert handler

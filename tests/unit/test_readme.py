@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hook.domain import State
 from hook.errors import ExitCode
-from hook.settings import COMMANDS, SETTINGS
+from hook.flags import COMMANDS, SETTINGS
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hook.run import MAX_FAILURES
+from hook.llamastack.api import MAX_FAILURES
 from tests.fake_llamastack import GRANITE, GRANITE_ID, FakeLlamaStack, answer, closed_port, hang, reset
 from tests.unit.conftest import NAMES, Run, entries
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from hook.errors import ConfigError
-from hook.settings import SETTINGS, Presentation, Server, Settings, parse, parse_arguments, presentation
+from hook.flags import SETTINGS, parse_arguments
+from hook.settings import Presentation, Server, Settings, parse, presentation
 
 
 def settings(*argv: str, **environ: str) -> Settings:

@@ -1,0 +1,81 @@
+"""A create takes place at most once, whatever becomes of its answer."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from hook.backoff import retry
+from hook.deadline import Deadline
+from hook.domain import Target, VectorStore
+from hook.errors import RefusedError, UnavailableError
+from hook.llamastack.api import MAX_FAILURES, LlamaStack
+from hook.plan import candidates
+
+WATCH_SECONDS = 5.0
+"""How long to look for a vector store whose create lost its connection, before another try."""
+
+
+class Creator:
+    """Creates vector stores, and knows which ones this run certainly made itself."""
+
+    def __init__(self, server: LlamaStack, deadline: Deadline) -> None:
+        self._server = server
+        self._deadline = deadline
+        self.found_ids: set[str] = set()
+        """The ids that were there before; whatever the server answers to a create, they are not ours."""
+        self.own_ids: dict[str, str] = {}
+        """By name, the ids of the vector stores that this run certainly made itself."""
+
+    def create(self, target: Target, lost_ids: Sequence[str]) -> VectorStore:
+        """Create a vector store; where nobody knows what came of that, the list decides whether it took place.
+
+        Every create makes another store. A server that did not answer in time may carry it out whenever it likes: then
+        the run only looks for the store, and leaves the next try to the next run.
+
+        Raises UnavailableError where nobody knows, or the server does not answer, and RefusedError.
+        """
+        tried = False
+
+        def look_and_create() -> VectorStore:
+            nonlocal tried
+            found = self._look(target, lost_ids) if tried else None
+            tried = True
+            if found is None:
+                found = self._send(target)
+                if found.id not in self.found_ids:
+                    self.own_ids[target.name] = found.id
+            return found
+
+        def look_again() -> VectorStore:
+            found = self._look(target, lost_ids)
+            if found is None:
+                raise failure
+            return found
+
+        for _ in range(MAX_FAILURES):
+            try:
+                return retry(look_and_create, self._deadline, "create.retry_scheduled", max_failures=MAX_FAILURES)
+            except UnavailableError as error:
+                if not error.in_flight:
+                    raise
+                failure = UnavailableError(f"{error}; the list does not show it, and another try could make it twice")
+                timed_out = error.timed_out
+            half = self._deadline.remaining() / 2
+            patience = Deadline(half if timed_out else min(WATCH_SECONDS, half))
+            with suppress(UnavailableError):
+                return retry(look_again, patience, "create.lookup_scheduled")
+            if timed_out:
+                break
+        raise failure
+
+    def _look(self, target: Target, lost_ids: Sequence[str]) -> VectorStore | None:
+        listed = candidates([target], self._server.vector_stores())[target.name]
+        return next((store for store in listed if store.id not in lost_ids), None)
+
+    def _send(self, target: Target) -> VectorStore:
+        try:
+            return self._server.create_vector_store(target)
+        except RefusedError as error:
+            # An answer of 2xx that cannot be read says that something took place.
+            if error.status is None or error.status < 300:
+                raise UnavailableError(str(error), in_flight=True, timed_out=True) from error
+            raise

@@ -1,0 +1,79 @@
+"""The flags, each with the environment variable that it overrides, and how a command line is read."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from hook import __version__
+from hook.errors import ConfigError
+from hook.logs import LEVELS
+
+COMMANDS = ("register", "check", "validate", "resolve")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One flag with the environment variable that it overrides."""
+
+    flag: str
+    variable: str
+    default: str | None
+    help: str
+    choices: tuple[str, ...] = ()
+
+
+SETTINGS = (
+    Setting("--url", "LLAMA_STACK_URL", "http://llama-stack-service:8321", "where LlamaStack answers"),
+    Setting("--config", "HOOK_CONFIG", "/config/collections.yaml", "the file that declares the collections"),
+    Setting("--timeout", "HOOK_TIMEOUT_SECONDS", "300", "seconds for the whole run, every wait and request included"),
+    Setting("--request-timeout", "HOOK_REQUEST_TIMEOUT_SECONDS", "30", "seconds for one request"),
+    Setting("--api-key-file", "LLAMA_STACK_API_KEY_FILE", None, "a file that holds the bearer token"),
+    Setting("--on-duplicate", "HOOK_ON_DUPLICATE", "fail", "several vector stores of one name", ("fail", "oldest")),
+    Setting("--on-lost", "HOOK_ON_LOST", "fail", "a vector store that is listed but dead", ("fail", "recreate")),
+    Setting("--publish-configmap", "HOOK_PUBLISH_CONFIGMAP", None, "a ConfigMap that gets the addresses to use"),
+    Setting("--output", "HOOK_OUTPUT", None, "the report; text on a terminal, else json", ("text", "json")),
+    Setting("--log-level", "HOOK_LOG_LEVEL", "info", "the least severe event to log", LEVELS),
+    Setting("--log-format", "HOOK_LOG_FORMAT", None, "console on a terminal, else json", ("console", "json")),
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose complaint is a ConfigError, so that it reaches the report like any other."""
+
+    def error(self, message: str) -> NoReturn:
+        if message.startswith("unrecognized arguments:"):
+            # Without what follows a flag: people try --api-key.
+            flags = [word.split("=")[0] for word in message.split() if word.startswith("-")]
+            message = f"unrecognized arguments: {' '.join(flags)}"
+        raise ConfigError([f"{message}; see register-collections --help"])
+
+
+def parse_arguments(argv: Sequence[str]) -> dict[str, Any]:
+    """Return the command and the flags that were given. Raises ConfigError for a usage error."""
+    parser = _Parser(
+        prog="register-collections",
+        description="Register the configured collections as vector stores of a LlamaStack server, and verify them.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"register-collections {__version__}")
+    parser.add_argument(
+        "command",
+        nargs="?",
+        choices=COMMANDS,
+        default=COMMANDS[0],
+        help="register what is missing and verify (the default); check: verify, change nothing; validate: load only; "
+        "resolve: print the addresses of the named collections",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="for resolve: the collections, in the order to print")
+    for setting in SETTINGS:
+        default = f" [{setting.default}]" if setting.default else ""
+        parser.add_argument(
+            setting.flag,
+            metavar="|".join(setting.choices) or setting.flag[2:].upper().replace("-", "_"),
+            help=f"{setting.help} ({setting.variable}){default}",
+        )
+    arguments = vars(parser.parse_intermixed_args(argv))
+    if (arguments["command"] == "resolve") != bool(arguments["names"]):
+        parser.error("resolve takes the names of collections, and only resolve does")
+    return arguments
