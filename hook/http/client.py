@@ -17,7 +17,7 @@ from hook.deadline import SLICE_SECONDS, Deadline
 from hook.errors import BudgetError, RefusedError, UnavailableError, one_line
 from hook.http import tls
 from hook.http.answers import Answer, read
-from hook.secrets import keep_out
+from hook.secrets import keep_out, read_token
 from hook.settings import Server
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
@@ -63,11 +63,24 @@ class Http:
         return self._server.url
 
     def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._server.api_key is not None:
-            request.headers["Authorization"] = f"Bearer {self._server.api_key}"
+        token = self._token()
+        if token is not None:
+            request.headers["Authorization"] = f"Bearer {token}"
         elif self._server.basic_auth is not None:
             requests.auth.HTTPBasicAuth(*(part.encode() for part in self._server.basic_auth))(request)
         return request
+
+    def _token(self) -> str | None:
+        """Return the bearer token. Raises RefusedError where its file is no longer what it was at the start."""
+        path = self._server.api_key_file
+        if path is None:
+            return self._server.api_key
+        try:
+            token = read_token(path)
+        except ValueError as error:
+            raise RefusedError(f"the API key's file {path} {error}; {self._server.rights_hint}") from error
+        keep_out(token)
+        return token
 
     def get(self, path: str, query: Mapping[str, str] | None = None, *, timeout_seconds: float = math.inf) -> Any:
         """Return the JSON of an answer; `timeout_seconds` is for what is not worth the whole time of a request.

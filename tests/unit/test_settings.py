@@ -142,7 +142,7 @@ def test_the_key_may_stand_in_a_file(tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text("s3cret\n")
 
-    assert settings("--api-key-file", str(path)).server == Server("http://llama-stack-service:8321", "s3cret")
+    assert settings("--api-key-file", str(path)).server == Server("http://llama-stack-service:8321", None, path)
     assert settings(LLAMA_STACK_API_KEY="s3cret\n").server == Server("http://llama-stack-service:8321", "s3cret")
 
 
