@@ -17,6 +17,7 @@ from hook.errors import ConfigError, ExitCode, HookError, Stopped, UnavailableEr
 from hook.http.client import Http
 from hook.llamastack.api import LlamaStack
 from hook.logs import log
+from hook.progress import Progress
 from hook.publish import Publisher, can_be_key
 from hook.report import (
     Report,
@@ -27,7 +28,7 @@ from hook.report import (
     render_text,
     termination_message,
 )
-from hook.run import Progress, Run
+from hook.run import Run
 from hook.secrets import forget, masked
 from hook.settings import Presentation, Settings
 
@@ -114,8 +115,11 @@ def _execute(asked: Settings, environ: Mapping[str, str], progress: Progress) ->
     if asked.command == "register" and asked.publish_configmap is not None:
         publisher = Publisher(asked.publish_configmap, environ, asked.request_timeout_seconds, deadline)
     server = LlamaStack(Http(asked.server, asked.request_timeout_seconds, deadline))
+    consumer = None
+    if asked.consumer is not None:
+        consumer = LlamaStack(Http(asked.consumer, asked.request_timeout_seconds, deadline))
     try:
-        Run(asked, server, deadline, progress).carry_out(wanted)
+        Run(asked, server, consumer, deadline, progress).carry_out(wanted)
     except UnavailableError as error:
         raise UnavailableError(f"{error}; look at the LlamaStack pod and its log, then run the hook again") from error
     if publisher is not None and exit_code(progress.findings.values()) is ExitCode.OK:

@@ -9,6 +9,7 @@ from hook.domain import Target, VectorStore
 from hook.errors import RefusedError, UnavailableError
 from hook.llamastack.api import MAX_FAILURES, LlamaStack
 from hook.plan import candidates
+from hook.processes import Processes
 
 WATCH_SECONDS = 5.0
 """How long to look for a vector store whose create lost its connection, before another try."""
@@ -17,8 +18,9 @@ WATCH_SECONDS = 5.0
 class Creator:
     """Creates vector stores, and knows which ones this run certainly made itself."""
 
-    def __init__(self, server: LlamaStack, deadline: Deadline) -> None:
+    def __init__(self, server: LlamaStack, processes: Processes, deadline: Deadline) -> None:
         self._server = server
+        self._processes = processes
         self._deadline = deadline
         self.found_ids: set[str] = set()
         """The ids that were there before; whatever the server answers to a create, they are not ours."""
@@ -68,7 +70,7 @@ class Creator:
         raise failure
 
     def _look(self, target: Target, lost_ids: Sequence[str]) -> VectorStore | None:
-        listed = candidates([target], self._server.vector_stores())[target.name]
+        listed = candidates([target], self._processes.stores())[target.name]
         return next((store for store in listed if store.id not in lost_ids), None)
 
     def _send(self, target: Target) -> VectorStore:

@@ -1,7 +1,7 @@
 """The values: what is configured, what the server has, what was proven of it, and what is found."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from hook.errors import ExitCode
@@ -34,11 +34,20 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
+class Provider:
+    """One vector_io provider of `GET /v1/providers`."""
+
+    id: str
+    kind: str = ""
+    """`faiss`, `milvus`, `pgvector` …: its `provider_type` without `inline::` or `remote::`; empty where not shown."""
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """A collection as this server must be asked for it."""
 
     name: str
-    provider_id: str
+    provider: Provider
     model: Model
     embedding_dimension: int
 
@@ -61,24 +70,48 @@ class VectorStore:
 
 
 class Life(StrEnum):
-    """What the empty insert into a vector store proved."""
+    """What an empty insert and a query proved of a vector store."""
 
     ALIVE = "alive"
     LOST = "lost"
-    """The list shows it, but the provider does not know it: every insert fails."""
+    """The list shows it, but its provider does not know it: every insert fails."""
+    DIVIDED = "divided"
+    """Some processes of the server know it, and others do not."""
     REFUSED = "refused"
-    INCONCLUSIVE = "inconclusive"
+    DEAD = "dead"
+    """It is known, but what stands behind it does not answer: its backend, its table or the embedding model."""
+    UNDECIDED = "undecided"
+    """This release answers the same of a fresh store as of a dead one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Whether a listed vector store takes inserts."""
+    """Whether a listed vector store takes inserts and queries."""
 
     life: Life
     detail: str = ""
     """The server's words, where it is not alive."""
     embedding_dimension: int | None = None
     """The real dimension, where the answer tells it."""
+    next_questions: frozenset[str] = frozenset()
+    """Which of `insert` and `query` tell another connection's answer apart from this one."""
+    costly: bool = False
+    """Whether those are answered by an error, which takes a server a tenth of a second or more to log."""
+    timed_out: bool = False
+    """Whether there was no answer in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What all connections together say: the union of their lists, and of their proofs."""
+
+    connections: int
+    """On how many fresh connections the list was asked for."""
+    stores: tuple[VectorStore, ...]
+    shown: Mapping[str, int] = field(default_factory=dict)
+    """By id, how many of the lists showed a vector store."""
+    proofs: Mapping[str, Proof] = field(default_factory=dict)
+    """By id, what was proven of a vector store."""
 
 
 class State(StrEnum):
@@ -91,6 +124,12 @@ class State(StrEnum):
     DRIFTED = "drifted"
     DUPLICATED = "duplicated"
     LOST = "lost"
+    DIVIDED = "divided"
+    """Some processes of the server know it, and others do not."""
+    HIDDEN = "hidden"
+    """It works for the hook, and the consumers' token does not see it."""
+    UNAVAILABLE = "unavailable"
+    """It is known, but what stands behind it does not answer."""
     REJECTED = "rejected"
     UNPUBLISHED = "unpublished"
     UNKNOWN = "unknown"
@@ -113,7 +152,7 @@ class Finding:
     lost_ids: tuple[str, ...] = ()
     """The vector stores of this name that are listed and dead."""
     unproven: bool = False
-    """Whether this release cannot tell if inserts work."""
+    """Whether the server's answers cannot tell if inserts and queries work."""
 
     @property
     def addressed_by(self) -> str | None:
@@ -129,7 +168,10 @@ _EXIT_CODES = {
     State.DRIFTED: ExitCode.MISMATCH,
     State.DUPLICATED: ExitCode.MISMATCH,
     State.LOST: ExitCode.MISMATCH,
+    State.DIVIDED: ExitCode.MISMATCH,
+    State.HIDDEN: ExitCode.MISMATCH,
     State.UNPUBLISHED: ExitCode.MISMATCH,
+    State.UNAVAILABLE: ExitCode.UNAVAILABLE,
     State.UNKNOWN: ExitCode.UNAVAILABLE,
 }
 

@@ -3,13 +3,29 @@
 Everything here is a pure function of frozen values; nothing here reads, sends or waits.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 
-from hook.domain import Collection, Finding, Life, Model, Proof, State, Target, VectorStore
+from hook import remedies
+from hook.domain import Collection, Finding, Life, Look, Model, Proof, Provider, State, Target, VectorStore
 from hook.errors import RefusedError, one_line
+from hook.releases import Release
 
 
-def resolve(collection: Collection, models: Sequence[Model], provider_ids: Sequence[str]) -> Target:
+def resolve_all(
+    collections: Iterable[Collection], models: Sequence[Model], providers: Sequence[Provider]
+) -> tuple[list[Target], dict[str, Finding]]:
+    """Return what to ask the server for, and the findings of the collections that have no one right answer."""
+    targets, rejected = [], {}
+    for collection in collections:
+        try:
+            targets.append(resolve(collection, models, providers))
+        except RefusedError as error:
+            rejected[collection.name] = Finding(collection.name, State.REJECTED, detail=str(error))
+    return targets, rejected
+
+
+def resolve(collection: Collection, models: Sequence[Model], providers: Sequence[Provider]) -> Target:
     """Return what to ask the server for, so that it cannot choose another model, provider or dimension itself.
 
     No release checks the dimension against the model, and releases up to 0.2.24 take the first provider and the
@@ -17,7 +33,7 @@ def resolve(collection: Collection, models: Sequence[Model], provider_ids: Seque
 
     Raises RefusedError, naming the collection and what the server has, where there is no one right answer.
     """
-    provider_id = _resolve_provider(collection, provider_ids)
+    provider = _resolve_provider(collection, providers)
     model = _resolve_model(collection, models)
     wanted, own = collection.embedding_dimension, model.embedding_dimension
     if wanted is not None and own is not None and wanted != own:
@@ -28,15 +44,14 @@ def resolve(collection: Collection, models: Sequence[Model], provider_ids: Seque
     dimension = own if wanted is None else wanted
     if dimension is None:
         raise RefusedError(f"the server does not say the dimension of '{model.id}': configure embedding_dimension")
-    return Target(collection.name, provider_id, model, dimension)
+    return Target(collection.name, provider, model, dimension)
 
 
-def _resolve_provider(collection: Collection, provider_ids: Sequence[str]) -> str:
-    if collection.provider_id in provider_ids:
-        return str(collection.provider_id)
-    if collection.provider_id is None and len(provider_ids) == 1:
-        return provider_ids[0]
-    has = f"the server has {_names(provider_ids)}"
+def _resolve_provider(collection: Collection, providers: Sequence[Provider]) -> Provider:
+    wanted = [provider for provider in providers if collection.provider_id in (None, provider.id)]
+    if len(wanted) == 1 or (wanted and collection.provider_id is not None):
+        return wanted[0]
+    has = f"the server has {_names([provider.id for provider in providers])}"
     if collection.provider_id is None:
         raise RefusedError(f"no provider_id is configured and there is no only vector_io provider: {has}")
     raise RefusedError(f"the server has no vector_io provider '{collection.provider_id}': {has}")
@@ -75,22 +90,36 @@ def candidates(targets: Iterable[Target], stores: Iterable[VectorStore]) -> dict
     return {target.name: by_key.get(target.name, []) for target in targets}
 
 
-def plan(
-    targets: Iterable[Target],
-    stores: Iterable[VectorStore],
-    proofs: Mapping[str, Proof],
-    *,
-    accept_oldest: bool = False,
-) -> dict[str, Finding]:
-    """Compare each target with the vector stores of its name: present, missing, lost, drifted or duplicated.
+def unsettled(targets: Iterable[Target], stores: Iterable[VectorStore], settled: AbstractSet[str]) -> set[str]:
+    """Return the names that several vector stores have, of which not all are known to stay.
 
-    `proofs` has one entry for each candidate, by id. A dead vector store counts only where there is no live one.
-    With `accept_oldest`, the oldest of several live ones stands for the collection. What the release does not show
-    cannot differ; the detail of a present collection says so.
+    Runs of the same instant may be about to take some of them back.
+    """
+    found = candidates(targets, stores)
+    return {name for name, some in found.items() if len(some) > 1 and not {store.id for store in some} <= settled}
+
+
+def provable(targets: Sequence[Target], settled: AbstractSet[str], stores: Sequence[VectorStore]) -> dict[str, Target]:
+    """Return the target of each candidate that shall be proven, by id: all but those that may be taken back."""
+    found, skipped = candidates(targets, stores), unsettled(targets, stores, settled)
+    return {store.id: target for target in targets if target.name not in skipped for store in found[target.name]}
+
+
+def plan(
+    targets: Iterable[Target], look: Look, *, accept_oldest: bool = False, release: Release | None = None
+) -> dict[str, Finding]:
+    """Compare each target with the vector stores of its name: what its state is, why, and what to do next.
+
+    `look` has a proof of each candidate. A lost vector store counts only where there is no other one. With
+    `accept_oldest`, the oldest of several stands for the collection. What the release does not show cannot differ;
+    the detail of a present collection says so. The remedies are those of `release`.
     """
     targets = tuple(targets)
-    found = candidates(targets, stores)
-    return {target.name: _compare(target, found[target.name], proofs, accept_oldest) for target in targets}
+    found = candidates(targets, look.stores)
+    return {
+        target.name: _compare(target, found[target.name], look, accept_oldest=accept_oldest, release=release)
+        for target in targets
+    }
 
 
 def earlier_ones(found: Sequence[VectorStore], own_id: str) -> list[VectorStore]:
@@ -105,9 +134,10 @@ def earlier_ones(found: Sequence[VectorStore], own_id: str) -> list[VectorStore]
 
 
 def _compare(
-    target: Target, stores: Sequence[VectorStore], proofs: Mapping[str, Proof], accept_oldest: bool
+    target: Target, stores: Sequence[VectorStore], look: Look, *, accept_oldest: bool, release: Release | None
 ) -> Finding:
     stores = sorted(stores, key=lambda store: (store.created_at, store.id))
+    proofs = look.proofs
     live = [store for store in stores if proofs[store.id].life is not Life.LOST]
     lost_ids = tuple(store.id for store in stores if proofs[store.id].life is Life.LOST)
     replaced = [difference for store in stores if store.id == target.name for difference in _differences(target, store)]
@@ -116,7 +146,8 @@ def _compare(
         detail = f"it is lost, and {'; '.join(replaced)}; correct the configuration, or delete the vector store"
         return Finding(target.name, State.DRIFTED, target.name, detail, lost_ids)
     if not live and lost_ids:
-        detail = f"the server lists it, but every insert fails ({proofs[lost_ids[-1]].detail}): {LOST_REMEDY}"
+        said, remedy = proofs[lost_ids[-1]].detail, remedies.lost(target, release)
+        detail = f"the server lists it, but every insert fails ({said}): {remedy}"
         return Finding(target.name, State.LOST, lost_ids[-1], detail, lost_ids)
     if not live:
         return Finding(target.name, State.MISSING, detail="the server does not list it; run `register`")
@@ -126,23 +157,36 @@ def _compare(
             "delete all but the one that holds your data, or run with --on-duplicate oldest"
         )
         return Finding(target.name, State.DUPLICATED, None, detail, lost_ids)
-    store, proof = live[0], proofs[live[0].id]
+    return _judge(target, live, lost_ids, look, release)
+
+
+def _judge(
+    target: Target, live: Sequence[VectorStore], lost_ids: tuple[str, ...], look: Look, release: Release | None
+) -> Finding:
+    """Return the finding for the oldest of the vector stores that are not lost."""
+    store, proof = live[0], look.proofs[live[0].id]
     if proof.life is Life.REFUSED:
-        return Finding(target.name, State.REJECTED, store.id, f"an empty insert is refused: {proof.detail}", lost_ids)
+        return Finding(target.name, State.REJECTED, store.id, f"a proof is refused: {proof.detail}", lost_ids)
     differences = _differences(target, store)
     if proof.embedding_dimension not in (None, target.embedding_dimension):
         differences.append(f"inserts want vectors of {proof.embedding_dimension}, not {target.embedding_dimension}")
     if differences:
         detail = f"{'; '.join(differences)}; correct the configuration, or delete the vector store and run `register`"
         return Finding(target.name, State.DRIFTED, store.id, detail, lost_ids)
-    notes = "; ".join(_notes(store, proof, live[1:], lost_ids))
-    return Finding(target.name, State.PRESENT, store.id, notes, lost_ids, unproven=proof.life is Life.INCONCLUSIVE)
-
-
-LOST_REMEDY = (
-    "a restart of the server lost it (Milvus before ogx 1.2.4); declare it in registered_resources.vector_stores "
-    "(0.4.3 and newer), upgrade, or run with --on-lost recreate, which leaves the data of the lost one behind"
-)
+    if proof.life is Life.DEAD:
+        return Finding(target.name, State.UNAVAILABLE, store.id, proof.detail, lost_ids)
+    unlisted = look.connections - look.shown.get(store.id, look.connections)
+    if proof.life is Life.DIVIDED or (unlisted and proof.life is Life.UNDECIDED and proof.costly):
+        known = proof.detail if proof.life is Life.DIVIDED else f"{unlisted} of {look.connections} do not list it"
+        detail = (
+            f"some of the server's processes know it and others do not ({known}). {remedies.divided(target, release)}"
+        )
+        return Finding(target.name, State.DIVIDED, store.id, detail, lost_ids)
+    notes = _notes(store, proof, live[1:], lost_ids)
+    if unlisted:
+        notes.append(f"inserts and queries work, but {unlisted} of {look.connections} connections do not list it")
+    unproven = proof.life is Life.UNDECIDED
+    return Finding(target.name, State.PRESENT, store.id, "; ".join(notes), lost_ids, unproven=unproven)
 
 
 def _notes(store: VectorStore, proof: Proof, others: Sequence[VectorStore], lost_ids: Sequence[str]) -> list[str]:
@@ -152,8 +196,11 @@ def _notes(store: VectorStore, proof: Proof, others: Sequence[VectorStore], lost
         notes.append(f"the oldest of {len(others) + 1}; the others are {_names([other.id for other in others])}")
     if lost_ids:
         notes.append(f"lost and left alone: {_names(lost_ids)}")
-    if proof.life is Life.INCONCLUSIVE:
-        notes.append("this release cannot tell whether inserts work")
+    if proof.life is Life.UNDECIDED:
+        notes.append(
+            "that inserts and queries work cannot be proven: this release answers the same of a vector store without "
+            "a chunk as of one whose backend does not answer"
+        )
     hidden = [
         name for name in ("provider_id", "embedding_model", "embedding_dimension") if getattr(store, name) is None
     ]
@@ -167,7 +214,7 @@ def _differences(target: Target, store: VectorStore) -> list[str]:
     models = [name for name in (target.model.id, target.model.resource_id) if name is not None]
     wanted = {
         "status": ["completed"],
-        "provider_id": [target.provider_id],
+        "provider_id": [target.provider.id],
         "embedding_model": models,
         "embedding_dimension": [str(target.embedding_dimension)],
     }

@@ -48,9 +48,12 @@ def closing_sentence(command: str, findings: tuple[Finding, ...], url: str) -> s
     if command == "validate":
         return f"{total} declared, and nothing is wrong with the configuration; no server was asked"
     new = sum(finding.state is State.REGISTERED for finding in findings)
+    shares = f"{new} new, {len(findings) - new} already there"
     unproven = sum(finding.unproven for finding in findings)
-    limit = f"; for {unproven} of them this release cannot tell whether inserts work" if unproven else ""
-    return f"{total} registered and verified on {url}: {new} new, {len(findings) - new} already there{limit}"
+    if unproven:
+        verified = f"{len(findings) - unproven} of them verified"
+        return f"{total} registered on {url}, {verified}: {shares}; that {unproven} of them work cannot be proven"
+    return f"{total} registered and verified on {url}: {shares}"
 
 
 def as_dict(report: Report) -> dict[str, Any]:

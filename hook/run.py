@@ -1,73 +1,73 @@
 """The use-case: wait, compare, register what is missing, and verify it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from itertools import chain
+from functools import partial
 
+from hook import consumer
 from hook.backoff import retry
 from hook.create import Creator
 from hook.deadline import Deadline
-from hook.domain import Collection, Finding, State, Target, VectorStore
-from hook.errors import RefusedError, UnavailableError
-from hook.flags import COMMANDS
+from hook.domain import Collection, Finding, Look, Target, VectorStore
+from hook.errors import UnavailableError
 from hook.llamastack.api import LlamaStack
 from hook.logs import log
-from hook.plan import candidates, plan, resolve
-from hook.proof import Proofs
+from hook.plan import plan, provable, resolve_all, unsettled
+from hook.processes import Processes
+from hook.progress import Progress
+from hook.proof import Prover
 from hook.race import Race
+from hook.register import Registrar
 from hook.settings import Settings
 
 
-@dataclass
-class Progress:
-    """What is known so far, so that a run can tell it whenever it ends."""
-
-    command: str = COMMANDS[0]
-    server_url: str | None = None
-    server_version: str | None = None
-    findings: dict[str, Finding] = field(default_factory=dict)
-
-
 class Run:
-    """One run against one server."""
+    """One run against one server, and the same server with the credentials of the consumers, where they have some."""
 
-    def __init__(self, asked: Settings, server: LlamaStack, deadline: Deadline, progress: Progress) -> None:
+    def __init__(
+        self,
+        asked: Settings,
+        server: LlamaStack,
+        consumer_server: LlamaStack | None,
+        deadline: Deadline,
+        progress: Progress,
+    ) -> None:
         self._asked = asked
         self._server = server
+        self._consumer_server = consumer_server
         self._deadline = deadline
         self._progress = progress
-        self._proofs = Proofs(server, deadline)
-        self._creator = Creator(server, deadline)
-        self._race = Race(server, deadline, self._creator, self._proofs)
+        self._prover = self._prover_of(server)
+        self._processes = Processes(server, self._prover, deadline, asked.connections)
+        self._creator = Creator(server, self._processes, deadline)
+        self._race = Race(server, self._processes, deadline, self._creator)
+        self._registrar = Registrar(server, self._processes, self._creator, self._prover, deadline, asked)
 
     def carry_out(self, collections: Sequence[Collection]) -> None:
-        """Wait, compare, register what is missing, and verify it by a fresh list and a proof of life."""
-        stores = self._wait_until_ready()
+        """Wait, compare, register what is missing, and verify all of it anew after the last write."""
+        self._wait_until_ready()
         targets = self._resolve(collections)
-        self._creator.found_ids = {store.id for store in stores}
         findings = self._progress.findings
-        findings |= self._settle(targets, stores)
-        if self._asked.command != "register":
-            return
-        wanted = {State.MISSING, State.LOST} if self._asked.recreate_lost else {State.MISSING}
-        registered: dict[str, str] = {}
-        for target in targets:
-            name = target.name
-            if findings[name].state in wanted:
-                lost_ids = findings[name].lost_ids
-                findings[name] = Finding(name, State.UNKNOWN, detail="its registration was begun")
-                findings[name] = self._register(target, lost_ids)
-                if findings[name].state is State.UNKNOWN:
-                    registered[name] = str(findings[name].id)
-        if registered:
-            for store_id in registered.values():
-                self._proofs.by_id.pop(store_id, None)
-            accepted = [target for target in targets if findings[target.name].state is not State.REJECTED]
-            verified = self._settle(accepted, self._list())
-            findings |= {name: _verified(finding, registered.get(name)) for name, finding in verified.items()}
+        look = self._look(targets)
+        findings |= self._plan(targets, look)
+        acts = (self._registrar.repeat_creates, self._registrar.create, self._registrar.repeat_creates)
+        for act in acts if self._asked.command == "register" else ():
+            if act(targets, look, findings):
+                # Whatever was proven before may be over: the server may have restarted since.
+                accepted = [target for target in targets if not self._registrar.has_failed(target)]
+                look = self._look(accepted)
+                findings |= self._registrar.verified(self._plan(accepted, look))
+        if self._consumer_server is not None:
+            self._consumer_server.release = self._server.release
+            prover = self._prover_of(self._consumer_server)
+            processes = Processes(self._consumer_server, prover, self._deadline, self._asked.connections)
+            findings |= consumer.check(processes, prover, targets, findings, self._server.release)
 
-    def _wait_until_ready(self) -> tuple[VectorStore, ...]:
-        """Return the list of vector stores as soon as the server is healthy and answers that very call."""
+    def _prover_of(self, server: LlamaStack) -> Prover:
+        seconds = self._asked.request_timeout_seconds
+        return Prover(server, self._deadline, seconds, write=self._asked.prove_write)
+
+    def _wait_until_ready(self) -> None:
+        """Return as soon as the server is healthy and answers with its list of vector stores."""
 
         def ready() -> tuple[VectorStore, ...]:
             self._server.check_health()
@@ -79,6 +79,7 @@ class Run:
             raise UnavailableError(
                 f"The server was not ready within {self._asked.timeout_seconds:g} s: {error}"
             ) from error
+        self._processes.heard_already(stores)
         self._progress.server_version = self._server.version()
         log.info(
             "health.ready",
@@ -86,50 +87,24 @@ class Run:
             vector_stores=len(stores),
             elapsed_seconds=round(self._deadline.elapsed(), 2),
         )
-        return stores
 
     def _resolve(self, collections: Sequence[Collection]) -> list[Target]:
         """Return what to ask the server for, and note the collections for which it has no right answer."""
         models = retry(self._server.embedding_models, self._deadline, "request.retry_scheduled")
-        provider_ids = retry(self._server.vector_io_provider_ids, self._deadline, "request.retry_scheduled")
-        targets = []
-        for collection in collections:
-            try:
-                targets.append(resolve(collection, models, provider_ids))
-            except RefusedError as error:
-                self._progress.findings[collection.name] = Finding(collection.name, State.REJECTED, detail=str(error))
+        providers = retry(self._server.vector_io_providers, self._deadline, "request.retry_scheduled")
+        targets, rejected = resolve_all(collections, models, providers)
+        self._progress.findings |= rejected
         return targets
 
-    def _settle(self, targets: Sequence[Target], stores: Sequence[VectorStore]) -> dict[str, Finding]:
-        """Compare the targets with the list, when all runs of this instant agree, each candidate being proven."""
-        stores = self._race.settled(targets, stores, self._list)
-        for store in chain.from_iterable(candidates(targets, stores).values()):
-            self._proofs.of(store.id)
-        return plan(targets, stores, self._proofs.by_id, accept_oldest=self._asked.accept_oldest)
+    def _look(self, targets: Sequence[Target]) -> Look:
+        """Return what all processes say of the targets, when all runs of this instant agree."""
+        settled: frozenset[str] = frozenset()
+        while True:
+            look = self._processes.look(partial(provable, targets, settled))
+            if not unsettled(targets, look.stores, settled):
+                return self._prover.explained(look, provable(targets, settled, look.stores))
+            settled |= self._race.settle(targets, look.stores)
 
-    def _list(self) -> tuple[VectorStore, ...]:
-        return retry(self._server.vector_stores, self._deadline, "request.retry_scheduled")
-
-    def _register(self, target: Target, lost_ids: Sequence[str]) -> Finding:
-        """Create the vector store of a collection, whose state stays unknown until the list was read again.
-
-        Raises UnavailableError if the server stops answering.
-        """
-        try:
-            store = self._creator.create(target, lost_ids)
-        except RefusedError as error:
-            return Finding(target.name, State.REJECTED, detail=str(error))
-        except UnavailableError as error:
-            raise UnavailableError(f"'{target.name}' is not registered: {error}") from error
-        log.info("collection.registered", collection=target.name, vector_store_id=store.id)
-        return Finding(target.name, State.UNKNOWN, store.id, "it was registered, but not verified any more")
-
-
-def _verified(found: Finding, registered_id: str | None) -> Finding:
-    """Return the finding of the fresh list, for a collection that this run registered under this id."""
-    if registered_id is None or found.state not in (State.PRESENT, State.MISSING):
-        return found
-    if found.state is State.MISSING:
-        detail = f"the server answered that it was created as '{registered_id}', but does not list it; see its log"
-        return replace(found, id=registered_id, detail=detail)
-    return replace(found, state=State.REGISTERED) if found.id == registered_id else found
+    def _plan(self, targets: Sequence[Target], look: Look) -> dict[str, Finding]:
+        look = self._registrar.with_canaries(look)
+        return plan(targets, look, accept_oldest=self._asked.accept_oldest, release=self._server.release)

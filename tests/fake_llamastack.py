@@ -2,10 +2,12 @@
 
 It mints `vs_<uuid>` at every create, however often the name was taken; takes only the model's full id; pages by 20
 unless told otherwise, refuses a `limit` above 100, and starts anew at a cursor that it does not know; and with
-`generation="dbs"` it speaks the older dialect, whose create replaces what was there. Faults are scripted on top.
+`generation="dbs"` it speaks the older dialect, whose create replaces what was there. It can be several processes, each
+with a list of its own, and its backend and its embedding model can be down. Faults are scripted on top.
 """
 
 import json
+import random
 import socket
 import ssl
 import struct
@@ -24,8 +26,13 @@ GRANITE = "ibm-granite/granite-embedding-125m-english"
 GRANITE_ID = f"sentence-transformers/{GRANITE}"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
+CANARY = "register-collections-canary-"
+
 Generation = Literal["dbs", "0.3", "0.7"]
 """Which releases it behaves like: up to 0.2.24, 0.3.x, or 0.6.0 and newer."""
+
+VERSIONS = {"dbs": "0.2.24", "0.3": "0.3.5", "0.7": "1.5.0"}
+ANY_EXCEPTION = "Internal server error: An unexpected error occurred."
 
 
 @dataclass
@@ -65,9 +72,29 @@ class FakeLlamaStack:
 
     generation: Generation = "0.7"
     api_key: str | None = None
+    consumer_key: str | None = None
+    """Another token, which does not see the vector stores of `hidden_ids`."""
+    version: str = ""
     provider_ids: tuple[str, ...] = ("faiss-first", "milvus-shared")
+    provider_type: str = "remote::pgvector"
+    """The type of all providers but the first, which is faiss."""
+    processes: int = 1
+    per_request: bool = False
+    """Whether each request is balanced, as a Route does, or each connection."""
+    shared_backend: bool = False
+    """Whether every process takes inserts and queries of what any of them made, and only the lists differ."""
+    model_is_down: bool = False
     stores: list[dict[str, Any]] = field(default_factory=list)
+    known_to: dict[str, set[int]] = field(default_factory=dict)
+    """By id, the processes that list a vector store; all, where it says nothing."""
     lost_ids: set[str] = field(default_factory=set)
+    hidden_ids: set[str] = field(default_factory=set)
+    dead_ids: set[str] = field(default_factory=set)
+    """What cannot be queried, since its table is gone."""
+    dead_provider_ids: set[str] = field(default_factory=set)
+    """The providers whose backend is down."""
+    chunks: set[str] = field(default_factory=set)
+    """The vector stores that hold a chunk."""
     requests: list[Request] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -86,6 +113,10 @@ class FakeLlamaStack:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+    def restart(self) -> None:
+        """Let every process read the list anew, as at a start."""
+        self.known_to.clear()
 
     def wrap(self, context: ssl.SSLContext) -> None:
         """Speak TLS from now on."""
@@ -126,6 +157,13 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: Any
 
+    def setup(self) -> None:
+        super().setup()
+        self.process = self._any_process()
+
+    def _any_process(self) -> int:
+        return random.randrange(self.fake.processes)
+
     @property
     def fake(self) -> FakeLlamaStack:
         return self.server.fake  # type: ignore[no-any-return]
@@ -147,6 +185,8 @@ class _Handler(BaseHTTPRequestHandler):
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         query = {key: values[-1] for key, values in parse_qs(url.query).items()}
         request = Request(self.command, url.path, query, dict(self.headers), json.loads(content) if content else None)
+        if self.fake.per_request:
+            self.process = self._any_process()
         with self.fake.lock:
             self.fake.requests.append(request)
             fault = next((f for f in self.fake.faults if f.line == request.line and f.times > 0), None)
@@ -175,36 +215,49 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, request: Request) -> tuple[int, Any]:
         fake = self.fake
         exempt = fake.generation != "dbs" and request.path in ("/v1/health", "/v1/version")
-        if fake.api_key and not exempt and request.headers.get("Authorization") != f"Bearer {fake.api_key}":
+        keys = [f"Bearer {key}" for key in (fake.api_key, fake.consumer_key) if key]
+        if fake.api_key and not exempt and request.headers.get("Authorization") not in keys:
             given = "Authorization" in request.headers
             message = "Authentication failed: 401" if given else "Authentication required. Please provide your API key"
             return 401, {"error": {"message": message}}
+        self.is_consumer = bool(fake.consumer_key) and request.headers.get("Authorization") == keys[-1]
         match request.line:
             case "GET /v1/health":
                 return 200, {"status": "OK"}
             case "GET /v1/version":
-                return 200, {"version": {"dbs": "0.2.24", "0.3": "0.3.5", "0.7": "0.7.3"}[fake.generation]}
+                return 200, {"version": fake.version or VERSIONS[fake.generation]}
             case "GET /v1/models":
                 return 200, {"data": [self._model(MINILM, 384), self._model(GRANITE, 768)]}
             case "GET /v1/providers":
-                items = [{"api": "vector_io", "provider_id": provider_id} for provider_id in fake.provider_ids]
+                kinds = {fake.provider_ids[0]: "inline::faiss"} if len(fake.provider_ids) > 1 else {}
+                items = [
+                    {"api": "vector_io", "provider_id": each, "provider_type": kinds.get(each, fake.provider_type)}
+                    for each in fake.provider_ids
+                ]
                 return 200, {"data": [{"api": "inference", "provider_id": "sentence-transformers"}, *items]}
             case "GET /v1/vector_stores" if fake.generation != "dbs":
                 return self._list(request.query)
             case "POST /v1/vector_stores" if fake.generation != "dbs":
                 return self._create(request.body)
             case "GET /v1/vector-dbs" if fake.generation == "dbs":
-                return 200, {"data": fake.stores}
+                return 200, {"data": self._listed()}
             case "POST /v1/vector-dbs" if fake.generation == "dbs":
                 return self._upsert(request.body)
             case "POST /v1/vector-io/insert":
                 return self._insert(request.body)
-        if request.method == "DELETE" and request.path.startswith("/v1/vector_stores/"):
+            case "POST /v1/vector-io/query":
+                return self._query(request.body)
+            case "POST /v1/embeddings" if fake.generation != "dbs":
+                return self._embed()
+            case "POST /v1/openai/v1/embeddings" if fake.generation == "dbs":
+                return self._embed()
+        stores = "/v1/openai/v1/vector_stores/" if fake.generation == "dbs" else "/v1/vector_stores/"
+        if request.method == "DELETE" and request.path.startswith(stores):
             return self._delete(unquote(request.path.rsplit("/", 1)[1]))
         return 404, {"detail": "Not Found"}
 
     def _delete(self, store_id: str) -> tuple[int, Any]:
-        kept = [store for store in self.fake.stores if store["id"] != store_id]
+        kept = [store for store in self.fake.stores if _id(store) != store_id]
         if len(kept) == len(self.fake.stores):
             return 400, self._error(f"Vector_store '{store_id}' not found")
         self.fake.stores[:] = kept
@@ -221,7 +274,7 @@ class _Handler(BaseHTTPRequestHandler):
         limit = int(query.get("limit", "20"))
         if self.fake.generation == "0.7" and not 1 <= limit <= 100:
             return 400, self._error("Input should be less than or equal to 100")
-        stores = sorted(self.fake.stores, key=lambda store: store["created_at"], reverse=True)
+        stores = sorted(self._listed(), key=lambda store: store["created_at"], reverse=True)
         ids = [store["id"] for store in stores]
         start = ids.index(query["after"]) + 1 if query.get("after") in ids else 0
         page = stores[start : start + limit]
@@ -242,7 +295,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self.fake.generation == "0.7":
             shown["embedding_model"] = body["embedding_model"]
             shown["embedding_dimension"] = str(body["embedding_dimension"])
+        if body["provider_id"] in self.fake.dead_provider_ids:
+            return 500, self._error(ANY_EXCEPTION)
         store_id = self.fake.add(body["name"])
+        self.fake.known_to[store_id] = {self.process}
         self.fake.stores[-1]["metadata"] = body.get("metadata", {}) | shown | {"provider_vector_store_id": store_id}
         return 200, self.fake.stores[-1]
 
@@ -256,26 +312,86 @@ class _Handler(BaseHTTPRequestHandler):
             "embedding_model": body["embedding_model"],
             "embedding_dimension": body["embedding_dimension"],
         }
+        known = [other for other in self.fake.stores if other["identifier"] == name]
+        everyone = set(range(self.fake.processes)) if known else set()
+        self.fake.known_to[name] = self.fake.known_to.get(name, everyone) | {self.process}
         self.fake.stores[:] = [other for other in self.fake.stores if other["identifier"] != name] + [store]
         return 200, store
 
-    def _insert(self, body: dict[str, Any]) -> tuple[int, Any]:
-        old = self.fake.generation != "0.7"
-        store_id = body.get("vector_db_id" if old else "vector_store_id")
-        if store_id in self.fake.lost_ids:
+    def _listed(self) -> list[dict[str, Any]]:
+        """Return what this process lists to whoever asks."""
+        return [store for store in self.fake.stores if self._is_listed(_id(store))]
+
+    def _is_listed(self, store_id: str) -> bool:
+        fake = self.fake
+        hidden = self.is_consumer and store_id in fake.hidden_ids
+        return not hidden and self.process in fake.known_to.get(store_id, {self.process})
+
+    def _find(self, body: dict[str, Any]) -> tuple[dict[str, Any], str] | tuple[int, Any]:
+        """Return the vector store and the kind of its provider, or the answer where this process does not know it."""
+        fake = self.fake
+        store_id = body.get("vector_store_id" if fake.generation == "0.7" else "vector_db_id")
+        if store_id in fake.lost_ids:
             return 404, self._error(f"Vector Store '{store_id}' not found. Use 'client.vector_dbs.list()' to list")
-        store = next((s for s in self.fake.stores if store_id == s.get("id", s.get("identifier"))), None)
+        found = self.fake.stores if fake.shared_backend and not self.is_consumer else self._listed()
+        store = next((each for each in found if store_id == _id(each)), None)
         if store is None:
             return 400, self._error(f"Vector_store `{store_id}` not served by any of the providers")
+        return store, "faiss" if self._provider_of(store) == "faiss-first" else fake.provider_type.rpartition("::")[2]
+
+    def _provider_of(self, store: dict[str, Any]) -> Any:
+        return store.get("provider_id") or store["metadata"].get("provider_id")
+
+    def _insert(self, body: dict[str, Any]) -> tuple[int, Any]:
+        store, kind = self._find(body)
+        if not isinstance(store, dict):
+            return store, kind
+        old, down = self.fake.generation != "0.7", self._provider_of(store) in self.fake.dead_provider_ids
         if body["chunks"]:
-            raise AssertionError("the hook must never insert anything")
-        if old:
+            assert str(store["name"]).startswith(CANARY), "the hook must never insert anything into a user's store"
+            if (self.fake.model_is_down and old) or down:
+                return 500, self._error(ANY_EXCEPTION)
+            if not old and not all(chunk.get("embedding") and chunk.get("chunk_id") for chunk in body["chunks"]):
+                return 400, self._error("body.chunks.0.embedding: Field required")
+            self.fake.chunks.add(_id(store))
+            return (200, None) if old else (204, None)
+        if not old:
+            # From 0.4 on the empty insert never reaches the backend.
+            return 204, None
+        if down or (kind in ("milvus", "qdrant") and _id(store) not in self.fake.chunks):
+            return 500, self._error(ANY_EXCEPTION)
+        if kind == "faiss":
             wanted = store.get("embedding_dimension") or store["metadata"].get("embedding_dimension", "768")
             return 400, self._error(f"Embedding dimension mismatch. Expected {wanted}, got 0")
-        return 204, None
+        if kind == "chromadb":
+            return 400, self._error("Expected Embeddings to be non-empty list or numpy array, got [] in add.")
+        return 200, None
+
+    def _query(self, body: dict[str, Any]) -> tuple[int, Any]:
+        store, kind = self._find(body)
+        if not isinstance(store, dict):
+            return store, kind
+        fake = self.fake
+        down = self._provider_of(store) in fake.dead_provider_ids or _id(store) in fake.dead_ids
+        is_ogx = fake.generation == "0.7" and (fake.version or VERSIONS["0.7"]).startswith("1.")
+        fresh = _id(store) not in fake.chunks and not is_ogx
+        if down or fake.model_is_down or (kind == "milvus" and fresh):
+            return 500, self._error(ANY_EXCEPTION)
+        if kind == "qdrant" and fresh:
+            return 400, self._error(f"Collection {_id(store)} not found")
+        return 200, {"chunks": [], "scores": []}
+
+    def _embed(self) -> tuple[int, Any]:
+        if self.fake.model_is_down:
+            return 500, self._error(ANY_EXCEPTION)
+        return 200, {"object": "list", "data": [{"object": "embedding", "embedding": [0.5] * 768, "index": 0}]}
 
     def _error(self, message: str) -> dict[str, Any]:
         return {"error": {"message": message}} if self.fake.generation == "0.7" else {"detail": message}
+
+
+def _id(store: dict[str, Any]) -> str:
+    return str(store.get("id", store.get("identifier")))
 
 
 def answer(status: int, body: Any = None, **headers: str) -> Action:

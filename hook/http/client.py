@@ -1,7 +1,6 @@
 """One HTTP request at a time, bounded in time and size."""
 
 import json
-import math
 import queue
 import threading
 from base64 import b64encode
@@ -82,19 +81,23 @@ class Http:
         keep_out(token)
         return token
 
-    def get(self, path: str, query: Mapping[str, str] | None = None, *, timeout_seconds: float = math.inf) -> Any:
-        """Return the JSON of an answer; `timeout_seconds` is for what is not worth the whole time of a request.
+    def renew(self) -> None:
+        """Close the connection that is kept alive, so that the next request opens another one."""
+        self._session.close()
+
+    def get(self, path: str, query: Mapping[str, str] | None = None, *, timeout_seconds: float | None = None) -> Any:
+        """Return the JSON of an answer; `timeout_seconds` is for what has a time limit of its own.
 
         Raises UnavailableError where the same request may work later, and RefusedError where it never will.
         """
         return self._send("GET", path, query=query, timeout_seconds=timeout_seconds)
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+    def post(self, path: str, body: Mapping[str, Any], *, timeout_seconds: float | None = None) -> Any:
         """Send JSON and return the JSON of the answer, or None for an empty one. Raises as `get` does.
 
         The UnavailableError is `in_flight` where the server may still be working on the request.
         """
-        return self._send("POST", path, body=body)
+        return self._send("POST", path, body=body, timeout_seconds=timeout_seconds)
 
     def delete(self, path: str) -> Any:
         """Return the JSON of the answer. Raises as `get` does."""
@@ -112,10 +115,11 @@ class Http:
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         content_type: str = "application/json",
-        timeout_seconds: float = math.inf,
+        timeout_seconds: float | None = None,
     ) -> Any:
         what = f"{method} {path}"
-        seconds = min(self._request_timeout_seconds, self._deadline.remaining(), timeout_seconds)
+        limit = self._request_timeout_seconds if timeout_seconds is None else timeout_seconds
+        seconds = min(limit, self._deadline.remaining())
         if seconds <= 0:
             raise BudgetError(f"{what}: the budget of {self._deadline.seconds:g} s is used up")
         url = f"{self._server.url}{path}{'?' + urlencode(query) if query else ''}"

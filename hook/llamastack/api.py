@@ -1,29 +1,34 @@
 """What the hook asks of a LlamaStack server and tells it, in the server's words; no other module knows its paths."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hook.domain import Life, Model, Proof, Target, VectorStore
+from hook.domain import Life, Model, Proof, Provider, Target, VectorStore
 from hook.errors import RefusedError, UnavailableError, one_line
 from hook.http.answers import mapping
 from hook.http.client import Http
-from hook.llamastack.dialects import Dialect, field, find_dialect, number, text
+from hook.llamastack.dialects import Dialect, VectorDbsDialect, field, find_dialect, number, text
+from hook.llamastack.verdicts import INSERT, QUERY, Outcome, is_own_failure, is_unknown_id, prove
+from hook.releases import FIRST_OGX, Release, parse_release
 
 HEALTH = "/v1/health"
 VERSION = "/v1/version"
 MODELS = "/v1/models"
 PROVIDERS = "/v1/providers"
-INSERT = "/v1/vector-io/insert"
+INSERT_PATH = "/v1/vector-io/insert"
+QUERY_PATH = "/v1/vector-io/query"
+EMBEDDINGS_PATH = "/v1/embeddings"
+OLD_EMBEDDINGS_PATH = "/v1/openai/v1/embeddings"
+
+QUERY_TEXT = "register-collections asks whether this vector store answers"
+"""No text that anybody inserts: up to 0.3.5 faiss answers 400 to the very words of a chunk."""
 
 MAX_FAILURES = 3
 """Answers of 5xx to one write before giving up: ogx 1.5.0 without its Milvus answers 500 to each create, and keeps an
 orphan of each that can stop its next start (POST /v1/vector_stores)."""
 
 VERSION_TIMEOUT_SECONDS = 2.0
-"""A number for the report is not worth more of the budget."""
-_ANY_EXCEPTION = "An unexpected error occurred"
-"""LlamaStack's own words for any exception, which a proxy's error page does not have."""
+"""A number that the texts go by is not worth more of the budget."""
 
 
 class LlamaStack:
@@ -32,7 +37,8 @@ class LlamaStack:
     def __init__(self, http: Http) -> None:
         self._http = http
         self._dialect: Dialect | None = None
-        self._answers_500_when_fresh = False
+        self.release: Release | None = None
+        """The server's release, where it says it: the texts of the findings go by it."""
 
     def check_health(self) -> None:
         """Return if the server says that it is healthy. Raises UnavailableError for any other status of its own.
@@ -44,13 +50,16 @@ class LlamaStack:
             raise UnavailableError(f"GET {HEALTH} answered the status '{one_line(status, 100)}'")
 
     def version(self) -> str | None:
-        """Return the server's own version, or None where it does not say. It decides nothing: it is for the report."""
+        """Return the server's own version, or None where it does not say."""
         try:
             version = self._http.get(VERSION, timeout_seconds=VERSION_TIMEOUT_SECONDS)
         except (UnavailableError, RefusedError):
             return None
         found = mapping(version).get("version")
-        return one_line(found, 60) if isinstance(found, str) else None
+        if not isinstance(found, str):
+            return None
+        self.release = parse_release(found)
+        return one_line(found, 60)
 
     def embedding_models(self) -> tuple[Model, ...]:
         """Return the models that are not known to be something else than embedding models.
@@ -60,7 +69,6 @@ class LlamaStack:
         """
         models: dict[str, Model] = {}
         for item in self._items(MODELS):
-            self._answers_500_when_fresh |= "identifier" in item
             known = mapping(item.get("custom_metadata")) or item
             dimension = mapping(known.get("metadata")).get("embedding_dimension", known.get("embedding_dimension"))
             identifier = item.get("identifier") or item.get("id")
@@ -68,13 +76,22 @@ class LlamaStack:
                 models[identifier] = Model(identifier, text(known.get("provider_resource_id")), number(dimension))
         return tuple(models.values())
 
-    def vector_io_provider_ids(self) -> tuple[str, ...]:
-        """Return the ids of the providers that can hold vector stores, in the server's order (GET /v1/providers)."""
+    def vector_io_providers(self) -> tuple[Provider, ...]:
+        """Return the providers that can hold vector stores, in the server's order (GET /v1/providers)."""
         return tuple(
-            item["provider_id"]
+            Provider(item["provider_id"], str(item.get("provider_type")).rpartition("::")[2].replace("_", "-"))
             for item in self._items(PROVIDERS)
             if item.get("api") == "vector_io" and isinstance(item.get("provider_id"), str)
         )
+
+    @property
+    def replaces(self) -> bool:
+        """Whether a create of what is there already changes nothing, and keeps its data (up to 0.2.24)."""
+        return isinstance(self._dialect, VectorDbsDialect)
+
+    def renew(self) -> None:
+        """Send what follows on a fresh connection, which another process of the server may answer."""
+        self._http.renew()
 
     def vector_stores(self) -> tuple[VectorStore, ...]:
         """Return every vector store, in the dialect that the server turns out to speak."""
@@ -94,42 +111,80 @@ class LlamaStack:
         try:
             dialect.delete_vector_store(store_id)
         except RefusedError as error:
-            if not _is_unknown_id(error, store_id):
+            if not is_unknown_id(error, store_id):
                 raise
 
-    def prove(self, store_id: str) -> Proof:
-        """Insert nothing into a vector store, which tells whether an insert would reach it, and changes nothing.
+    def prove(self, store_id: str, kind: str, questions: Sequence[str], query_seconds: float | None = None) -> Proof:
+        """Return what this connection proves of a vector store of a provider of this kind.
 
-        200 with `null`, or 204: it would. 404 or 400 with «not found» or «not served» of that id: nobody knows it any
-        more. faiss up to 0.3.5 answers 400 with the dimension that it expects. Milvus up to 0.3.5 answers 500, which
-        proves nothing more than that the id is known; newer ones answer 200, so there it is a failure like any other
-        (POST /v1/vector-io/insert, with the id under the key of either generation).
+        `questions` are `insert`, of nothing, which goes as far as the provider's own table of vector stores, and
+        `query`, which goes through embedding model and backend and writes nothing. Both ids are given, since a
+        release reads only one of them. `query_seconds` is the query's own time limit.
+        Raises UnavailableError where the server is not there at all.
         """
+        ids = {"vector_store_id": store_id, "vector_db_id": store_id}
+        asks = {
+            INSERT: lambda: self._http.post(INSERT_PATH, ids | {"chunks": []}),
+            QUERY: lambda: self._http.post(
+                QUERY_PATH, ids | {"query": QUERY_TEXT, "params": {"max_chunks": 1}}, timeout_seconds=query_seconds
+            ),
+        }
+        outcomes = []
+        for question in questions:
+            outcomes.append(_outcome(question, asks[question]))
+            proof = prove(store_id, kind, outcomes, before_ogx=self._is_before_ogx())
+            if proof.life in (Life.LOST, Life.REFUSED) or proof.timed_out:
+                break
+        return proof
+
+    def embed(self, model: Model, timeout_seconds: float | None = None) -> list[float]:
+        """Return the vector of a text, which goes through the embedding model and nothing else.
+
+        0.3.0 and newer have POST /v1/embeddings, older ones POST /v1/openai/v1/embeddings.
+        """
+        body = {"model": model.id, "input": QUERY_TEXT}
         try:
-            answer = self._http.post(INSERT, {"vector_store_id": store_id, "vector_db_id": store_id, "chunks": []})
+            answer = self._http.post(EMBEDDINGS_PATH, body, timeout_seconds=timeout_seconds)
         except RefusedError as error:
-            expected = re.search(r"Expected (\d{1,9}), got 0", error.detail)
-            if expected:
-                return Proof(Life.ALIVE, embedding_dimension=int(expected[1]))
-            return Proof(Life.LOST if _is_unknown_id(error, store_id) else Life.REFUSED, str(error))
-        except UnavailableError as error:
-            if error.status == 500 and self._answers_500_when_fresh and _ANY_EXCEPTION in str(error):
-                return Proof(Life.INCONCLUSIVE, str(error))
-            # Nothing was inserted, so nothing can happen twice.
-            error.in_flight = False
-            raise
-        if answer is not None:
-            return Proof(Life.REFUSED, f"POST {INSERT} answered {one_line(str(answer), 100)}, which no release does")
-        return Proof(Life.ALIVE)
+            if error.status != 404:
+                raise
+            answer = self._http.post(OLD_EMBEDDINGS_PATH, body, timeout_seconds=timeout_seconds)
+        data = field(answer, "data", list, f"POST {EMBEDDINGS_PATH}")
+        return field(data[0] if data else None, "embedding", list, f"POST {EMBEDDINGS_PATH}")
+
+    def insert_chunk(self, store_id: str, target: Target, vector: Sequence[float]) -> None:
+        """Insert one chunk: only ever into a throw-away store that this very run made.
+
+        From 0.4.0 on the client brings the vector; older ones read or ignore it (POST /v1/vector-io/insert).
+        """
+        document = {"document_id": store_id}
+        chunk = {
+            "content": QUERY_TEXT,
+            "metadata": document,
+            "chunk_id": store_id,
+            "chunk_metadata": document,
+            "embedding": list(vector),
+            "embedding_model": target.model.id,
+            "embedding_dimension": target.embedding_dimension,
+        }
+        self._http.post(INSERT_PATH, {"vector_store_id": store_id, "vector_db_id": store_id, "chunks": [chunk]})
+
+    def _is_before_ogx(self) -> bool:
+        return self.release is None or self.release < FIRST_OGX
 
     def _items(self, path: str) -> list[Mapping[str, Any]]:
         return [mapping(item) for item in field(self._http.get(path), "data", list, f"GET {path}")]
 
 
-def _is_unknown_id(error: RefusedError, store_id: str) -> bool:
-    """Tell whether the server says that it knows no vector store of this id: each release has its own words.
-
-    The id has to be among them; «Not Found» alone is what a server or a proxy says of a path that it does not have.
-    """
-    says_so = re.search(r"not found|not served", error.detail, re.IGNORECASE) is not None
-    return says_so and error.status in (400, 404) and one_line(store_id) in error.detail
+def _outcome(question: str, ask: Callable[[], Any]) -> Outcome:
+    """Ask, and return how that ended. Raises UnavailableError where the server may be about to restart."""
+    try:
+        return Outcome(question, ask())
+    except RefusedError as error:
+        return Outcome(question, error=error)
+    except UnavailableError as error:
+        # Nothing was inserted, so nothing can happen twice.
+        error.in_flight = False
+        if not is_own_failure(error):
+            raise
+        return Outcome(question, error=error)

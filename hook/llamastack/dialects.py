@@ -94,7 +94,7 @@ class VectorStoresDialect:
             VECTOR_STORES,
             {
                 "name": target.name,
-                "provider_id": target.provider_id,
+                "provider_id": target.provider.id,
                 "embedding_model": target.model.id,
                 "embedding_dimension": target.embedding_dimension,
                 "metadata": {
@@ -134,7 +134,7 @@ class VectorDbsDialect:
             {
                 "vector_db_id": target.name,
                 "provider_vector_db_id": target.name,
-                "provider_id": target.provider_id,
+                "provider_id": target.provider.id,
                 "embedding_model": target.model.id,
                 "embedding_dimension": target.embedding_dimension,
             },
@@ -142,7 +142,8 @@ class VectorDbsDialect:
         return _read_vector_db(answer, f"POST {VECTOR_DBS}")
 
     def delete_vector_store(self, store_id: str) -> None:
-        """Delete nothing: with one entry an id there is never one too many."""
+        """Delete a vector store by the newer path: DELETE /v1/vector-dbs leaves a row behind (0.2.24)."""
+        self._http.delete(f"/v1/openai{VECTOR_STORES}/{quote(store_id, safe='')}")
 
 
 def _read_vector_store(item: Any, what: str) -> VectorStore:

@@ -16,6 +16,7 @@ from edits import TOKEN, TokenServer, without_milvus
 from servers import RELEASES, REPOSITORY, Server, close_all_on_signals, name, say
 
 ANSWERS = REPOSITORY / "tests" / "unit" / "answers"
+QUERY_TEXT = "Is there a chunk?"
 MADE_UP_ID = "vs_ffffffff-ffff-4fff-bfff-ffffffffffff"
 LOOP_BODY = {
     "name": "red_hat_docs",
@@ -95,8 +96,15 @@ class Recorder:
         if not is_old(server):
             first = self._ask(server, "list_page_1", "GET", f"{path}?limit=2")
             self._ask(server, "list_page_2", "GET", f"{path}?limit=2&after={first['last_id']}")
-        self._insert_nothing(server, "insert_alive", created["identifier" if is_old(server) else "id"])
+        store_id = created["identifier" if is_old(server) else "id"]
+        self._insert_nothing(server, "insert_alive", store_id)
+        self._query(server, "query_alive", store_id)
         self._insert_nothing(server, "insert_unknown", MADE_UP_ID)
+        self._query(server, "query_unknown", MADE_UP_ID)
+        text = {"model": model_id(server), "input": QUERY_TEXT}
+        self._ask(server, "embedding", "POST", "/v1/embeddings", text)
+        if is_old(server):
+            self._ask(server, "embedding_of_the_older_path", "POST", "/v1/openai/v1/embeddings", text)
         self._ask(server, "create_unknown_model", "POST", path, target | {"embedding_model": "no/such-model"})
         self._ask(server, "create_unknown_provider", "POST", path, target | {"provider_id": "no-such-provider"})
         self._ask(server, "create_invalid", "POST", path, target | {"embedding_dimension": "many"})
@@ -109,8 +117,10 @@ class Recorder:
         created = self._ask(server, "milvus_create", "POST", self._stores(server), self._target(server, "red_hat_docs"))
         store_id = created["identifier" if is_old(server) else "id"]
         self._insert_nothing(server, "milvus_insert_alive", store_id)
+        self._query(server, "milvus_query_alive", store_id)
         server.restart()
         self._insert_nothing(server, "milvus_insert_after_restart", store_id)
+        self._query(server, "milvus_query_after_restart", store_id)
         self._ask(server, "milvus_list_after_restart", "GET", self._stores(server))
 
     def _stores(self, server: Server) -> str:
@@ -128,6 +138,10 @@ class Recorder:
     def _insert_nothing(self, server: Server, what: str, store_id: str) -> None:
         body = {"vector_store_id": store_id, "vector_db_id": store_id, "chunks": []}
         self._ask(server, what, "POST", "/v1/vector-io/insert", body)
+
+    def _query(self, server: Server, what: str, store_id: str) -> None:
+        ids = {"vector_store_id": store_id, "vector_db_id": store_id}
+        self._ask(server, what, "POST", "/v1/vector-io/query", ids | {"query": QUERY_TEXT, "params": {"max_chunks": 1}})
 
     def _ask(self, server: Server, what: str, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """Send one request, keep request and answer, and return the answer's JSON."""

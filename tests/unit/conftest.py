@@ -70,6 +70,8 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     monkeypatch.setattr("hook.backoff.FIRST_WAIT_SECONDS", 0.05)
     # Longer than any of the tests' servers takes to show a store.
     monkeypatch.setattr("hook.create.WATCH_SECONDS", 1.0)
+    monkeypatch.setattr("hook.processes.PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("hook.canary.LEAST_SECONDS", 1.0)
 
     def call(
         url: str, *flags: str, collections: list[dict[str, Any]] | None = None, environ: dict[str, str] | None = None
@@ -80,6 +82,9 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
         arguments = [
             "--timeout",
             "10",
+            # Most tests are about one process; those about several say so.
+            "--connections",
+            "1",
             *flags,
             "--url",
             url,

@@ -1,16 +1,19 @@
 """The decisions, case by case, without a server."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from hook.domain import Collection, Finding, Life, Model, Proof, State, Target, VectorStore, exit_code
+from hook.domain import Collection, Finding, Life, Look, Model, Proof, Provider, State, Target, VectorStore, exit_code
 from hook.errors import ExitCode, RefusedError
 from hook.plan import plan, resolve
+from hook.releases import FIRST_DECLARED, Release, parse_release
 
 GRANITE = Model("st/granite", "granite", 768)
 MINILM = Model("st/minilm", "minilm", 384)
-TARGET = Target("docs", "milvus", GRANITE, 768)
+MILVUS, FAISS = Provider("milvus", "milvus"), Provider("faiss", "faiss")
+TARGET = Target("docs", MILVUS, GRANITE, 768)
 ALIVE = Proof(Life.ALIVE)
 
 
@@ -28,7 +31,8 @@ def store(store_id: str = "vs_1", name: str = "docs", created_at: int = 1, **fie
 def compare(*stores: VectorStore, accept_oldest: bool = False, **lives: Proof) -> Finding:
     """Return the finding for `TARGET`, all stores being alive unless told otherwise."""
     proofs = {each.id: lives.get(each.id, ALIVE) for each in stores}
-    return plan([TARGET], stores, proofs, accept_oldest=accept_oldest)["docs"]
+    look = Look(1, stores, {each.id: 1 for each in stores}, proofs)
+    return plan([TARGET], look, accept_oldest=accept_oldest)["docs"]
 
 
 @pytest.mark.parametrize(
@@ -38,34 +42,34 @@ def compare(*stores: VectorStore, accept_oldest: bool = False, **lives: Proof) -
 )
 def test_a_model_is_found_by_id_or_by_its_provider_s_name(configured: str) -> None:
     """Configurations of different ages write the same model differently."""
-    assert resolve(Collection("docs", configured, "milvus", 768), [MINILM, GRANITE], ["faiss", "milvus"]) == TARGET
+    assert resolve(Collection("docs", configured, "milvus", 768), [MINILM, GRANITE], [FAISS, MILVUS]) == TARGET
 
 
 def test_a_model_is_found_by_the_end_of_its_id() -> None:
     """Where the server does not tell the provider's name, the only id that ends with it is meant."""
     model = Model("st/ibm/granite", None, 768)
 
-    assert resolve(Collection("docs", "ibm/granite"), [MINILM, model], ["milvus"]).model == model
+    assert resolve(Collection("docs", "ibm/granite"), [MINILM, model], [MILVUS]).model == model
 
 
 def test_what_is_not_configured_is_the_only_possibility() -> None:
     """One provider and the model's own dimension leave nothing to choose."""
-    assert resolve(Collection("docs", "granite"), [GRANITE], ["milvus"]) == TARGET
+    assert resolve(Collection("docs", "granite"), [GRANITE], [MILVUS]) == TARGET
 
 
 @pytest.mark.parametrize(
-    ("collection", "models", "provider_ids", "expected"),
+    ("collection", "models", "providers", "expected"),
     [
         (
             Collection("docs", "granite", "nope"),
             [GRANITE],
-            ["faiss", "milvus"],
+            [FAISS, MILVUS],
             "the server has no vector_io provider 'nope': the server has 'faiss', 'milvus'",
         ),
         (
             Collection("docs", "granite"),
             [GRANITE],
-            ["faiss", "milvus"],
+            [FAISS, MILVUS],
             "no provider_id is configured and there is no only vector_io provider: the server has 'faiss', 'milvus'",
         ),
         (
@@ -77,36 +81,36 @@ def test_what_is_not_configured_is_the_only_possibility() -> None:
         (
             Collection("docs", "nope"),
             [MINILM, GRANITE],
-            ["milvus"],
+            [MILVUS],
             "the server has no embedding model 'nope': it has 'st/minilm', 'st/granite'",
         ),
         (
             Collection("docs", "granite"),
             [GRANITE, Model("other/granite", "granite", 768)],
-            ["milvus"],
+            [MILVUS],
             "the embedding model 'granite' could be any of 'st/granite', 'other/granite': configure the whole id",
         ),
         (
             Collection("docs", "granite", "milvus", 384),
             [GRANITE],
-            ["milvus"],
+            [MILVUS],
             "embedding_dimension is 384, but the model 'st/granite' makes vectors of 768: every insert would fail; "
             "configure 768, or another model",
         ),
         (
             Collection("docs", "granite"),
             [Model("granite", None, None)],
-            ["milvus"],
+            [MILVUS],
             "the server does not say the dimension of 'granite': configure embedding_dimension",
         ),
     ],
 )
 def test_no_one_right_answer_is_refused(
-    collection: Collection, models: list[Model], provider_ids: list[str], expected: str
+    collection: Collection, models: list[Model], providers: list[Provider], expected: str
 ) -> None:
     """The hook never lets the server choose, and says what there is to choose from."""
     with pytest.raises(RefusedError) as caught:
-        resolve(collection, models, provider_ids)
+        resolve(collection, models, providers)
 
     assert str(caught.value) == expected
 
@@ -203,7 +207,7 @@ def test_a_dead_store_is_lost() -> None:
     assert (finding.state, finding.id, finding.lost_ids) == (State.LOST, "vs_1", ("vs_1",))
     assert finding.addressed_by is None
     assert "every insert fails (404 it said)" in finding.detail
-    assert "registered_resources.vector_stores (0.4.3 and newer), upgrade, or run with --on-lost" in finding.detail
+    assert "registered_resources.vector_stores (0.4.3 and newer), upgrade to ogx 1.2.4 or newer, or" in finding.detail
 
 
 def test_a_live_store_stands_for_the_dead_ones_of_its_name() -> None:
@@ -214,18 +218,121 @@ def test_a_live_store_stands_for_the_dead_ones_of_its_name() -> None:
 
 
 def test_a_proof_that_proves_nothing_is_noted() -> None:
-    """Milvus up to 0.3.5 cannot be asked."""
-    finding = compare(store(), vs_1=Proof(Life.INCONCLUSIVE, "500"))
+    """Milvus up to 0.7.3 answers the same without a chunk as without a backend."""
+    finding = compare(store(), vs_1=Proof(Life.UNDECIDED, "500"))
 
-    note = "this release cannot tell whether inserts work"
-    assert finding == Finding("docs", State.PRESENT, "vs_1", note, unproven=True)
+    assert (finding.state, finding.unproven) == (State.PRESENT, True)
+    assert finding.detail.startswith("that inserts and queries work cannot be proven: ")
+
+
+def test_what_some_processes_know_is_divided() -> None:
+    """Half of the inserts fail."""
+    finding = compare(store(), vs_1=Proof(Life.DIVIDED, "9 of 20 connections: 404"))
+
+    assert (finding.state, finding.id, finding.addressed_by) == (State.DIVIDED, "vs_1", None)
+    assert "(9 of 20 connections: 404)" in finding.detail
+    assert "one worker and one replica" in finding.detail
+
+
+def test_what_each_process_made_for_itself_is_duplicated() -> None:
+    """It is told now, and not after the next restart, which shows both to all."""
+    divided = Proof(Life.DIVIDED, "9 of 20")
+
+    assert compare(store(), store("vs_2", created_at=2), vs_1=divided, vs_2=divided).state is State.DUPLICATED
+
+
+def test_only_lists_that_differ_are_a_note() -> None:
+    """0.7.3 with a shared backend: every process takes inserts, and each lists what it made itself."""
+    look = Look(20, (store(),), {"vs_1": 9}, {"vs_1": ALIVE})
+
+    finding = plan([TARGET], look)["docs"]
+
+    note = "inserts and queries work, but 11 of 20 connections do not list it"
+    assert finding == Finding("docs", State.PRESENT, "vs_1", note)
+
+
+def test_lists_that_differ_are_division_where_nothing_else_can_tell() -> None:
+    """Milvus up to 0.3.5 answers errors to all that is asked, and a process serves only what it lists."""
+    proofs = {"vs_1": Proof(Life.UNDECIDED, "500", costly=True)}
+
+    finding = plan([TARGET], Look(20, (store(),), {"vs_1": 9}, proofs))["docs"]
+
+    assert finding.state is State.DIVIDED
+    assert "11 of 20 do not list it" in finding.detail
+
+
+def test_a_backend_that_does_not_answer_makes_a_collection_unavailable() -> None:
+    """What is known of it stands in the proof; what differs comes first, since it explains more."""
+    dead = Proof(Life.DEAD, "the backend does not answer")
+
+    assert compare(store(), vs_1=dead) == Finding("docs", State.UNAVAILABLE, "vs_1", "the backend does not answer")
+    assert compare(store(embedding_dimension="384"), vs_1=dead).state is State.DRIFTED
+
+
+@pytest.mark.parametrize(
+    ("kind", "release", "cause", "remedy"),
+    [
+        ("milvus", (0, 7, 3), "as milvus before ogx 1.2.4 does", "upgrade to ogx 1.2.4 or newer"),
+        ("milvus", (0, 3, 5), "as milvus before ogx 1.2.4 does", "upgrade to ogx 1.2.4 or newer"),
+        ("pgvector", (0, 3, 0), "as pgvector before 0.3.5 does", "upgrade to 0.3.5 or newer"),
+        (
+            "chromadb",
+            (1, 2, 5),
+            "as chromadb before ogx 1.5.0 does",
+            "declare it in registered_resources.vector_stores",
+        ),
+        ("faiss", (0, 4, 7), "so its storage was replaced: give it a persistent one", "--on-lost recreate"),
+        ("weaviate", (0, 4, 7), "as Milvus before ogx 1.2.4 does", "upgrade, or run with"),
+        ("milvus", (0, 2, 24), "as milvus before ogx 1.2.4 does", "declare it in vector_dbs"),
+    ],
+)
+def test_the_remedies_are_those_of_provider_and_release(kind: str, release: Release, cause: str, remedy: str) -> None:
+    """Nobody is sent to a section that their release ignores."""
+    target = replace(TARGET, provider=Provider("milvus", kind))
+    look = Look(1, (store(),), {"vs_1": 1}, {"vs_1": Proof(Life.LOST, "404")})
+
+    detail = plan([target], look, release=release)["docs"].detail
+
+    assert cause in detail
+    assert remedy in detail
+    assert ("registered_resources" in detail) == (release >= FIRST_DECLARED)
+
+
+@pytest.mark.parametrize(
+    ("kind", "release", "remedies"),
+    [
+        ("pgvector", (0, 4, 7), ["declare it in registered_resources", "restart all of its pods", "one worker"]),
+        ("milvus", (0, 4, 7), ["declare it in registered_resources", "one worker"]),
+        ("pgvector", (0, 3, 5), ["restart all of its pods", "one worker"]),
+    ],
+)
+def test_the_remedies_of_division_are_those_of_provider_and_release(
+    kind: str, release: Release, remedies: list[str]
+) -> None:
+    """A restart helps only where the provider survives it."""
+    target = replace(TARGET, provider=Provider("milvus", kind))
+    look = Look(20, (store(),), {"vs_1": 20}, {"vs_1": Proof(Life.DIVIDED, "9 of 20")})
+
+    detail = plan([target], look, release=release)["docs"].detail
+
+    known = ("declare it in registered_resources", "restart all of its pods", "one worker")
+    assert [remedy for remedy in known if remedy in detail] == remedies
+
+
+@pytest.mark.parametrize(
+    ("version", "release"),
+    [("0.4.2.1+rhai0", (0, 4, 2)), ("1.5.0", (1, 5, 0)), ("1.5", None), ("unknown", None)],
+)
+def test_a_version_is_read_as_far_as_it_goes(version: str, release: Release | None) -> None:
+    """Distributions add to it."""
+    assert parse_release(version) == release
 
 
 def test_a_refused_proof_is_a_rejection() -> None:
     """A store into which the hook may not insert is not proven."""
     finding = compare(store(), vs_1=Proof(Life.REFUSED, "403"))
 
-    assert finding == Finding("docs", State.REJECTED, "vs_1", "an empty insert is refused: 403")
+    assert finding == Finding("docs", State.REJECTED, "vs_1", "a proof is refused: 403")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hook.config import load, parse
-from hook.domain import GOOD_STATES, Collection, Finding, Life, Model, Proof, State, Target, VectorStore, exit_code
+from hook.domain import (
+    GOOD_STATES,
+    Collection,
+    Finding,
+    Life,
+    Look,
+    Model,
+    Proof,
+    Provider,
+    State,
+    Target,
+    VectorStore,
+    exit_code,
+)
 from hook.errors import TEXT_LIMIT, ConfigError, ExitCode, HookError, RefusedError, one_line
 from hook.flags import SETTINGS, parse_arguments
 from hook.http.answers import error_text, retry_after_seconds
@@ -247,7 +260,7 @@ models = st.builds(
     resource_id=st.none() | st.sampled_from(["granite", "x"]),
     embedding_dimension=st.none() | st.integers(-1, 1000),
 )
-targets = [Target(name, "milvus", Model("st/granite", "granite", 768), 768) for name in NAMES]
+targets = [Target(name, Provider("milvus", "milvus"), Model("st/granite", "granite", 768), 768) for name in NAMES]
 
 
 @quickly
@@ -258,7 +271,8 @@ def test_the_plan_has_one_finding_for_each_collection(
     """A collection is only good with one live vector store, or with the oldest of several where that is accepted."""
     proofs = dict(zip(("vs_1", "vs_2", "vs_3", "docs"), drawn, strict=True))
 
-    findings = plan(targets, listed, proofs, accept_oldest=accept_oldest)
+    look = Look(1, tuple(listed), {store.id: 1 for store in listed}, proofs)
+    findings = plan(targets, look, accept_oldest=accept_oldest)
 
     assert tuple(findings) == NAMES
     for name, finding in findings.items():
@@ -302,18 +316,18 @@ def test_exactly_one_run_wins_a_race(listed: list[VectorStore]) -> None:
         embedding_dimension=st.none() | st.integers(1, 1000),
     ),
     st.lists(models, max_size=4),
-    st.lists(st.sampled_from(["milvus", "faiss"]) | st.text(max_size=4), max_size=3),
+    st.lists(st.builds(Provider, id=st.sampled_from(["milvus", "faiss"]) | st.text(max_size=4)), max_size=3),
 )
 def test_a_collection_resolves_to_what_the_server_has(
-    collection: Collection, has: list[Model], provider_ids: list[str]
+    collection: Collection, has: list[Model], providers: list[Provider]
 ) -> None:
     """Or it is refused, in one line."""
-    target, error = attempt(lambda: resolve(collection, has, provider_ids))
+    target, error = attempt(lambda: resolve(collection, has, providers))
     if target is None:
         assert isinstance(error, RefusedError)
         assert printable(str(error))
         return
-    assert target.provider_id in provider_ids
+    assert target.provider in providers
     assert target.model in has
     assert target.model.embedding_dimension in (None, target.embedding_dimension)
 
@@ -418,7 +432,7 @@ def calls(drawn: list[Any], target: Target) -> Iterator[Any]:
         yield dialect.vector_stores
         yield lambda dialect=dialect: dialect.create_vector_store(target)
     server = LlamaStack(cast(Http, Script(drawn)))
-    yield from (server.check_health, server.version, server.embedding_models, server.vector_io_provider_ids)
+    yield from (server.check_health, server.version, server.embedding_models, server.vector_io_providers)
 
 
 # Somebody else's texts

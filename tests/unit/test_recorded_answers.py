@@ -12,11 +12,12 @@ import pytest
 import responses
 
 from hook.deadline import Deadline
-from hook.domain import Collection, Life, State
+from hook.domain import Collection, Life, Look, Model, State
 from hook.errors import HookError, RefusedError, UnavailableError
 from hook.http.client import Http
 from hook.llamastack.api import LlamaStack
 from hook.llamastack.dialects import VectorDbsDialect, VectorStoresDialect, find_dialect
+from hook.llamastack.verdicts import INSERT, QUERY
 from hook.plan import plan, resolve
 from hook.settings import Server
 from tests.fake_llamastack import GRANITE
@@ -77,23 +78,26 @@ def test_models_and_providers_are_understood(release: str, replay: Callable[...,
     """The configured model is found under the name that this release wants, and never by being the first."""
     server = LlamaStack(replay(release, "health", "version", "models", "providers"))
     server.check_health()
-    target = resolve(WANTED, server.embedding_models(), server.vector_io_provider_ids())
+    target = resolve(WANTED, server.embedding_models(), server.vector_io_providers())
 
     assert server.version() == release.removeprefix("ogx-")
     assert target.model.id in (GRANITE, f"sentence-transformers/{GRANITE}")
-    assert (target.provider_id, target.embedding_dimension) == ("milvus-shared", 768)
+    assert (target.provider.id, target.embedding_dimension) == ("milvus-shared", 768)
+    # The base configurations have another faiss under that id, since Milvus Lite does not boot everywhere.
+    assert target.provider.kind == "faiss"
 
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_what_was_created_is_found_as_present(release: str, replay: Callable[..., Http]) -> None:
     """The list shows what was asked for; a name resolves only up to 0.2.24."""
-    names = ["models", "providers", "list", "list_of_the_other_dialect", "create", "insert_alive"]
+    names = ["models", "providers", "list", "list_of_the_other_dialect", "create", "insert_alive", "query_alive"]
     server = LlamaStack(replay(release, *names))
-    target = resolve(WANTED, server.embedding_models(), server.vector_io_provider_ids())
+    target = resolve(WANTED, server.embedding_models(), server.vector_io_providers())
     listed = server.vector_stores()
     created = server.create_vector_store(target)
-    proof = server.prove(created.id)
-    finding = plan([target], listed, {store.id: proof for store in listed}, accept_oldest=True)["red_hat_docs"]
+    proof = server.prove(created.id, target.provider.kind, [INSERT, QUERY])
+    proofs = {store.id: proof for store in listed}
+    finding = plan([target], Look(1, listed, proofs=proofs), accept_oldest=True)["red_hat_docs"]
 
     assert proof.life is Life.ALIVE
     assert proof.embedding_dimension in (None, 768)
@@ -110,34 +114,46 @@ def test_a_declared_collection_is_listed_under_its_own_name(release: str, replay
     assert "declared_docs" in [store.id for store in stores]
 
 
+@pytest.mark.parametrize("question", [INSERT, QUERY])
 @pytest.mark.parametrize("release", RELEASES)
-def test_an_id_that_nobody_knows_is_lost(release: str, replay: Callable[..., Http]) -> None:
+def test_an_id_that_nobody_knows_is_lost(release: str, question: str, replay: Callable[..., Http]) -> None:
     """Each release has its own words for it."""
-    asked = ANSWERS[release]["insert_unknown"]["request"]["vector_db_id"]
+    name = f"{question}_unknown"
+    asked = ANSWERS[release][name]["request"]["vector_db_id"]
 
-    assert LlamaStack(replay(release, "insert_unknown")).prove(asked).life is Life.LOST
+    assert LlamaStack(replay(release, name)).prove(asked, "faiss", [question]).life is Life.LOST
 
 
 @pytest.mark.parametrize("release", WITH_MILVUS)
 def test_milvus_is_proven_as_far_as_the_release_allows(release: str, replay: Callable[..., Http]) -> None:
-    """Up to 0.3.5 the empty insert is answered 500, which tells nothing."""
-    server = LlamaStack(replay(release, "models", "milvus_insert_alive"))
-    server.embedding_models()
+    """Up to 0.7.3 the query of a fresh vector store is answered 500, which tells nothing."""
+    server = LlamaStack(replay(release, "version", "milvus_insert_alive", "milvus_query_alive"))
+    server.version()
 
-    tells_nothing = release in (*DBS_RELEASES, "0.3.5")
-    assert server.prove("vs_x").life is (Life.INCONCLUSIVE if tells_nothing else Life.ALIVE)
+    expected = Life.ALIVE if release == "ogx-1.2.5" else Life.UNDECIDED
+    assert server.prove("vs_x", "milvus", [INSERT, QUERY]).life is expected
 
 
 @pytest.mark.parametrize("release", WITH_MILVUS)
 def test_milvus_is_lost_after_a_restart_where_it_is(release: str, replay: Callable[..., Http]) -> None:
     """Listed as before, and yet every insert fails: 0.3.0 to ogx 1.2.3."""
-    server = LlamaStack(replay(release, "models", "milvus_insert_after_restart"))
-    server.embedding_models()
+    server = LlamaStack(replay(release, "version", "milvus_insert_after_restart", "milvus_query_after_restart"))
+    server.version()
 
-    expected = {"0.2.24": Life.INCONCLUSIVE, "ogx-1.2.5": Life.ALIVE}.get(release, Life.LOST)
+    # On ogx 1.2.5 inserts work again, and queries answer 500: what nobody can read is of no use.
+    expected = {"0.2.24": Life.UNDECIDED, "ogx-1.2.5": Life.DEAD}.get(release, Life.LOST)
     asked = ANSWERS[release]["milvus_insert_after_restart"]["request"]["vector_db_id"]
 
-    assert server.prove(asked).life is expected
+    assert server.prove(asked, "milvus", [INSERT, QUERY]).life is expected
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_the_model_makes_a_vector(release: str, replay: Callable[..., Http]) -> None:
+    """Up to 0.2.24 under a path that is gone since."""
+    names = ["embedding", "embedding_of_the_older_path"] if release in DBS_RELEASES else ["embedding"]
+    server = LlamaStack(replay(release, *names))
+
+    assert len(server.embed(Model(f"sentence-transformers/{GRANITE}", None, 768))) == 768
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from tests.unit.conftest import NAMES, Run, entries
 
 CREATE = "POST /v1/vector_stores"
 LIST = "GET /v1/vector_stores"
+QUERY = "POST /v1/vector-io/query"
 PROVE = "POST /v1/vector-io/insert"
 
 
@@ -58,7 +59,7 @@ def test_a_second_run_creates_nothing(server: FakeLlamaStack, run: Run) -> None:
         "GET /v1/version",
         "GET /v1/models",
         "GET /v1/providers",
-        *[PROVE] * 3,
+        *[PROVE, QUERY] * 3,
     ]
 
 
@@ -217,7 +218,7 @@ def test_an_unknown_version_is_no_fault(server: FakeLlamaStack, run: Run) -> Non
 
     assert run(server.url).report["server"] == {"url": server.url, "version": None}
     assert run(server.url).report["server"] == {"url": server.url, "version": None}
-    assert run(server.url).report["server"] == {"url": server.url, "version": "0.7.3"}
+    assert run(server.url).report["server"] == {"url": server.url, "version": "1.5.0"}
 
 
 def test_what_the_server_does_not_have_is_rejected_before_anything_is_written(server: FakeLlamaStack, run: Run) -> None:
@@ -444,8 +445,9 @@ def test_an_insert_that_is_refused_is_a_rejection(server: FakeLlamaStack, run: R
     outcome = run(server.url)
 
     assert outcome.exit_code == 4
-    assert outcome.states == ["rejected", "rejected", "registered"]
-    assert outcome.detail() == "an empty insert is refused: POST /v1/vector-io/insert answered 404: Not Found"
+    assert sorted(outcome.states) == ["registered", "rejected", "rejected"]
+    details = {item["detail"] for item in outcome.report["collections"]}
+    assert "a proof is refused: POST /v1/vector-io/insert answered 404: Not Found" in details
 
 
 def test_a_proof_is_repeated_when_it_gets_no_answer(server: FakeLlamaStack, run: Run) -> None:
@@ -456,30 +458,8 @@ def test_a_proof_is_repeated_when_it_gets_no_answer(server: FakeLlamaStack, run:
     outcome = run(server.url, "--request-timeout", "0.5")
 
     assert outcome.exit_code == 0
-    assert outcome.event_names().count("proof.retry_scheduled") == 2
-
-
-def test_a_failing_proof_is_a_failure_where_releases_can_prove(server: FakeLlamaStack, run: Run) -> None:
-    """From 0.4.0 on nothing explains a 500 away."""
-    server.fault(PROVE, answer(500))
-
-    outcome = run(server.url)
-
-    assert outcome.exit_code == 3
-    assert server.lines().count(PROVE) == MAX_FAILURES
-
-
-def test_a_failing_proof_is_a_warning_where_releases_cannot_prove(run: Run) -> None:
-    """Milvus up to 0.3.5 answers 500 to every empty insert."""
-    with FakeLlamaStack("0.3") as server:
-        server.fault(PROVE, answer(500, {"detail": "Internal server error: An unexpected error occurred."}))
-        outcome = run(server.url)
-
-    assert outcome.exit_code == 0
-    assert server.lines().count(PROVE) == 3
-    assert outcome.detail() == "this release cannot tell whether inserts work"
-    assert outcome.report["message"].endswith("; for 3 of them this release cannot tell whether inserts work")
-    assert outcome.event_names().count("collection.noted") == 3
+    assert outcome.event_names().count("proof.retry_scheduled") == 1
+    assert outcome.event_names().count("request.retry_scheduled") == 1
 
 
 def test_the_dimension_that_faiss_tells_is_compared(run: Run) -> None:

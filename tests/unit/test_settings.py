@@ -179,6 +179,7 @@ def test_credentials_come_from_one_place(tmp_path: Path) -> None:
     assert problems(LLAMA_STACK_API_KEY="b", LLAMA_STACK_API_KEY_FILE=str(path)) == (
         "LLAMA_STACK_API_KEY_FILE and LLAMA_STACK_API_KEY: both are given; give one of them",
     )
+    assert problems(LLAMA_STACK_API_KEY="schlüssel")[0].startswith("LLAMA_STACK_API_KEY: ")
     assert problems(LLAMA_STACK_API_KEY="b", LLAMA_STACK_URL="http://user:secret@stack") == (
         "LLAMA_STACK_URL: has a user in it, and there is an API key too; give one of them",
     )

@@ -1,0 +1,47 @@
+"""The same questions with the consumers' credentials: what they cannot see is of no use to them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from hook import remedies
+from hook.domain import GOOD_STATES, Finding, Life, Look, State, Target
+from hook.processes import Processes
+from hook.proof import Prover
+from hook.releases import Release
+
+
+def check(
+    processes: Processes,
+    prover: Prover,
+    targets: Sequence[Target],
+    findings: Mapping[str, Finding],
+    release: Release | None,
+) -> dict[str, Finding]:
+    """Return the findings of the collections that are fine for the hook and not for the consumers.
+
+    `processes` and `prover` ask with the consumers' credentials. Raises as the server's API does.
+    """
+    good = {str(findings[t.name].id): t for t in targets if findings[t.name].state in GOOD_STATES}
+    look = prover.explained(processes.look(lambda _: good), good)
+    judged = (_judge(store_id, target, findings[target.name], look, release) for store_id, target in good.items())
+    return {finding.name: finding for finding in judged}
+
+
+def _judge(store_id: str, target: Target, found: Finding, look: Look, release: Release | None) -> Finding:
+    proof = look.proofs[store_id]
+    if proof.life is Life.LOST or store_id not in look.shown:
+        said = proof.detail or "their list does not show it"
+        detail = (
+            f"it works for the hook, but the consumers' token does not see it ({said}): it belongs to another "
+            "principal; register with the consumers' identity, or declare it in the server's configuration"
+        )
+        return replace(found, state=State.HIDDEN, detail=detail)
+    if proof.life is Life.REFUSED:
+        detail = f"the consumers' token is refused: {proof.detail}; where they only read, run with --prove read"
+        return replace(found, state=State.REJECTED, detail=detail)
+    if proof.life is Life.DIVIDED:
+        detail = f"for the consumers' token only some processes know it ({proof.detail}). "
+        return replace(found, state=State.DIVIDED, detail=detail + remedies.divided(target, release))
+    if proof.life is Life.DEAD:
+        return replace(found, state=State.UNAVAILABLE, detail=f"for the consumers' token: {proof.detail}")
+    return found

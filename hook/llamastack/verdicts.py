@@ -1,0 +1,102 @@
+"""What LlamaStack's answers to an empty insert and to a query prove of a vector store; nothing here sends anything."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from hook.domain import Life, Proof
+from hook.errors import HookError, RefusedError, UnavailableError, one_line
+
+INSERT, QUERY = "insert", "query"
+
+_ANY_EXCEPTION = "An unexpected error occurred"
+"""LlamaStack's own words for any exception, which a proxy's error page does not have."""
+MADE_BY_THE_FIRST_CHUNK = ("milvus", "qdrant")
+"""The kinds of provider that have no collection of their own before the first chunk: up to 0.3.5 they answer 500 to an
+empty insert, and up to 0.7.3 Milvus 500 and qdrant 400 to a query (POST /v1/vector-io/insert and /query)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one of the two requests ended."""
+
+    question: str
+    answer: Any = None
+    error: HookError | None = None
+
+
+def prove(store_id: str, kind: str, outcomes: Sequence[Outcome], *, before_ogx: bool) -> Proof:
+    """Return what the answers on one connection prove together of a vector store of a provider of this kind.
+
+    `before_ogx` says whether the release is one that cannot query a fresh vector store on Milvus or qdrant (up to
+    0.7.3): there, its answer proves neither that it is fresh nor that it is dead.
+    """
+    proofs = {outcome.question: _read(outcome, store_id, kind) for outcome in outcomes}
+    for proof in proofs.values():
+        if proof.life in (Life.LOST, Life.REFUSED) or proof.timed_out:
+            return proof
+    # What says by an error that it is alive need not log that error again, where the other question tells the same.
+    cheap = frozenset(question for question, proof in proofs.items() if not proof.costly)
+    told = partial(Proof, next_questions=cheap or frozenset(sorted(proofs)[:1]), costly=not cheap)
+    failed = [proof for proof in proofs.values() if proof.life is not Life.ALIVE]
+    if not failed:
+        return told(Life.ALIVE, embedding_dimension=next(iter(proofs.values())).embedding_dimension)
+    query = proofs.get(QUERY)
+    is_fresh = before_ogx and kind in MADE_BY_THE_FIRST_CHUNK and (query is None or _says_fresh(query, kind))
+    return told(Life.UNDECIDED if is_fresh else Life.DEAD, failed[-1].detail)
+
+
+def _says_fresh(query: Proof, kind: str) -> bool:
+    return query.life is Life.UNDECIDED or (kind == "milvus" and _ANY_EXCEPTION in query.detail)
+
+
+def _read(outcome: Outcome, store_id: str, kind: str) -> Proof:
+    """Return what one answer proves.
+
+    To an empty insert: 200 with `null` or 204 says that the id is known; faiss up to 0.3.5 answers 400 with the
+    dimension that it expects, chroma up to 0.3.5 one that asks for embeddings. To a query: 200 with `chunks`; a fresh
+    qdrant up to 0.7.3 answers 400 «Collection … not found», which is not the vector store. 404 or 400 with
+    «not found» or «not served» of that id to either: nobody knows it any more.
+    """
+    again = frozenset({outcome.question})
+    error = outcome.error
+    if isinstance(error, RefusedError):
+        expected = re.search(r"Expected (\d{1,9}), got 0", error.detail)
+        if outcome.question == INSERT and expected:
+            return Proof(Life.ALIVE, embedding_dimension=int(expected[1]), next_questions=again, costly=True)
+        if outcome.question == INSERT and kind.startswith("chroma") and "Expected Embeddings" in error.detail:
+            return Proof(Life.ALIVE, next_questions=again, costly=True)
+        if outcome.question == QUERY and kind == "qdrant" and "Collection " in error.detail:
+            return Proof(Life.UNDECIDED, str(error), next_questions=again, costly=True)
+        life = Life.LOST if is_unknown_id(error, store_id) else Life.REFUSED
+        return Proof(life, str(error), next_questions=again, costly=True)
+    if isinstance(error, UnavailableError):
+        return Proof(Life.DEAD, str(error), next_questions=again, costly=True, timed_out=error.timed_out)
+    is_right = outcome.answer is None if outcome.question == INSERT else _is_query_answer(outcome.answer)
+    if not is_right:
+        shown = one_line(str(outcome.answer), 100)
+        return Proof(Life.REFUSED, f"the {outcome.question} answered {shown}, which no release does")
+    return Proof(Life.ALIVE, next_questions=again)
+
+
+def _is_query_answer(answer: Any) -> bool:
+    return isinstance(answer, dict) and isinstance(answer.get("chunks"), list)
+
+
+def is_own_failure(error: UnavailableError) -> bool:
+    """Tell whether the server failed at this request, or did not answer it in time, and is there for others.
+
+    Anything else, as a refused connection or a gateway's page, may be a server that restarts.
+    """
+    return error.timed_out or error.status == 500
+
+
+def is_unknown_id(error: RefusedError, store_id: str) -> bool:
+    """Tell whether the server says that it knows no vector store of this id: each release has its own words.
+
+    The id has to be among them; «Not Found» alone is what a server or a proxy says of a path that it does not have.
+    """
+    says_so = re.search(r"not found|not served", error.detail, re.IGNORECASE) is not None
+    return says_so and error.status in (400, 404) and one_line(store_id) in error.detail

@@ -1,0 +1,168 @@
+"""One question to every process behind the URL: workers and replicas keep lists of their own."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from hook.backoff import retry
+from hook.deadline import Deadline, sleep
+from hook.domain import Life, Look, Proof, Target, VectorStore
+from hook.errors import UnavailableError
+from hook.llamastack.api import MAX_FAILURES, LlamaStack
+from hook.logs import log
+from hook.proof import Prover, united
+
+PAUSE_SECONDS = 0.05
+"""Between two connections: without it, the worker that answered last mostly takes the next one, too."""
+FULLY_PROVEN = 20
+"""Up to so many vector stores are proven on each connection; of more, each on fewer."""
+FEWEST_PROOFS = 3
+"""On how many connections a vector store is proven at least, where there are so many."""
+
+Wanted = Callable[[Sequence[VectorStore]], Mapping[str, Target]]
+"""Which of the listed vector stores are to be proven, by id."""
+
+
+class Processes:
+    """Asks on fresh connections, one after the other, and unites what they say."""
+
+    def __init__(self, server: LlamaStack, prover: Prover, deadline: Deadline, connections: int) -> None:
+        self._server = server
+        self._prover = prover
+        self._deadline = deadline
+        self.connections = connections
+        self._first_list: Sequence[VectorStore] | None = None
+
+    def heard_already(self, stores: Sequence[VectorStore]) -> None:
+        """Take what a first connection listed just now for the first answer of the next look."""
+        self._first_list = stores
+
+    def stores(self) -> tuple[VectorStore, ...]:
+        """Return each vector store that any process lists. Raises as the server's API does."""
+        return self.look(lambda _: {}).stores
+
+    def look(self, wanted: Wanted) -> Look:
+        """Return the union of the lists and the proofs. Raises as the server's API does.
+
+        Whatever may be a server that restarts voids what was heard before it, and all is asked anew, as it is after
+        a vector store that answers nothing but failures: a few times, since each of them costs the server a log.
+        """
+        heard: Look | None = None
+
+        def attempt() -> Look:
+            nonlocal heard
+            heard = None
+            heard = retry(partial(self._sweep, wanted), self._deadline, "request.retry_scheduled")
+            dead = next((proof for proof in heard.proofs.values() if proof.life is Life.DEAD), None)
+            # The last silence was waited for already, and another one has to leave time for the rest.
+            if dead is not None and not (dead.timed_out and self._deadline.remaining() < self._deadline.seconds / 2):
+                raise UnavailableError(dead.detail, status=500)
+            return heard
+
+        try:
+            return retry(attempt, self._deadline, "proof.retry_scheduled", max_failures=MAX_FAILURES)
+        except UnavailableError:
+            if heard is None:
+                raise
+            # The others' proofs stand, whatever one backend does.
+            return heard
+
+    def renew(self) -> None:
+        """Let the next request meet another process."""
+        self._server.renew()
+        sleep(PAUSE_SECONDS)
+
+    def _sweep(self, wanted: Wanted) -> Look:
+        sweep = _Sweep(self.connections)
+        while not sweep.is_over():
+            if sweep.turn:
+                self.renew()
+            if sweep.turn < self.connections:
+                sweep.heard(self._list())
+            targets = wanted(tuple(sweep.stores.values()))
+            for store_id in sweep.due(targets):
+                target, before = targets[store_id], sweep.proofs.get(store_id, [None])
+                hung = sweep.hung.get((target.provider.id, target.model.id))
+                sweep.proven(store_id, target, hung or self._prover.prove(store_id, target, before[-1]))
+            sweep.turn += 1
+        return sweep.look()
+
+    def _list(self) -> Sequence[VectorStore]:
+        stores, self._first_list = self._first_list, None
+        return self._server.vector_stores() if stores is None else stores
+
+
+class _Sweep:
+    """What was heard so far, and who has to be asked next."""
+
+    def __init__(self, connections: int) -> None:
+        self.turn = 0
+        self.stores: dict[str, VectorStore] = {}
+        self.proofs: dict[str, list[Proof]] = {}
+        self.hung: dict[tuple[str, str], Proof] = {}
+        """By provider and model: a request that was not answered in time is not repeated for the next one."""
+        self._connections = connections
+        self._shown: Counter[str] = Counter()
+        self._wanted: Sequence[str] = ()
+
+    def heard(self, stores: Sequence[VectorStore]) -> None:
+        """Add a list."""
+        for store in stores:
+            self.stores.setdefault(store.id, store)
+            self._shown[store.id] += 1
+
+    def proven(self, store_id: str, target: Target, proof: Proof) -> None:
+        """Add a proof."""
+        self.proofs.setdefault(store_id, []).append(proof)
+        if proof.timed_out:
+            self.hung[target.provider.id, target.model.id] = proof
+
+    def due(self, wanted: Mapping[str, Target]) -> list[str]:
+        """Return the vector stores to prove on this connection, in any order.
+
+        Each is proven on the first that shows it, and its other proofs are spread over the rest. In any order, since
+        what balances each request in turn would else ask the same process after the same vector store each time.
+        """
+        self._wanted = tuple(wanted)
+        costly = sum(self._is_costly(store_id) for store_id in wanted)
+        due = [store_id for store_id in wanted if self._is_due(store_id, len(wanted), costly)]
+        random.shuffle(due)
+        return due
+
+    def is_over(self) -> bool:
+        """Tell whether each list and each proof was taken as often as it has to be."""
+        if self.turn < self._connections:
+            return False
+        costly = sum(self._is_costly(store_id) for store_id in self._wanted)
+        return all(self._left(store_id, len(self._wanted), costly) <= 0 for store_id in self._wanted)
+
+    def look(self) -> Look:
+        """Return what all of it says."""
+        proofs = {store_id: united(proofs) for store_id, proofs in self.proofs.items()}
+        asked = {store_id: len(proofs) for store_id, proofs in self.proofs.items()}
+        log.debug("processes.asked", connections=self._connections, vector_stores=len(self.stores), proofs=asked)
+        return Look(self._connections, tuple(self.stores.values()), dict(self._shown), proofs)
+
+    def _is_due(self, store_id: str, wanted: int, costly: int) -> bool:
+        done = len(self.proofs.get(store_id, ()))
+        left = self._left(store_id, wanted, costly)
+        # As many as there are connections left for them; the first at once.
+        turns = max(1, self._connections - self.turn)
+        return left > 0 and (done == 0 or random.random() * turns < left)
+
+    def _left(self, store_id: str, wanted: int, costly: int) -> int:
+        """Return how many more proofs a vector store needs."""
+        done = self.proofs.get(store_id, [])
+        if done and (done[-1].life in (Life.DEAD, Life.REFUSED) or done[-1].timed_out):
+            return 0
+        share = self._connections * FULLY_PROVEN // wanted
+        if self._is_costly(store_id):
+            share = self._connections // costly
+            if done[-1].life is Life.UNDECIDED and self._shown[store_id] == min(self.turn + 1, self._connections):
+                share = 0
+        return min(self._connections, max(FEWEST_PROOFS, share)) - len(done)
+
+    def _is_costly(self, store_id: str) -> bool:
+        done = self.proofs.get(store_id)
+        return done is not None and done[-1].costly

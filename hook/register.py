@@ -1,0 +1,159 @@
+"""What a run writes: vector stores that are missing or lost, and what has to be tried to prove them."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+
+from hook.backoff import retry
+from hook.canary import Canary
+from hook.create import Creator
+from hook.deadline import Deadline
+from hook.domain import Finding, Life, Look, Proof, State, Target
+from hook.errors import HookError, RefusedError, UnavailableError
+from hook.llamastack.api import MAX_FAILURES, LlamaStack
+from hook.llamastack.verdicts import MADE_BY_THE_FIRST_CHUNK
+from hook.logs import log
+from hook.processes import Processes
+from hook.proof import Prover
+from hook.settings import Settings
+
+
+class Registrar:
+    """Writes, and remembers what it wrote and what failed."""
+
+    def __init__(
+        self,
+        server: LlamaStack,
+        processes: Processes,
+        creator: Creator,
+        prover: Prover,
+        deadline: Deadline,
+        asked: Settings,
+    ) -> None:
+        self._server = server
+        self._processes = processes
+        self._creator = creator
+        self._prover = prover
+        self._deadline = deadline
+        self._asked = asked
+        self._ids: dict[str, str] = {}
+        """By name, what this run registered."""
+        self._failed: set[str] = set()
+        self._repeated: set[str] = set()
+        self._canaries: dict[tuple[str, str], Proof | None] = {}
+        """By provider and model, what the throw-away vector store proved."""
+        self._targets: dict[str, Target] = {}
+        """By id, the target of what this run registered."""
+
+    def repeat_creates(self, targets: Sequence[Target], _: Look, findings: dict[str, Finding]) -> bool:
+        """Send the same create again where some processes do not know a vector store, or cannot use it.
+
+        Up to 0.2.24 it keeps the data, and is all that sqlite-vec needs after a restart (POST /v1/vector-dbs). Newer
+        releases would make another vector store: there it does nothing. Returns whether anything was sent.
+        """
+        divided = [target for target in targets if findings[target.name].state is State.DIVIDED]
+        dead = [target for target in targets if findings[target.name].state is State.UNAVAILABLE]
+        dead = [target for target in dead if target.name not in self._failed | self._repeated]
+        if not self._server.replaces or not divided + dead:
+            return False
+        self._repeated |= {target.name for target in dead}
+        for turn in range(self._processes.connections if divided else 1):
+            self._processes.renew()
+            for target in [*divided, *(dead if turn == 0 else [])]:
+                with suppress(HookError):
+                    create = partial(self._server.create_vector_store, target)
+                    retry(create, self._deadline, "create.retry_scheduled", max_failures=MAX_FAILURES)
+        log.info("collections.registered_anew", collections=[target.name for target in divided + dead])
+        return True
+
+    def create(self, targets: Sequence[Target], look: Look, findings: dict[str, Finding]) -> bool:
+        """Create what the findings ask for, and return whether anything was made. Raises UnavailableError."""
+        self._creator.found_ids = {store.id for store in look.stores}
+        if any(proof.life is Life.DIVIDED for proof in look.proofs.values()):
+            # What is made here is known to one process, and makes a second one of its name after a restart.
+            for name, finding in findings.items():
+                if finding.state is State.MISSING:
+                    findings[name] = replace(
+                        finding,
+                        detail="no process of the server lists it, and it is not registered, since some of them do "
+                        "not know the other vector stores",
+                    )
+            return False
+        wanted = {State.MISSING, State.LOST} if self._asked.recreate_lost else {State.MISSING}
+        dead_providers: dict[str, str] = {}
+        for target in targets:
+            found = findings[target.name]
+            if found.state in wanted:
+                findings[target.name] = Finding(target.name, State.UNKNOWN, detail="its registration was begun")
+                findings[target.name] = self._register(target, found.lost_ids, dead_providers)
+        if self._asked.prove_write:
+            self._try_canaries(look)
+        return bool(self._ids)
+
+    def has_failed(self, target: Target) -> bool:
+        """Tell whether the create of a target failed, so that its finding stands."""
+        return target.name in self._failed
+
+    def verified(self, findings: Mapping[str, Finding]) -> dict[str, Finding]:
+        """Return the findings of the look after the last write, told of what this run registered."""
+        return {name: _verified(finding, self._ids.get(name)) for name, finding in findings.items()}
+
+    def with_canaries(self, look: Look) -> Look:
+        """Return the look with the proof of the throw-away vector store for what this run made and nobody can tell."""
+        told = {}
+        for store_id, target in self._targets.items():
+            canary = self._canaries.get((target.provider.id, target.model.id))
+            proof = look.proofs.get(store_id)
+            if canary is not None and proof is not None and proof.life is Life.UNDECIDED:
+                told[store_id] = canary
+        return replace(look, proofs={**look.proofs, **told})
+
+    def _register(self, target: Target, lost_ids: Sequence[str], dead_providers: dict[str, str]) -> Finding:
+        """Create the vector store of a collection, whose state stays unknown until the list was read again.
+
+        A provider that fails at one create is not asked for another, each of which may leave something behind.
+        Raises UnavailableError if the server stops answering.
+        """
+        failure = dead_providers.get(target.provider.id)
+        if failure is not None:
+            self._failed.add(target.name)
+            return Finding(target.name, State.UNAVAILABLE, detail=failure)
+        try:
+            store = self._creator.create(target, lost_ids)
+        except RefusedError as error:
+            self._failed.add(target.name)
+            return Finding(target.name, State.REJECTED, detail=str(error))
+        except UnavailableError as error:
+            if error.status != 500 or error.in_flight:
+                raise UnavailableError(f"'{target.name}' is not registered: {error}") from error
+            self._failed.add(target.name)
+            advice = "look at its backend and at LlamaStack's log, then run the hook again"
+            failure = f"it is not registered, since the provider '{target.provider.id}' fails: {error}; {advice}"
+            dead_providers[target.provider.id] = failure
+            return Finding(target.name, State.UNAVAILABLE, detail=failure)
+        log.info("collection.registered", collection=target.name, vector_store_id=store.id)
+        self._ids[target.name] = store.id
+        self._targets[store.id] = target
+        return Finding(target.name, State.UNKNOWN, store.id, "it was registered, but not verified any more")
+
+    def _try_canaries(self, look: Look) -> None:
+        """Try a throw-away vector store for what was made, where its own answers cannot tell whether it works."""
+        for store_id, target in self._targets.items():
+            key = (target.provider.id, target.model.id)
+            if target.provider.kind not in MADE_BY_THE_FIRST_CHUNK or key in self._canaries:
+                continue
+            if self._prover.prove(store_id, target, None).life is Life.UNDECIDED:
+                canary = Canary(self._server, self._deadline)
+                canary.sweep(look.stores)
+                self._canaries[key] = canary.prove(target)
+
+
+def _verified(found: Finding, registered_id: str | None) -> Finding:
+    """Return the finding of the last look, for a collection that this run registered under this id."""
+    if registered_id is None or found.state not in (State.PRESENT, State.MISSING):
+        return found
+    if found.state is State.MISSING:
+        detail = f"the server answered that it was created as '{registered_id}', but does not list it; see its log"
+        return replace(found, id=registered_id, detail=detail)
+    return replace(found, state=State.REGISTERED) if found.id == registered_id else found

@@ -1,0 +1,43 @@
+"""What the releases of LlamaStack and OGX differ in, as far as texts for people go by it."""
+
+import re
+
+Release = tuple[int, int, int]
+"""Major, minor and patch; OGX, as LlamaStack is called since, went on from 0.7.3 with 1.0."""
+
+FIRST_OGX: Release = (1, 0, 0)
+FIRST_DECLARED: Release = (0, 4, 3)
+"""The first that serves what `registered_resources.vector_stores` declares."""
+
+_KEEPS_FROM: dict[str, Release] = {
+    "faiss": (0, 0, 0),
+    "qdrant": (0, 0, 0),
+    "sqlite-vec": (0, 3, 5),
+    "pgvector": (0, 3, 5),
+    "milvus": (1, 2, 4),
+    "chromadb": (1, 5, 0),
+}
+"""The release from which a kind of provider still knows its vector stores after a restart of the server, seen on
+0.2.24, 0.3.0, 0.3.5, 0.4.7, 0.7.3 and ogx 1.2.5 and 1.5.0."""
+
+
+def parse_release(version: str) -> Release | None:
+    """Return the three numbers that a version begins with, as `0.4.2` in `0.4.2.1+rhai0`; None where there are none."""
+    found = re.match(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})", version)
+    return (int(found[1]), int(found[2]), int(found[3])) if found else None
+
+
+def keeps_from(kind: str) -> Release | None:
+    """Return the release from which a kind of provider survives a restart; None where nobody has seen it."""
+    return _KEEPS_FROM.get(kind)
+
+
+def keeps(kind: str, release: Release | None) -> bool | None:
+    """Tell whether this release's provider survives a restart; None where that is not known."""
+    first = keeps_from(kind)
+    return None if first is None or release is None else release >= first
+
+
+def named(release: Release) -> str:
+    """Return what people call a release."""
+    return f"{'ogx ' if release >= FIRST_OGX else ''}{'.'.join(map(str, release))}"

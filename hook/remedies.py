@@ -1,0 +1,50 @@
+"""What to do next, in one sentence, for what is wrong with a vector store on this kind of provider and release."""
+
+from hook.domain import Target
+from hook.releases import FIRST_DECLARED, FIRST_OGX, Release, keeps, keeps_from, named
+
+
+def lost(target: Target, release: Release | None) -> str:
+    """Return why a listed vector store is unknown to its provider, and what helps on this release."""
+    kind, first = target.provider.kind, keeps_from(target.provider.kind)
+    kept = keeps(kind, release)
+    if kept:
+        cause = f"{kind} keeps its vector stores on this release, so its storage was replaced: give it a persistent one"
+    elif first is None or release is None:
+        cause = "a restart of the server lost it, as Milvus before ogx 1.2.4 does"
+    else:
+        cause = f"a restart of the server lost it, as {kind} before {named(first)} does"
+    remedies = [_declare(release)]
+    if not kept:
+        remedies.append("upgrade" if first is None else f"upgrade to {named(first)} or newer")
+    remedies.append("or run with --on-lost recreate, which leaves the data of the lost one behind")
+    return f"{cause}; {', '.join(remedy for remedy in remedies if remedy)}"
+
+
+def divided(target: Target, release: Release | None) -> str:
+    """Return why only some processes know a vector store, and what helps on this release."""
+    remedies = [_declare(release)]
+    if keeps(target.provider.kind, release) is not False:
+        remedies.append("restart all of its pods, so that each reads the list anew")
+    remedies.append("or run LlamaStack with one worker and one replica")
+    return (
+        "LlamaStack keeps its vector stores in the memory of each worker and replica, so that inserts fail wherever "
+        f"another one answers: {', '.join(remedy for remedy in remedies if remedy)}"
+    )
+
+
+def _declare(release: Release | None) -> str | None:
+    if release is not None and release < (0, 3, 0):
+        return "declare it in vector_dbs of the server's configuration"
+    if release is not None and release < FIRST_DECLARED:
+        return None
+    since = " (0.4.3 and newer)" if release is None else ""
+    return f"declare it in registered_resources.vector_stores{since}"
+
+
+def dead_backend(target: Target, release: Release | None) -> str:
+    """Return what to look at where the embedding model answers and the vector store does not."""
+    provider = f"the backend of the provider '{target.provider.id}' does not answer, or its table is gone"
+    if target.provider.kind == "pgvector" and (release is None or release < FIRST_OGX):
+        return f"{provider}; once its PostgreSQL is back, restart LlamaStack, which up to 0.7.3 never connects again"
+    return f"{provider}: look at it, and at the log of LlamaStack"

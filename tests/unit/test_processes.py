@@ -1,0 +1,256 @@
+"""Several processes behind one URL, each with a list of its own."""
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hook import processes
+from hook.domain import Life, Proof
+from hook.proof import united
+from tests.fake_llamastack import FakeLlamaStack, answer
+from tests.unit.conftest import Run, entries
+
+LIST = "GET /v1/vector_stores"
+CREATE = "POST /v1/vector_stores"
+QUERY = "POST /v1/vector-io/query"
+INSERT = "POST /v1/vector-io/insert"
+ONE = entries("red_hat_docs")
+ALL = ("--connections", "20")
+
+
+@pytest.fixture(params=["per-connection", "per-request"])
+def two(request: pytest.FixtureRequest) -> Any:
+    """Return a stand-in of two processes, whatever balances between them."""
+    with FakeLlamaStack(processes=2, per_request=request.param == "per-request") as fake:
+        yield fake
+
+
+def test_what_one_process_made_is_divided(two: FakeLlamaStack, run: Run) -> None:
+    """And said so now, not when half of the inserts fail."""
+    outcome = run(two.url, *ALL)
+
+    assert outcome.exit_code == 5
+    assert outcome.states == ["divided"] * 3
+    assert re.search(r"\([1-9]\d* of \d+ connections: ", outcome.detail())
+    assert "declare it in registered_resources.vector_stores" in outcome.detail()
+    assert len(two.stores) == 3
+
+
+def test_nothing_more_is_made_on_a_divided_server(two: FakeLlamaStack, run: Run) -> None:
+    """However often it runs, also where what is lost should be made anew."""
+    two.lost_ids.add(two.add("eu_ai_act"))
+    two.known_to[two.add("red_hat_docs")] = {0}
+
+    for _ in range(3):
+        outcome = run(two.url, *ALL, "--on-lost", "recreate")
+        assert outcome.states == ["divided", "missing", "lost"]
+
+    assert outcome.detail("acme_corporate").startswith("no process of the server lists it, and it is not registered")
+    assert len(two.stores) == 2
+    assert CREATE not in two.lines()
+
+
+def test_what_another_process_lists_is_not_missing(two: FakeLlamaStack, run: Run) -> None:
+    """0.7.3 and newer with a shared backend: only the lists differ, and all is well."""
+    two.shared_backend = True
+
+    first = run(two.url, *ALL)
+    second = run(two.url, *ALL)
+
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert first.states == ["registered"] * 3
+    assert second.states == ["present"] * 3
+    assert "inserts and queries work, but " in second.detail()
+    assert len(two.stores) == 3
+
+
+def test_two_of_a_name_each_known_to_another_process_are_duplicated(two: FakeLlamaStack, run: Run) -> None:
+    """Neither is deleted: consumers may use either."""
+    for process in range(2):
+        two.known_to[two.add("red_hat_docs")] = {process}
+
+    outcome = run(two.url, *ALL, collections=ONE)
+
+    assert outcome.exit_code == 5
+    assert outcome.states == ["duplicated"]
+    assert len(two.stores) == 2
+
+
+def test_its_own_is_not_taken_back_from_a_divided_server(two: FakeLlamaStack, run: Run) -> None:
+    """The earlier one is of no use where only some processes know it."""
+    two.known_to[two.add("red_hat_docs")] = {0}
+    two.fault(LIST, answer(200, {"data": [], "has_more": False}), times=20)
+
+    outcome = run(two.url, *ALL, collections=ONE)
+
+    assert outcome.states == ["duplicated"]
+    assert len(two.stores) == 2
+    assert [request for request in two.requests if request.method == "DELETE"] == []
+
+
+def test_lost_is_only_what_all_processes_have_lost(two: FakeLlamaStack, run: Run) -> None:
+    """And that can be made anew, since they agree."""
+    two.lost_ids.add(two.add("red_hat_docs"))
+
+    outcome = run(two.url, *ALL, collections=ONE)
+
+    assert outcome.states == ["lost"]
+
+
+def test_a_create_whose_answer_is_lost_is_looked_for_everywhere(two: FakeLlamaStack, run: Run) -> None:
+    """Another process would not list it, and a second create would make a second one."""
+    two.shared_backend = True
+    two.fault(CREATE, answer(503), times=1, apply=True)
+
+    outcome = run(two.url, *ALL, collections=ONE)
+
+    assert outcome.exit_code == 0
+    assert len(two.stores) == 1
+
+
+def test_up_to_0_2_24_the_create_is_repeated_until_all_know_it(run: Run) -> None:
+    """The same POST keeps the data there."""
+    with FakeLlamaStack("dbs", processes=2) as server:
+        outcome = run(server.url, *ALL)
+        assert server.known_to == {name: {0, 1} for name in ("red_hat_docs", "acme_corporate", "eu_ai_act")}
+        assert run(server.url, "check", *ALL).exit_code == 0
+
+    assert outcome.exit_code == 0
+
+
+def test_check_repeats_no_create(run: Run) -> None:
+    """It changes nothing."""
+    with FakeLlamaStack("dbs", processes=2) as server:
+        server.known_to["red_hat_docs"] = {0}
+        server.stores.append(
+            {
+                "identifier": "red_hat_docs",
+                "name": "red_hat_docs",
+                "provider_id": "milvus-shared",
+                "embedding_model": "ibm-granite/granite-embedding-125m-english",
+                "embedding_dimension": 768,
+            }
+        )
+        outcome = run(server.url, "check", *ALL, collections=ONE)
+
+    assert outcome.states == ["divided"]
+    assert not [line for line in server.lines() if line == "POST /v1/vector-dbs"]
+
+
+def test_each_question_is_asked_on_each_connection(server: FakeLlamaStack, run: Run) -> None:
+    """A round is one connection."""
+    run(server.url)
+    server.requests.clear()
+
+    run(server.url, "check", "--connections", "7")
+
+    assert server.lines().count(LIST) == 7
+    assert server.lines().count(QUERY) == 3 * 7
+    assert server.lines().count(INSERT) == 3 * 7
+
+
+@pytest.mark.parametrize(("collections", "connections", "queries"), [(20, 20, 400), (40, 20, 400), (200, 20, 600)])
+def test_many_collections_are_proven_on_fewer_connections_each(
+    server: FakeLlamaStack, run: Run, collections: int, connections: int, queries: int
+) -> None:
+    """The number of proofs stays linear: 20 for each connection, and at least 3 for each collection."""
+    names = [f"docs-{number}" for number in range(collections)]
+    for name in names:
+        server.add(name)
+
+    outcome = run(server.url, "--connections", str(connections), "--timeout", "60", collections=entries(*names))
+
+    assert outcome.exit_code == 0
+    assert server.lines().count(QUERY) == queries
+
+
+def test_what_answers_with_an_error_is_not_asked_on_each_connection(run: Run) -> None:
+    """Each costs the server a log; 20 for all that is lost, and at least 3 for each."""
+    with FakeLlamaStack(version="0.7.3") as server:
+        for name in ("red_hat_docs", "acme_corporate", "eu_ai_act"):
+            server.lost_ids.add(server.add(name))
+        outcome = run(server.url, "check", *ALL)
+
+    assert outcome.states == ["lost"] * 3
+    assert server.lines().count(INSERT) <= 3 * 6 + 2 * 3
+
+
+def test_a_process_that_goes_away_in_the_middle_starts_the_look_anew(server: FakeLlamaStack, run: Run) -> None:
+    """What it said before is void."""
+    run(server.url)
+    server.requests.clear()
+    server.fault(QUERY, answer(502), times=1)
+
+    outcome = run(server.url, "check", "--connections", "3")
+
+    assert outcome.exit_code == 0
+    assert outcome.event_names().count("request.retry_scheduled") == 1
+    assert server.lines().count(QUERY) == 1 + 3 * 3
+
+
+def test_a_server_that_goes_away_for_good_ends_the_run(server: FakeLlamaStack, run: Run) -> None:
+    """What was heard before is not what is."""
+    run(server.url)
+    server.fault(QUERY, answer(503))
+
+    outcome = run(server.url, "check", "--timeout", "1")
+
+    assert outcome.exit_code == 3
+    assert outcome.states == ["unknown"] * 3
+
+
+def test_one_process_that_fails_is_a_failure_of_all(server: FakeLlamaStack, run: Run) -> None:
+    """Some inserts meet it."""
+    run(server.url)
+    asked: list[int] = []
+
+    def fail_at_times(handler: Any) -> None:
+        asked.append(1)
+        failing = len(asked) % 5 == 0
+        handler.reply(500 if failing else 200, {"chunks": [], "scores": []})
+
+    server.fault(QUERY, fail_at_times, times=math.inf)
+
+    assert run(server.url, "check", "--connections", "10").exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("lives", "together"),
+    [
+        (["alive", "alive"], "alive"),
+        (["alive", "lost"], "divided"),
+        (["lost", "lost"], "lost"),
+        (["undecided", "lost"], "divided"),
+        (["undecided", "alive"], "undecided"),
+        (["alive", "dead", "lost"], "dead"),
+        (["refused", "alive"], "refused"),
+    ],
+)
+def test_the_worst_answer_counts(lives: list[str], together: str) -> None:
+    """Some inserts meet that process."""
+    assert united([Proof(Life(life)) for life in lives]).life == together
+
+
+def test_the_pause_is_between_connections_only(
+    server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One connection is as fast as it was."""
+    paused: list[float] = []
+    monkeypatch.setattr(processes, "sleep", paused.append)
+
+    run(server.url, "check")
+    assert paused == []
+
+    run(server.url, "check", "--connections", "4")
+    assert len(paused) == 3
+
+
+def test_the_readme_says_how_many_requests_there_are() -> None:
+    """The bounds are those of the program."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+
+    assert f"up to {processes.FULLY_PROVEN} collections are proven on every connection, more than that on" in readme
+    assert f"on at least {processes.FEWEST_PROOFS} and on {20 * processes.FULLY_PROVEN} together" in readme

@@ -1,0 +1,275 @@
+"""What proves a vector store, and what the hook says where it cannot be proven."""
+
+import time
+from typing import Any
+
+import pytest
+
+from hook.llamastack.api import MAX_FAILURES
+from tests.fake_llamastack import FakeLlamaStack, answer, hang
+from tests.unit.conftest import Run, entries
+
+INSERT = "POST /v1/vector-io/insert"
+QUERY = "POST /v1/vector-io/query"
+EMBED = "POST /v1/embeddings"
+ONE = entries("red_hat_docs")
+OWN_WORDS = {"detail": "Internal server error: An unexpected error occurred."}
+
+
+def test_a_backend_that_is_down_is_found_by_the_query(server: FakeLlamaStack, run: Run) -> None:
+    """From 0.4 on the empty insert never reaches it; the embedding model answers, so it is not that."""
+    run(server.url)
+    server.dead_provider_ids.add("milvus-shared")
+
+    outcome = run(server.url, "check")
+
+    assert outcome.exit_code == 3
+    assert outcome.states == ["unavailable"] * 3
+    assert outcome.detail() == (
+        "inserts or queries fail (POST /v1/vector-io/query answered 500: Internal server error: An unexpected error "
+        "occurred.): the backend of the provider 'milvus-shared' does not answer, or its table is gone: look at it, "
+        "and at the log of LlamaStack"
+    )
+
+
+def test_a_store_that_fails_is_asked_a_few_times(server: FakeLlamaStack, run: Run) -> None:
+    """A backend may be about to come back, and each failure costs the server a long log."""
+    server.dead_ids.add(server.add("red_hat_docs"))
+
+    assert run(server.url, collections=ONE).exit_code == 3
+    assert server.lines().count(QUERY) == MAX_FAILURES
+
+
+def test_a_store_that_fails_for_a_moment_is_proven(server: FakeLlamaStack, run: Run) -> None:
+    """And with it all others, anew: the server may have restarted."""
+    server.fault(QUERY, answer(500, OWN_WORDS), times=1)
+
+    outcome = run(server.url)
+
+    assert outcome.states == ["registered"] * 3
+    assert server.lines().count(QUERY) == 6
+
+
+def test_one_dead_provider_leaves_the_findings_of_the_others(server: FakeLlamaStack, run: Run) -> None:
+    """Their proofs stand."""
+    collections = [*entries("red_hat_docs"), *entries("eu_ai_act", provider_id="faiss-first")]
+    run(server.url, collections=collections)
+    server.dead_provider_ids.add("milvus-shared")
+
+    outcome = run(server.url, "check", collections=collections)
+
+    assert outcome.exit_code == 3
+    assert outcome.states == ["unavailable", "present"]
+
+
+def test_a_provider_that_fails_at_a_create_is_not_asked_for_the_next_one(server: FakeLlamaStack, run: Run) -> None:
+    """Each failing create may leave something behind; those of other providers are made."""
+    server.dead_provider_ids.add("milvus-shared")
+    collections = [*entries("red_hat_docs", "acme_corporate"), *entries("eu_ai_act", provider_id="faiss-first")]
+
+    outcome = run(server.url, collections=collections)
+
+    assert outcome.exit_code == 3
+    assert outcome.states == ["unavailable", "unavailable", "registered"]
+    assert server.lines().count("POST /v1/vector_stores") == MAX_FAILURES + 1
+    assert outcome.detail("acme_corporate").startswith("it is not registered, since the provider 'milvus-shared' fails")
+
+
+def test_an_embedding_model_that_is_down_is_told_from_a_backend(server: FakeLlamaStack, run: Run) -> None:
+    """A model is listed whether or not its endpoint answers."""
+    server.model_is_down = True
+
+    outcome = run(server.url)
+
+    assert outcome.exit_code == 3
+    assert "the embedding model 'sentence-transformers/ibm-granite/" in outcome.detail()
+    assert "does not answer (POST /v1/embeddings answered 500" in outcome.detail()
+
+
+def test_up_to_0_2_24_the_embedding_model_has_another_path(run: Run) -> None:
+    """The newer one answers 404 there."""
+    with FakeLlamaStack("dbs", model_is_down=True) as server:
+        outcome = run(server.url)
+
+    assert outcome.exit_code == 3
+    assert "does not answer (POST /v1/openai/v1/embeddings answered 500" in outcome.detail()
+
+
+def test_where_nobody_may_ask_the_model_nobody_says_that_it_works(server: FakeLlamaStack, run: Run) -> None:
+    """Policies may forbid inference."""
+    server.dead_ids.add(server.add("red_hat_docs"))
+    server.fault(EMBED, answer(403, {"detail": "forbidden"}))
+
+    assert "nobody can tell whether the embedding model answers" in run(server.url, collections=ONE).detail()
+
+
+@pytest.mark.parametrize("body", [{"data": []}, {"data": [{"embedding": "x"}]}])
+def test_an_embedding_that_is_none_is_no_answer_of_the_model(
+    server: FakeLlamaStack, run: Run, body: dict[str, Any]
+) -> None:
+    """Something else answered."""
+    server.dead_ids.add(server.add("red_hat_docs"))
+    server.fault(EMBED, answer(200, body))
+
+    assert "nobody can tell whether the embedding model answers" in run(server.url, collections=ONE).detail()
+
+
+def test_pgvector_up_to_0_7_3_needs_a_restart_of_llamastack(run: Run) -> None:
+    """It never connects again."""
+    with FakeLlamaStack(version="0.7.3") as server:
+        server.dead_ids.add(server.add("red_hat_docs"))
+        outcome = run(server.url, collections=ONE)
+
+    assert "once its PostgreSQL is back, restart LlamaStack" in outcome.detail()
+
+
+def test_a_query_that_hangs_is_not_repeated_for_the_next_collection(server: FakeLlamaStack, run: Run) -> None:
+    """Milvus that was killed does not answer at all."""
+    run(server.url)
+    server.requests.clear()
+    server.fault(QUERY, hang(3))
+
+    outcome = run(server.url, "check", "--timeout", "4", "--request-timeout", "1")
+
+    assert outcome.exit_code == 3
+    assert outcome.states == ["unavailable"] * 3
+    assert "POST /v1/vector-io/query: no answer within" in outcome.detail()
+    assert server.lines().count(QUERY) == 1
+
+
+def test_the_first_query_may_take_longer_than_a_request(server: FakeLlamaStack, run: Run) -> None:
+    """It loads the embedding model."""
+    server.add("red_hat_docs")
+
+    def load(handler: Any) -> None:
+        time.sleep(1.0)
+        handler.reply(200, {"chunks": [], "scores": []})
+
+    server.fault(QUERY, load, times=1)
+
+    outcome = run(server.url, "--request-timeout", "0.3", collections=ONE)
+
+    assert outcome.exit_code == 0
+    assert server.lines().count(QUERY) == 1
+
+
+def test_prove_read_leaves_the_empty_insert_out(server: FakeLlamaStack, run: Run) -> None:
+    """A token that may only read, on vector stores that others made."""
+    server.add("red_hat_docs")
+    server.fault(INSERT, answer(403, {"detail": "no right to update"}))
+
+    assert run(server.url, "check", collections=ONE).exit_code == 4
+    assert run(server.url, "check", "--prove", "read", collections=ONE).exit_code == 0
+
+
+def test_what_answers_a_query_with_something_else_is_refused(server: FakeLlamaStack, run: Run) -> None:
+    """No release answers without `chunks`."""
+    server.add("red_hat_docs")
+    server.fault(QUERY, answer(200, {"ok": True}))
+
+    outcome = run(server.url, collections=ONE)
+
+    assert outcome.exit_code == 4
+    assert "the query answered {'ok': True}, which no release does" in outcome.detail()
+
+
+@pytest.mark.parametrize("generation", ["dbs", "0.3"])
+def test_chroma_up_to_0_3_5_is_alive_with_its_own_400(run: Run, generation: Any) -> None:
+    """It wants embeddings, so it knows the vector store."""
+    with FakeLlamaStack(generation, provider_type="remote::chromadb") as server:
+        assert run(server.url).states == ["registered"] * 3
+        server.requests.clear()
+        assert run(server.url, "check", "--connections", "5").exit_code == 0
+
+    # What costs the server a log is asked once.
+    assert (server.lines().count(INSERT), server.lines().count(QUERY)) == (3, 15)
+
+
+@pytest.mark.parametrize("generation", ["dbs", "0.3"])
+def test_another_provider_s_500_to_an_empty_insert_is_a_failure(run: Run, generation: Any) -> None:
+    """Only Milvus and qdrant have nothing to insert into yet."""
+    with FakeLlamaStack(generation) as server:
+        run(server.url)
+        server.dead_provider_ids.add("milvus-shared")
+        assert run(server.url, "check").states == ["unavailable"] * 3
+
+
+@pytest.mark.parametrize("provider_type", ["inline::milvus", "inline::qdrant"])
+@pytest.mark.parametrize(
+    ("generation", "version"), [("dbs", "0.2.24"), ("0.3", "0.3.5"), ("0.7", "0.7.3"), ("0.7", "unknown")]
+)
+def test_what_is_fresh_cannot_be_proven_by_check(run: Run, provider_type: str, generation: Any, version: str) -> None:
+    """Milvus and qdrant up to 0.7.3; it is said so, and not called verified."""
+    with FakeLlamaStack(generation, version=version, provider_type=provider_type) as server:
+        run(server.url)
+        outcome = run(server.url, "check", "--connections", "4")
+
+    assert outcome.exit_code == 0
+    assert outcome.states == ["present"] * 3
+    assert outcome.detail().startswith("that inserts and queries work cannot be proven: ")
+    assert outcome.report["message"] == (
+        f"3 collections registered on {server.url}, 0 of them verified: 0 new, 3 already there; "
+        "that 3 of them work cannot be proven"
+    )
+
+
+def test_an_ogx_that_answers_500_of_a_fresh_milvus_is_dead(run: Run) -> None:
+    """There a fresh one answers 200."""
+    with FakeLlamaStack(provider_type="remote::milvus") as server:
+        server.dead_ids.add(server.add("red_hat_docs"))
+        assert run(server.url, "check", collections=ONE).states == ["unavailable"]
+
+
+def test_what_cannot_be_told_is_dead_where_the_model_is(run: Run) -> None:
+    """A fresh Milvus answers 500 as well."""
+    with FakeLlamaStack(version="0.7.3", provider_type="remote::milvus") as server:
+        server.add("red_hat_docs")
+        server.model_is_down = True
+        outcome = run(server.url, "check", collections=ONE)
+
+    assert outcome.states == ["unavailable"]
+    assert "the embedding model" in outcome.detail()
+
+
+def test_a_restart_in_the_middle_voids_what_was_proven_before(server: FakeLlamaStack, run: Run) -> None:
+    """The first connection proves all three; then the server is gone, and back without them."""
+    run(server.url)
+
+    def restart(handler: Any) -> None:
+        server.lost_ids |= {store["id"] for store in server.stores}
+        handler.reply(503, {"detail": "no endpoints"})
+
+    server.fault(QUERY, restart, times=1)
+
+    outcome = run(server.url, "check")
+
+    assert outcome.exit_code == 5
+    assert outcome.states == ["lost"] * 3
+
+
+def test_a_proxy_s_page_is_no_proof(run: Run) -> None:
+    """It does not have LlamaStack's own words for an exception."""
+    with FakeLlamaStack(version="0.7.3", provider_type="remote::milvus") as server:
+        server.add("red_hat_docs")
+        server.fault(QUERY, answer(500, b"<html>oops</html>", Content_Type="text/html"))
+        assert run(server.url, "check", collections=ONE).states == ["unavailable"]
+
+
+def test_the_same_create_revives_what_0_2_24_cannot_use(run: Run) -> None:
+    """sqlite-vec after a restart: the POST keeps the data."""
+    with FakeLlamaStack("dbs", provider_type="inline::sqlite-vec") as server:
+        run(server.url)
+        server.dead_ids |= {"red_hat_docs", "eu_ai_act"}
+        server.requests.clear()
+
+        def revive(handler: Any) -> None:
+            name = server.requests[-1].body["vector_db_id"]
+            server.dead_ids.discard(name)
+            handler.reply(*handler._upsert(server.requests[-1].body))
+
+        server.fault("POST /v1/vector-dbs", revive)
+        outcome = run(server.url)
+
+    assert outcome.exit_code == 0
+    posted = [request.body["vector_db_id"] for request in server.requests if request.line == "POST /v1/vector-dbs"]
+    assert posted == ["red_hat_docs", "eu_ai_act"]
