@@ -28,6 +28,7 @@ from hook.report import (
     render_text,
     termination_message,
 )
+from hook.rollout import wait_for_rollout
 from hook.run import Run
 from hook.secrets import forget, masked
 from hook.settings import Presentation, Settings
@@ -114,6 +115,9 @@ def _execute(asked: Settings, environ: Mapping[str, str], progress: Progress) ->
     publisher = None
     if asked.command == "register" and asked.publish_configmap is not None:
         publisher = Publisher(asked.publish_configmap, environ, asked.request_timeout_seconds, deadline)
+    if asked.wait_for_deployment is not None:
+        replicas = wait_for_rollout(asked.wait_for_deployment, environ, asked.request_timeout_seconds, deadline)
+        asked = replace(asked, connections=min(asked.connections * replicas, settings.MAX_CONNECTIONS))
     server = LlamaStack(Http(asked.server, asked.request_timeout_seconds, deadline))
     consumer = None
     if asked.consumer is not None:

@@ -3,19 +3,15 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from hook.backoff import retry
 from hook.deadline import Deadline
-from hook.errors import ConfigError, RefusedError, UnavailableError
+from hook.errors import RefusedError, UnavailableError
 from hook.http.answers import mapping
-from hook.http.client import Http
+from hook.kubernetes import own_pod
 from hook.logs import log
-from hook.settings import Server
 
-SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""Where Kubernetes mounts the pod's token, its namespace and the API server's certificate authority."""
 FIELD_MANAGER = "register-collections"
 URL_ANNOTATION = "register-collections/server-url"
 CHANGED_ANNOTATION = "register-collections/changed-at"
@@ -34,23 +30,10 @@ class Publisher:
         self, name: str, environ: Mapping[str, str], request_timeout_seconds: float, deadline: Deadline
     ) -> None:
         """Read what Kubernetes mounts into a pod. Raises ConfigError where it is not there."""
-        host, port = (environ.get(f"KUBERNETES_SERVICE_{key}", "") for key in ("HOST", "PORT"))
-        try:
-            token, self.namespace = ((SERVICE_ACCOUNT / key).read_text().strip() for key in ("token", "namespace"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(
-                [f"HOOK_PUBLISH_CONFIGMAP: needs the pod's ServiceAccount token mounted: {error}"]
-            ) from error
-        if not host or not port:
-            raise ConfigError(["HOOK_PUBLISH_CONFIGMAP: KUBERNETES_SERVICE_HOST and _PORT are not set: this is no pod"])
-        server = Server(
-            f"https://{f'[{host}]' if ':' in host else host}:{port}",
-            token,
-            ca_bundle=str(SERVICE_ACCOUNT / "ca.crt"),
-            rights_hint="give the pod's ServiceAccount the Role of manifests/components/publish-ids",
-        )
+        pod = own_pod("HOOK_PUBLISH_CONFIGMAP", "publish-ids", environ, request_timeout_seconds, deadline)
+        self.namespace = pod.namespace
         self.name = name
-        self._http = Http(server, request_timeout_seconds, deadline)
+        self._http = pod.http
         self._deadline = deadline
         self._path = f"/api/v1/namespaces/{self.namespace}/configmaps/{name}"
 

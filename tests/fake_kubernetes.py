@@ -20,8 +20,10 @@ TOKEN = "pod-token-7f3a"
 
 @dataclass
 class FakeKubernetes:
-    """The server's state: its ConfigMaps by path, and what it was asked."""
+    """The server's state: its ConfigMaps and Deployments by path, and what it was asked."""
 
+    deployments: dict[str, list[Any]] = field(default_factory=dict)
+    """What each read of a Deployment answers, one after the other; the last one for ever."""
     configmaps: dict[str, Any] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     applied_keys: set[str] = field(default_factory=set)
@@ -90,6 +92,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._status(401, "Unauthorized")
         if fake.forbidden:
             return self._status(403, 'configmaps "ids" is forbidden: User cannot patch resource')
+        if path in fake.deployments:
+            seen = fake.deployments[path]
+            return 200, seen.pop(0) if len(seen) > 1 else seen[0]
         if self.command == "GET":
             found = fake.configmaps.get(path)
             return (200, found) if found else self._status(404, f"{path} not found")

@@ -91,11 +91,16 @@ def insert(server: Server, store: str) -> requests.Response:
     return server.request("POST", "/v1/vector-io/insert", {store_key(server): store, "chunks": [chunk]})
 
 
+def query(server: Server, store: str) -> requests.Response:
+    """Query a vector store as a pipeline would, and return the answer."""
+    return server.request("POST", "/v1/vector-io/query", {store_key(server): store, "query": QUESTION})
+
+
 def insert_and_query(server: Server, store: str) -> None:
     """Insert a chunk under an address, and find it again."""
     inserted = insert(server, store)
     require(inserted.ok, f"the insert into {store} answered {inserted.status_code}: {inserted.text}")
-    found = must(server.request("POST", "/v1/vector-io/query", {store_key(server): store, "query": QUESTION}))
+    found = must(query(server, store))
     contents = [chunk["content"] for chunk in found["chunks"]]
     require(SENTENCE in contents, f"the query of {store} finds {contents}")
 

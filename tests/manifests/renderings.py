@@ -15,9 +15,10 @@ import yaml
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"
 CHART = Path("helm", "llamastack-register-collections")
-COMPONENTS = ("service-ca", "api-key", "self-heal", "publish-ids")
+COMPONENTS = ("service-ca", "api-key", "consumer-api-key", "self-heal", "publish-ids", "rollout")
 NAME = "llamastack-register-collections"
 PUBLISHED = "llamastack-collections"
+DEPLOYMENT = "llama-stack"
 NAMESPACE = "private-ai-demo"
 
 _TOOLS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "register-collections" / "tools"
@@ -29,7 +30,11 @@ _KUSTOMIZATIONS: dict[str, dict[str, Any]] = {
         "components": [f"../manifests/components/{component}" for component in components],
         # What a component adds is not inside the overlay, so whoever adds it names the namespace; and a RoleBinding has
         # to name that of the ServiceAccount.
-        **({"namespace": NAMESPACE} if "publish-ids" in components or (root == "stage02" and components) else {}),
+        **(
+            {"namespace": NAMESPACE}
+            if {"publish-ids", "rollout"} & {*components} or (root == "stage02" and components)
+            else {}
+        ),
     }
     for root, folder in (("base", "base"), ("stage02", "overlays/stage02"))
     for components in ((), *((component,) for component in COMPONENTS), COMPONENTS)
@@ -71,7 +76,10 @@ _CHARTS: dict[str, dict[str, Any]] = {
         "apiKeySecret": {"name": f"{NAME}-api-key"},
         "selfHeal": {"enabled": True},
         "publishConfigMap": PUBLISHED,
+        "consumerApiKeySecret": {"name": f"{NAME}-consumer-api-key"},
+        "waitForDeployment": DEPLOYMENT,
     },
+    "chart+read": {"prove": "read", "connections": 40, "waitForDeployment": DEPLOYMENT},
     "chart+existing": {
         "existingConfigMap": {"name": "llamastack-config"},
         "image": {"repository": "quay.example/hook", "digest": f"sha256:{'0' * 64}"},
@@ -162,6 +170,11 @@ def text(name: str) -> str:
 def publishes(name: str) -> bool:
     """Return whether one of `EVERY` was asked to publish the addresses, which needs a right in the cluster."""
     return "publish-ids" in name or bool(_CHARTS.get(name, {}).get("publishConfigMap"))
+
+
+def waits(name: str) -> bool:
+    """Return whether one of `EVERY` was asked to wait for the server's rollout, which needs a right to read it."""
+    return "rollout" in name or bool(_CHARTS.get(name, {}).get("waitForDeployment"))
 
 
 def objects(name: str) -> list[Any]:

@@ -12,6 +12,7 @@ import pytest
 from hook.errors import ExitCode
 from tests.manifests.renderings import (
     CHARTS,
+    DEPLOYMENT,
     EVERY,
     KUSTOMIZED,
     NAME,
@@ -24,6 +25,7 @@ from tests.manifests.renderings import (
     one,
     pod,
     publishes,
+    waits,
 )
 
 HELM_TIMEOUT_SECONDS = 300
@@ -215,17 +217,19 @@ def rights(name: str) -> list[Any]:
 
 @every_rendering
 def test_the_pod_has_no_right_in_the_cluster(name: str) -> None:
-    """And not those that somebody grants another workload. Only publishing needs one, and the token that has it."""
+    """And not those that somebody grants another workload, unless it publishes or waits for a rollout."""
     assert pod(name)["spec"]["serviceAccountName"] == NAME
-    assert pod(name)["spec"]["automountServiceAccountToken"] is publishes(name)
+    assert pod(name)["spec"]["automountServiceAccountToken"] is (publishes(name) or waits(name))
     assert one(name, "ServiceAccount")["automountServiceAccountToken"] is False
-    assert [o["kind"] for o in rights(name)] == (["Role", "RoleBinding"] if publishes(name) else [])
+    expected = [NAME] * publishes(name) + [f"{NAME}-rollout"] * waits(name)
+    for kind in ("Role", "RoleBinding"):
+        assert sorted(o["metadata"]["name"] for o in rights(name) if o["kind"] == kind) == expected
 
 
 @pytest.mark.parametrize("name", [name for name in EVERY if publishes(name)])
 def test_publishing_may_write_one_configmap_and_nothing_else(name: str) -> None:
     """A Role that may create any ConfigMap may write those that others trust; apply asks for `create` by name."""
-    role, binding = rights(name)
+    role, binding = one(name, "Role"), one(name, "RoleBinding")
 
     assert role["rules"] == [
         {
@@ -243,13 +247,24 @@ def test_publishing_may_write_one_configmap_and_nothing_else(name: str) -> None:
     }
 
 
-@pytest.mark.parametrize("name", [name for name in EVERY if publishes(name)])
+@pytest.mark.parametrize("name", [name for name in EVERY if waits(name)])
+def test_waiting_may_read_one_deployment_and_nothing_else(name: str) -> None:
+    """Whoever may write a Deployment runs what they like."""
+    role, binding = one(name, "Role", f"{NAME}-rollout"), one(name, "RoleBinding", f"{NAME}-rollout")
+
+    assert role["rules"] == [
+        {"apiGroups": ["apps"], "resources": ["deployments"], "resourceNames": [DEPLOYMENT], "verbs": ["get"]}
+    ]
+    assert environment(name)["HOOK_WAIT_FOR_DEPLOYMENT"] == DEPLOYMENT
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if publishes(name) or waits(name)])
 def test_the_right_is_the_hooks_alone(name: str) -> None:
     """Kubernetes refuses a ServiceAccount as a subject without its namespace, which nobody fills in later."""
-    _, binding = rights(name)
-
     namespace = "demo" if name in CHARTS else one(name, "Job")["metadata"]["namespace"]
-    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": NAME, "namespace": namespace}]
+    for binding in (o for o in rights(name) if o["kind"] == "RoleBinding"):
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": NAME, "namespace": namespace}]
 
 
 @every_rendering

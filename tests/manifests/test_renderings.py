@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from itertools import permutations
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from tests.manifests.renderings import (
     CHART,
     CHARTS,
     COMPONENTS,
+    DEPLOYMENT,
     EVERY,
     KUSTOMIZE_ALL,
     KUSTOMIZED,
@@ -43,7 +44,7 @@ ACCEPTED_CHECKS = {
     "CKV_K8S_15": "imagePullPolicy Always: a released tag never moves, and a digest cannot; a registry that is down "
     "shall not stop the hook on a node that has the image",
     "CKV_K8S_21": "the default namespace: base and chart leave theirs to whoever installs them; stage02 has its own",
-    "CKV_K8S_38": "a ServiceAccount token: only where the addresses are published, which needs it",
+    "CKV_K8S_38": "a ServiceAccount token: only where it publishes or waits for a rollout, which need it",
     "CKV_K8S_40": "a high UID: OpenShift's restricted-v2 assigns one, and rejects a pod that asks for its own",
     "CKV_K8S_43": "image by digest: it is known only where the image was pushed; `images:` and the chart take one",
     "CKV2_K8S_6": "a NetworkPolicy: whom a namespace lets in and out is its owner's decision, and one for the hook "
@@ -150,13 +151,15 @@ def test_each_component_does_what_it_is_for(name: str) -> None:
     """And nothing where it is not asked for; so each composes with base and overlay, and with the others."""
     variables = environment(name)
 
-    assert [component for component in COMPONENTS if component in name] == [
+    assert [component for component in COMPONENTS if component in name.split("+")] == [
         component
         for component, done in (
             ("service-ca", "REQUESTS_CA_BUNDLE" in variables),
             ("api-key", "LLAMA_STACK_API_KEY_FILE" in variables),
+            ("consumer-api-key", "HOOK_CONSUMER_API_KEY_FILE" in variables),
             ("self-heal", one(name, "CronJob")["spec"]["suspend"] is False),
             ("publish-ids", "HOOK_PUBLISH_CONFIGMAP" in variables),
+            ("rollout", "HOOK_WAIT_FOR_DEPLOYMENT" in variables),
         )
         if done
     ]
@@ -164,15 +167,16 @@ def test_each_component_does_what_it_is_for(name: str) -> None:
 
 @pytest.mark.parametrize("root", ["base", "overlays/stage02"])
 def test_the_components_compose_in_any_order(root: str) -> None:
-    rendered = []
-    for order in permutations(COMPONENTS):
-        components = [f"../manifests/components/{component}" for component in order]
-        kustomization = {"resources": [f"../manifests/{root}"], "components": components, "namespace": NAMESPACE}
-        done = kustomize(kustomization)
-        assert done.returncode == 0, f"{order}: {done.stderr}"
-        rendered.append(sort_by_name(sorted(yaml.safe_load_all(done.stdout), key=str)))
-
-    assert all(objects_of_one_order == rendered[0] for objects_of_one_order in rendered)
+    """Each pair in both orders: what two do not undo for each other, more do not either."""
+    for pair in combinations(COMPONENTS, 2):
+        rendered = []
+        for order in (pair, pair[::-1]):
+            components = [f"../manifests/components/{component}" for component in order]
+            kustomization = {"resources": [f"../manifests/{root}"], "components": components, "namespace": NAMESPACE}
+            done = kustomize(kustomization)
+            assert done.returncode == 0, f"{order}: {done.stderr}"
+            rendered.append(sort_by_name(sorted(yaml.safe_load_all(done.stdout), key=str)))
+        assert rendered[0] == rendered[1], pair
 
 
 def test_self_heal_runs_every_15_minutes() -> None:
@@ -181,7 +185,11 @@ def test_self_heal_runs_every_15_minutes() -> None:
 
 @pytest.mark.parametrize(
     ("variable", "name"),
-    [("REQUESTS_CA_BUNDLE", "base+service-ca"), ("LLAMA_STACK_API_KEY_FILE", "base+api-key")],
+    [
+        ("REQUESTS_CA_BUNDLE", "base+service-ca"),
+        ("LLAMA_STACK_API_KEY_FILE", "base+api-key"),
+        ("HOOK_CONSUMER_API_KEY_FILE", "base+consumer-api-key"),
+    ],
 )
 def test_each_file_that_a_variable_names_is_mounted(variable: str, name: str) -> None:
     path = Path(environment(name)[variable])
@@ -269,6 +277,10 @@ def test_helm_lints_the_chart() -> None:
         ("collection=x", "collection' not allowed"),
         ("image.digest=latest", "does not match pattern"),
         ("name=" + "n" * 53, "maxLength"),
+        ("waitForDeployment=Not_A_Name", "does not match pattern"),
+        ("connections=0", "minimum"),
+        ("connections=201", "maximum"),
+        ("prove=nothing", "must be one of"),
         ("publishConfigMap=Not_A_Name", "does not match pattern"),
         ("publishConfigMap=llamastack-register-collections", "must not be the ConfigMap that declares"),
         ("publishConfigMap=run,existingConfigMap.name=run", "must not be the ConfigMap that declares"),
@@ -293,6 +305,14 @@ def test_the_chart_keeps_the_text_of_values() -> None:
 
     assert 'vector_db_id: "007"' in done.stdout
     assert "'${env.MODEL:=a: b}'" in done.stdout
+
+
+def test_the_chart_hands_its_settings_on() -> None:
+    """What is the program's own default is left out."""
+    settings = {"HOOK_CONNECTIONS": "40", "HOOK_PROVE": "read", "HOOK_WAIT_FOR_DEPLOYMENT": DEPLOYMENT}
+
+    assert settings.items() <= environment("chart+read").items()
+    assert not settings.keys() & environment("chart").keys()
 
 
 @pytest.mark.parametrize("name", CHARTS)

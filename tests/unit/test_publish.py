@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from hook import publish
+from hook import kubernetes as pod
 from hook.publish import can_be_key
 from tests.fake_kubernetes import TOKEN, FakeKubernetes
 from tests.fake_llamastack import FakeLlamaStack, answer
@@ -20,7 +20,7 @@ def kubernetes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake
     """Return a stand-in API server into whose pod the hook was put."""
     with FakeKubernetes() as fake:
         fake.mount(tmp_path / "serviceaccount")
-        monkeypatch.setattr(publish, "SERVICE_ACCOUNT", tmp_path / "serviceaccount")
+        monkeypatch.setattr(pod, "SERVICE_ACCOUNT", tmp_path / "serviceaccount")
         yield fake
 
 
@@ -171,7 +171,7 @@ def test_without_a_mounted_token_nothing_is_sent(
     (problem,) = run(server.url, "--publish-configmap", "ids").report["problems"]
     assert problem == "HOOK_PUBLISH_CONFIGMAP: KUBERNETES_SERVICE_HOST and _PORT are not set: this is no pod"
 
-    monkeypatch.setattr(publish, "SERVICE_ACCOUNT", tmp_path / "missing")
+    monkeypatch.setattr(pod, "SERVICE_ACCOUNT", tmp_path / "missing")
     (problem,) = run(server.url, "--publish-configmap", "ids", environ=kubernetes.environ()).report["problems"]
     assert problem.startswith("HOOK_PUBLISH_CONFIGMAP: needs the pod's ServiceAccount token mounted: ")
     assert server.requests == []

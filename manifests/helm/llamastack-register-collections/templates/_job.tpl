@@ -42,7 +42,7 @@ template:
   spec:
     restartPolicy: Never
     serviceAccountName: {{ .Values.name }}
-    automountServiceAccountToken: {{ ne .Values.publishConfigMap "" }}
+    automountServiceAccountToken: {{ or (ne .Values.publishConfigMap "") (ne .Values.waitForDeployment "") }}
     enableServiceLinks: false
     {{- with .Values.imagePullSecrets }}
     imagePullSecrets:
@@ -72,6 +72,22 @@ template:
           {{- if .Values.apiKeySecret.name }}
           - name: LLAMA_STACK_API_KEY_FILE
             value: /etc/llama-stack-api-key/token
+          {{- end }}
+          {{- if .Values.consumerApiKeySecret.name }}
+          - name: HOOK_CONSUMER_API_KEY_FILE
+            value: /etc/llama-stack-consumer-api-key/token
+          {{- end }}
+          {{- if ne (int .Values.connections) 20 }}
+          - name: HOOK_CONNECTIONS
+            value: {{ .Values.connections | quote }}
+          {{- end }}
+          {{- if ne .Values.prove "write" }}
+          - name: HOOK_PROVE
+            value: {{ .Values.prove }}
+          {{- end }}
+          {{- if .Values.waitForDeployment }}
+          - name: HOOK_WAIT_FOR_DEPLOYMENT
+            value: {{ .Values.waitForDeployment | quote }}
           {{- end }}
           {{- if .Values.publishConfigMap }}
           - name: HOOK_PUBLISH_CONFIGMAP
@@ -104,6 +120,11 @@ template:
             mountPath: /etc/llama-stack-api-key
             readOnly: true
           {{- end }}
+          {{- if .Values.consumerApiKeySecret.name }}
+          - name: consumer-api-key
+            mountPath: /etc/llama-stack-consumer-api-key
+            readOnly: true
+          {{- end }}
     volumes:
       - name: config
         configMap:
@@ -130,6 +151,14 @@ template:
           secretName: {{ .Values.apiKeySecret.name }}
           items:
             - key: {{ .Values.apiKeySecret.key }}
+              path: token
+      {{- end }}
+      {{- if .Values.consumerApiKeySecret.name }}
+      - name: consumer-api-key
+        secret:
+          secretName: {{ .Values.consumerApiKeySecret.name }}
+          items:
+            - key: {{ .Values.consumerApiKeySecret.key }}
               path: token
       {{- end }}
 {{- end }}

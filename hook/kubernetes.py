@@ -1,0 +1,47 @@
+"""What a pod knows of its cluster: the API server, its own namespace, and the token of its ServiceAccount."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hook.deadline import Deadline
+from hook.errors import ConfigError
+from hook.http.client import Http
+from hook.settings import Server
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where Kubernetes mounts the pod's token, its namespace and the API server's certificate authority."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """How this pod may talk to its API server."""
+
+    namespace: str
+    http: Http
+
+
+def own_pod(
+    variable: str, component: str, environ: Mapping[str, str], request_timeout_seconds: float, deadline: Deadline
+) -> Pod:
+    """Return the pod's own access, for what `variable` asks for and `component` of the manifests gives the right to.
+
+    Raises ConfigError where Kubernetes mounts no token, as outside of a cluster.
+    """
+    host, port = (environ.get(f"KUBERNETES_SERVICE_{key}", "") for key in ("HOST", "PORT"))
+    token = SERVICE_ACCOUNT / "token"
+    try:
+        token.read_text()
+        namespace = (SERVICE_ACCOUNT / "namespace").read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{variable}: needs the pod's ServiceAccount token mounted: {error}"]) from error
+    if not host or not port:
+        raise ConfigError([f"{variable}: KUBERNETES_SERVICE_HOST and _PORT are not set: this is no pod"])
+    server = Server(
+        f"https://{f'[{host}]' if ':' in host else host}:{port}",
+        # By its file, since the kubelet replaces it.
+        api_key_file=token,
+        ca_bundle=str(SERVICE_ACCOUNT / "ca.crt"),
+        rights_hint=f"give the pod's ServiceAccount the Role of manifests/components/{component}",
+    )
+    return Pod(namespace, Http(server, request_timeout_seconds, deadline))
