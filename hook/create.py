@@ -59,7 +59,8 @@ class Creator:
             except UnavailableError as error:
                 if not error.in_flight:
                     raise
-                failure = UnavailableError(f"{error}; the list does not show it, and another try could make it twice")
+                said = f"{error}; the list does not show it, and another try could make it twice"
+                failure = UnavailableError(said, status=error.status, in_json=error.in_json)
                 timed_out = error.timed_out
             half = self._deadline.remaining() / 2
             patience = Deadline(half if timed_out else min(WATCH_SECONDS, half))

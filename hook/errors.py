@@ -57,10 +57,13 @@ class UnavailableError(HookError):
         retry_after_seconds: float | None = None,
         in_flight: bool = False,
         timed_out: bool = False,
+        in_json: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
         """The HTTP status, where there was an answer."""
+        self.in_json = in_json
+        """Whether that answer was JSON, as all of LlamaStack's are; what a gateway answers by itself is a page."""
         self.retry_after_seconds = retry_after_seconds
         """How long the server asked to be left alone, in seconds."""
         self.in_flight = in_flight

@@ -12,7 +12,7 @@ from hook.deadline import Deadline
 from hook.domain import Finding, Life, Look, Proof, State, Target
 from hook.errors import HookError, RefusedError, UnavailableError
 from hook.llamastack.api import MAX_FAILURES, LlamaStack
-from hook.llamastack.verdicts import MADE_BY_THE_FIRST_CHUNK
+from hook.llamastack.verdicts import MADE_BY_THE_FIRST_CHUNK, is_own_failure
 from hook.logs import log
 from hook.processes import Processes
 from hook.proof import Prover
@@ -125,7 +125,7 @@ class Registrar:
             self._failed.add(target.name)
             return Finding(target.name, State.REJECTED, detail=str(error))
         except UnavailableError as error:
-            if error.status != 500 or error.in_flight:
+            if not is_own_failure(error):
                 raise UnavailableError(f"'{target.name}' is not registered: {error}") from error
             self._failed.add(target.name)
             advice = "look at its backend and at LlamaStack's log, then run the hook again"

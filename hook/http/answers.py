@@ -79,6 +79,7 @@ def _status_error(answer: Answer) -> UnavailableError | RefusedError:
             retry_after_seconds=retry_after_seconds(answer.headers.get("Retry-After")),
             in_flight=status not in _OWN_WORD_STATUSES and what.startswith("POST "),
             timed_out=status in _TIMEOUT_STATUSES,
+            in_json="json" in answer.headers.get("Content-Type", ""),
         )
     sentence = f"{what} answered {status}"
     if status in (401, 403) and "html" in answer.headers.get("Content-Type", ""):

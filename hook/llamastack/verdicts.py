@@ -17,6 +17,9 @@ MADE_BY_THE_FIRST_CHUNK = ("milvus", "qdrant")
 """The kinds of provider that have no collection of their own before the first chunk: up to 0.3.5 they answer 500 to an
 empty insert, and up to 0.7.3 Milvus 500 and qdrant 400 to a query (POST /v1/vector-io/insert and /query)."""
 
+_REFUSALS_OF_NOTHING = {"chromadb": "Expected Embeddings", "qdrant": "Empty update request"}
+"""What these kinds answer to an empty insert into a vector store that works (400, up to 0.3.5)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -56,7 +59,7 @@ def _read(outcome: Outcome, store_id: str, kind: str) -> Proof:
     """Return what one answer proves.
 
     To an empty insert: 200 with `null` or 204 says that the id is known; faiss up to 0.3.5 answers 400 with the
-    dimension that it expects, chroma up to 0.3.5 one that asks for embeddings. To a query: 200 with `chunks`; a fresh
+    dimension that it expects, chroma and qdrant with words of their own. To a query: 200 with `chunks`; a fresh
     qdrant up to 0.7.3 answers 400 «Collection … not found», which is not the vector store. 404 or 400 with
     «not found» or «not served» of that id to either: nobody knows it any more.
     """
@@ -66,7 +69,7 @@ def _read(outcome: Outcome, store_id: str, kind: str) -> Proof:
         expected = re.search(r"Expected (\d{1,9}), got 0", error.detail)
         if outcome.question == INSERT and expected:
             return Proof(Life.ALIVE, embedding_dimension=int(expected[1]), next_questions=again, costly=True)
-        if outcome.question == INSERT and kind.startswith("chroma") and "Expected Embeddings" in error.detail:
+        if outcome.question == INSERT and _REFUSALS_OF_NOTHING.get(kind, "\0") in error.detail:
             return Proof(Life.ALIVE, next_questions=again, costly=True)
         if outcome.question == QUERY and kind == "qdrant" and "Collection " in error.detail:
             return Proof(Life.UNDECIDED, str(error), next_questions=again, costly=True)
@@ -88,9 +91,10 @@ def _is_query_answer(answer: Any) -> bool:
 def is_own_failure(error: UnavailableError) -> bool:
     """Tell whether the server failed at this request, or did not answer it in time, and is there for others.
 
-    Anything else, as a refused connection or a gateway's page, may be a server that restarts.
+    LlamaStack answers 501 where a provider cannot do it, and 502 where its backend refuses the connection (0.3.5 with
+    chroma, POST /v1/vector-io/query). Anything else, as a gateway's page, may be a server that restarts.
     """
-    return error.timed_out or error.status == 500
+    return error.timed_out or error.status in (500, 501) or (error.status == 502 and error.in_json)
 
 
 def is_unknown_id(error: RefusedError, store_id: str) -> bool:

@@ -3,22 +3,16 @@
 Each cell is a check that the server itself confirms, past the hook. `RELEASES="0.3.5 ogx-1.5.0"` picks some.
 """
 
-import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import yaml
 from client import (
-    DIMENSION,
-    MODEL,
     OTHER_PROVIDER,
     PROVIDER,
     create,
@@ -32,11 +26,11 @@ from client import (
     stores,
 )
 from edits import TOKEN, TokenServer, declare, without_milvus
-from servers import RELEASES, REPOSITORY, Server, close_all_on_signals, hook_environ, name, run, say
+from hook_runs import Hook, address, collections, ids
+from servers import RELEASES, REPOSITORY, Server, close_all_on_signals, name, say
 
 WORKERS = 2
 """A boot keeps a core busy, and there are two."""
-HOOK_TIMEOUT_SECONDS = "60"
 MILVUS_TRIES = 3
 
 NAMES = ("red_hat_docs", "acme_corporate", "eu_ai_act")
@@ -370,75 +364,6 @@ class Column:
             require(1 <= posts <= 3, f"the server's log counts {posts} attempts")
             require(not stores(server), f"the server lists {stores(server)}")
             self.cells[MILVUS_DOWN] = f"{posts} attempts"
-
-
-class Hook:
-    """Runs the hook as a user would, with one configuration file."""
-
-    def __init__(self, server: Server, content: Mapping[str, Any]) -> None:
-        self._server = server
-        self._content = content
-
-    def __enter__(self) -> "Hook":
-        handle, path = tempfile.mkstemp(prefix="collections-", suffix=".yaml", dir=self._server.folder)
-        os.close(handle)
-        self._config = Path(path)
-        self._config.write_text(yaml.safe_dump(self._content))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._config.unlink(missing_ok=True)
-
-    def run(self, exit_code: int, command: str, *options: str, token: str | None = None) -> dict[str, Any]:
-        """Return the report of a run. Raises WrongError where it ends with another exit code."""
-        report: dict[str, Any] = json.loads(self._output(exit_code, command, *options, token=token))
-        require(report["exit_code"] == exit_code, f"exit code and report disagree: {report}")
-        return report
-
-    def resolve(self, *names: str) -> dict[str, str]:
-        """Return the addresses that `resolve` prints for these names."""
-        addresses: dict[str, str] = json.loads(self._output(0, "resolve", *names))
-        return addresses
-
-    def _output(self, exit_code: int, command: str, *options: str, token: str | None = None) -> str:
-        environ = hook_environ(
-            LLAMA_STACK_URL=self._server.url,
-            HOOK_CONFIG=str(self._config),
-            HOOK_TIMEOUT_SECONDS=HOOK_TIMEOUT_SECONDS,
-            **({"LLAMA_STACK_API_KEY": token} if token else {}),
-        )
-        done = run([sys.executable, "-m", "hook", command, "--output", "json", *options], environ)
-        told = f"`{' '.join([command, *options])}` ended with {done.returncode}, not {exit_code}"
-        require(done.returncode == exit_code, f"{told}: {done.stdout or done.stderr}")
-        return done.stdout
-
-    def expect(
-        self, exit_code: int, state: str, command: str, *options: str, token: str | None = None
-    ) -> list[dict[str, Any]]:
-        """Return the collections of the report. Raises WrongError unless each of them has this state."""
-        report = self.run(exit_code, command, *options, token=token)
-        found: list[dict[str, Any]] = report["collections"]
-        names = [entry["vector_db_id"] for entry in self._content["vector_dbs"]]
-        require([item["name"] for item in found] == names, f"`{command}` reports {found}")
-        require(all(item["state"] == state for item in found), f"`{command}` finds them not {state}: {found}")
-        return found
-
-
-def collections(*names: str, **changes: Any) -> dict[str, Any]:
-    """Return the configuration that declares collections of these names, as the user's ConfigMap does."""
-    entry = {"provider_id": PROVIDER, "embedding_model": MODEL, "embedding_dimension": DIMENSION} | changes
-    return {"vector_dbs": [{"vector_db_id": each, "provider_vector_db_id": each, **entry} for each in names]}
-
-
-def ids(found: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the ids in a report, sorted."""
-    return sorted(item["id"] for item in found)
-
-
-def address(item: Mapping[str, Any]) -> str:
-    """Return what the report tells consumers to use."""
-    found: str = item[item["addressed_by"]]
-    return found
 
 
 if __name__ == "__main__":

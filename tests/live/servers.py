@@ -69,9 +69,9 @@ def _version_of(python: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def install(release: str) -> Path:
+def install(release: str, packages: Path | None = None) -> Path:
     """Return the environment of a release, built where the cache does not hold it. Raises ServerError."""
-    packages = HERE / "releases" / release / "packages.txt"
+    packages = packages or HERE / "releases" / release / "packages.txt"
     python = find_python()
     key = hashlib.sha256(packages.read_bytes() + str(_version_of(python)).encode()).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "register-collections"
@@ -147,6 +147,24 @@ def configuration(release: str, file: str) -> dict[str, Any]:
     return content
 
 
+def start_process(
+    command: Sequence[str], folder: Path, log: Path, environ: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start something that goes on, in a group of its own that ends with us at the latest."""
+    with log.open("ab") as output, _not_at_the_end():
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={"PATH": os.environ["PATH"], **environ},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        _commands.add(process.pid)
+    return process
+
+
 class Server:
     """One real server with a state of its own: booted by `with`, and gone with its state after it."""
 
@@ -156,8 +174,10 @@ class Server:
         config: str = "run-base.yaml",
         edit: Callable[[dict[str, Any]], None] | None = None,
         token: str | None = None,
+        stubs: Sequence[str] = (),
     ) -> None:
         self.release = release
+        self._stubs = (*stubs, str(HERE / "stubs"))
         self.environment = install(release)
         self.token = token
         with _not_at_the_end():
@@ -237,7 +257,7 @@ class Server:
         home = str(self.folder)
         return {
             "PATH": f"{self.environment / 'bin'}:/usr/bin:/bin",
-            "PYTHONPATH": str(HERE / "stubs"),
+            "PYTHONPATH": os.pathsep.join(self._stubs),
             "PYTHONDONTWRITEBYTECODE": "1",
             "HOME": home,
             "TMPDIR": home,

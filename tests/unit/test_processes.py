@@ -182,7 +182,7 @@ def test_a_process_that_goes_away_in_the_middle_starts_the_look_anew(server: Fak
     """What it said before is void."""
     run(server.url)
     server.requests.clear()
-    server.fault(QUERY, answer(502), times=1)
+    server.fault(QUERY, answer(503), times=1)
 
     outcome = run(server.url, "check", "--connections", "3")
 

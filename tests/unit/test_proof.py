@@ -50,6 +50,18 @@ def test_a_store_that_fails_for_a_moment_is_proven(server: FakeLlamaStack, run: 
     assert server.lines().count(QUERY) == 6
 
 
+def test_a_backend_that_refuses_connections_is_no_restart(server: FakeLlamaStack, run: Run) -> None:
+    """LlamaStack answers 502 for it, in JSON, as 0.3.5 does with chroma; a gateway's own page is waited for."""
+    server.add("red_hat_docs")
+    server.fault(QUERY, answer(502, b"<html>Bad Gateway</html>", Content_Type="text/html"), times=2)
+    server.fault(QUERY, answer(502, {"detail": "All connection attempts failed"}))
+
+    outcome = run(server.url, collections=ONE)
+
+    assert outcome.states == ["unavailable"]
+    assert server.lines().count(QUERY) == 2 + MAX_FAILURES
+
+
 def test_one_dead_provider_leaves_the_findings_of_the_others(server: FakeLlamaStack, run: Run) -> None:
     """Their proofs stand."""
     collections = [*entries("red_hat_docs"), *entries("eu_ai_act", provider_id="faiss-first")]
@@ -73,6 +85,17 @@ def test_a_provider_that_fails_at_a_create_is_not_asked_for_the_next_one(server:
     assert outcome.states == ["unavailable", "unavailable", "registered"]
     assert server.lines().count("POST /v1/vector_stores") == MAX_FAILURES + 1
     assert outcome.detail("acme_corporate").startswith("it is not registered, since the provider 'milvus-shared' fails")
+
+
+def test_a_create_that_fails_for_want_of_a_backend_leaves_the_others(server: FakeLlamaStack, run: Run) -> None:
+    """Where the list does not show it either."""
+    refused = answer(502, {"detail": "All connection attempts failed"})
+    server.fault("POST /v1/vector_stores", refused, times=MAX_FAILURES)
+    collections = [*entries("red_hat_docs"), *entries("eu_ai_act", provider_id="faiss-first")]
+
+    outcome = run(server.url, collections=collections)
+
+    assert outcome.states == ["unavailable", "registered"]
 
 
 def test_an_embedding_model_that_is_down_is_told_from_a_backend(server: FakeLlamaStack, run: Run) -> None:

@@ -1,0 +1,193 @@
+"""What the hook says of real backends that stop, come back and lose their data, beside what a real client finds.
+
+`RELEASES="0.3.5"` and `BACKENDS="pgvector chroma"` pick some. A false success or a false failure ends it with 1.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import requests
+from backends import BACKENDS, Backend, EmbeddingEndpoint, vector
+from client import DIMENSION, QUESTION, SENTENCE, WrongError, has_embedded_chunks, model_id, store_key
+from hook_runs import Hook, address, collections
+from servers import REPOSITORY, Server, close_all_on_signals, name, say
+
+RELEASES = ("0.2.24", "0.3.5", "0.4.7", "0.7.3", "ogx-1.5.0")
+WORKERS = 2
+OPTIONS = ("--connections", "3", "--timeout", "120")
+"""There is one process, and the budget leaves time for a first query that is not answered."""
+
+REGISTERED = "registers, and inserts"
+RESTARTED = "LlamaStack restarted"
+STOPPED = "backend stopped"
+STOPPED_NEW = "backend stopped, another collection is registered"
+BACK = "backend stopped and back"
+GONE = "its table, file or folder gone"
+MODEL_DOWN = "embedding endpoint down"
+FACTS = (REGISTERED, STOPPED, STOPPED_NEW, BACK, RESTARTED, GONE, MODEL_DOWN)
+NOT_APPLICABLE = "–"
+
+NO_BOOT = {("Milvus Lite", "ogx-1.5.0"): "its Milvus provider wants a Milvus server"}
+UNPROVABLE = {
+    ("qdrant", GONE): "the local mode goes on from memory, and inserts fail until it restarts",
+}
+"""Where exit 0 is false and nothing that the API answers could tell."""
+
+
+class Column:
+    """One provider on one release."""
+
+    def __init__(self, release: str, kind: str) -> None:
+        self.release = release
+        self.kind = kind
+        self.cells: dict[str, str] = {}
+        self.problems: list[str] = []
+
+    def fill(self) -> None:
+        """Take it through all that can happen to it."""
+        if (self.kind, self.release) in NO_BOOT:
+            self.cells = dict.fromkeys(FACTS, NOT_APPLICABLE)
+            return
+        started = time.monotonic()
+        endpoint = EmbeddingEndpoint()
+        with tempfile.TemporaryDirectory(prefix="rc-backend-") as folder:
+            backend = None
+            try:
+                endpoint.start()
+                backend = BACKENDS[self.kind](Path(folder))
+                self._go_through(backend, endpoint)
+            except Exception as error:  # noqa: BLE001  whatever a broken hook makes of a column, the table has to show it
+                self.problems.append(f"{self}: {type(error).__name__}: {error}")
+            finally:
+                endpoint.stop()
+                if backend is not None:
+                    backend.stop()
+        for fact in FACTS:
+            self.cells.setdefault(fact, "✗")
+        say(f"{self}: {time.monotonic() - started:.0f} s, {len(self.problems)} problems")
+
+    def __str__(self) -> str:
+        return f"{self.kind} on {name(self.release)}"
+
+    def _go_through(self, backend: Backend, endpoint: EmbeddingEndpoint) -> None:
+        def edit(content: dict[str, Any]) -> None:
+            backend.configure(content)
+            endpoint.configure(content)
+
+        server = Server(self.release, edit=edit, stubs=backend.stubs)
+        with server, Hook(server, collections("red_hat_docs")) as hook:
+            found = self._judge(REGISTERED, server, hook, "register")
+            if backend.can_stop:
+                backend.stop()
+                self._judge(STOPPED, server, hook, "check", found)
+                self._judge_new(server)
+                backend.start()
+                self._judge(BACK, server, hook, "check", found)
+            else:
+                self.cells |= dict.fromkeys((STOPPED, STOPPED_NEW, BACK), NOT_APPLICABLE)
+            server.restart()
+            self._judge(RESTARTED, server, hook, "check", found)
+            hook.outcome("register", "--on-lost", "recreate", *OPTIONS)
+            self._judge(MODEL_DOWN, server, hook, "check", prepare=endpoint.stop)
+            endpoint.start()
+            if backend.destroy(server):
+                self._judge(GONE, server, hook, "check")
+            else:
+                self.cells[GONE] = NOT_APPLICABLE
+
+    def _judge(
+        self, fact: str, server: Server, hook: Hook, command: str, known: str | None = None, prepare: Any = None
+    ) -> str | None:
+        """Put the hook's verdict beside the truth, and return the address that it published."""
+        if prepare is not None:
+            prepare()
+        report = hook.outcome(command, *OPTIONS)
+        (found,) = report["collections"]
+        where = address(found) if found["addressed_by"] else known or found["id"]
+        why = "there is no address" if where is None else fails(server, where)
+        self._fill(fact, report, why)
+        return where
+
+    def _judge_new(self, server: Server) -> None:
+        with Hook(server, collections("later_docs")) as hook:
+            report = hook.outcome("register", *OPTIONS)
+            (found,) = report["collections"]
+            why = fails(server, address(found)) if found["addressed_by"] else "there is no address"
+            self._fill(STOPPED_NEW, report, why)
+
+    def _fill(self, fact: str, report: dict[str, Any], why: str | None) -> None:
+        code, state = report["exit_code"], report["collections"][0]["state"]
+        if (self.kind, fact) in UNPROVABLE:
+            self.cells[fact] = "cannot be proven"
+            if code != 0 or why is None:
+                self.problems.append(f"{self}: {fact}: it can be proven, take it off the list: {code}, {why}")
+            return
+        right = (code == 0) == (why is None)
+        self.cells[fact] = f"{code} {state}" if right else "✗"
+        if os.environ.get("VERBOSE"):
+            say(f"{self}: {fact}: {report['message']} ({report['elapsed_seconds']} s); truth: {why}")
+        if not right:
+            kind = "false success" if code == 0 else "false failure"
+            self.problems.append(f"{self}: {fact}: {kind}: {report['message']}, and the truth is: {why or 'all works'}")
+
+
+def fails(server: Server, store: str) -> str | None:
+    """Return why a real insert or a real query does not work under an address, or None."""
+    chunk: dict[str, Any] = {"content": SENTENCE, "metadata": {"document_id": "document-1"}}
+    if has_embedded_chunks(server):
+        chunk |= {
+            "chunk_id": "chunk-1",
+            "chunk_metadata": {"document_id": "document-1"},
+            "embedding": vector(SENTENCE),
+            "embedding_model": model_id(server),
+            "embedding_dimension": DIMENSION,
+        }
+    try:
+        for what, body in (("insert", {"chunks": [chunk]}), ("query", {"query": QUESTION})):
+            answer = server.request("POST", f"/v1/vector-io/{what}", {store_key(server): store, **body})
+            if not answer.ok:
+                return f"the {what} answered {answer.status_code}: {answer.text[:300]}"
+        found = [chunk["content"] for chunk in answer.json()["chunks"]]
+    except (requests.RequestException, WrongError) as error:
+        return f"{type(error).__name__}: {error}"
+    return None if SENTENCE in found else f"the query finds {found}"
+
+
+def main() -> int:
+    """Go through all columns, print the table, and return 0 if every verdict is true."""
+    close_all_on_signals()
+    started = time.monotonic()
+    releases = os.environ.get("RELEASES", "").split() or list(RELEASES)
+    kinds = [kind for kind in BACKENDS if kind in os.environ.get("BACKENDS", ", ".join(BACKENDS))]
+    columns = [Column(release, kind) for release in releases if release in RELEASES for kind in kinds]
+    with ThreadPoolExecutor(WORKERS) as pool:
+        list(pool.map(Column.fill, columns))
+    table = render(columns)
+    print(table)
+    problems = [problem for column in columns for problem in column.problems]
+    wrong = sum(list(column.cells.values()).count("✗") for column in columns)
+    whole = len(columns) == len(RELEASES) * len(BACKENDS)
+    shown = not whole or table in (REPOSITORY / "README.md").read_text()
+    if not shown:
+        say("The README shows another table: put this one between its marks")
+    minutes = (time.monotonic() - started) / 60
+    say(f"{len(columns)} columns in {minutes:.1f} minutes, {wrong} wrong cells, {len(problems)} problems")
+    for problem in problems:
+        say(f"\n{problem}")
+    return 0 if shown and not problems and not wrong else 1
+
+
+def render(columns: Sequence[Column]) -> str:
+    """Return the table as markdown, a line for each column."""
+    rows = [["release", "provider", *FACTS], ["---"] * (len(FACTS) + 2)]
+    rows += [[name(c.release), c.kind, *(c.cells[fact] for fact in FACTS)] for c in columns]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,3 @@
+"""The same under the other name."""
+
+from pysqlite3.dbapi2 import *  # noqa: F403
