@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import TypeVar
 
 from hook.backoff import retry
 from hook.deadline import Deadline, sleep
@@ -20,6 +21,10 @@ FULLY_PROVEN = 20
 FEWEST_PROOFS = 3
 """On how many connections a vector store is proven at least, where there are so many."""
 
+PATIENT_AFTER = 3
+"""After so many looks that something broke into, the next is patient: it may be a gateway that always fails some."""
+
+T = TypeVar("T")
 Wanted = Callable[[Sequence[VectorStore]], Mapping[str, Target]]
 """Which of the listed vector stores are to be proven, by id."""
 
@@ -45,15 +50,21 @@ class Processes:
     def look(self, wanted: Wanted) -> Look:
         """Return the union of the lists and the proofs. Raises as the server's API does.
 
-        Whatever may be a server that restarts voids what was heard before it, and all is asked anew, as it is after
-        a vector store that answers nothing but failures: a few times, since each of them costs the server a log.
+        Whatever may be a server that restarts voids what was heard before it, and all is asked anew; so is it where a
+        vector store answers nothing but failures: a few times, since each of them costs the server a log.
         """
         heard: Look | None = None
+        sweeps = 0
+
+        def sweep() -> Look:
+            nonlocal sweeps
+            sweeps += 1
+            return self._sweep(wanted, patient=sweeps > PATIENT_AFTER)
 
         def attempt() -> Look:
             nonlocal heard
             heard = None
-            heard = retry(partial(self._sweep, wanted), self._deadline, "request.retry_scheduled")
+            heard = retry(sweep, self._deadline, "request.retry_scheduled")
             dead = next((proof for proof in heard.proofs.values() if proof.life is Life.DEAD), None)
             # The last silence was waited for already, and another one has to leave time for the rest.
             if dead is not None and not (dead.timed_out and self._deadline.remaining() < self._deadline.seconds / 2):
@@ -69,23 +80,48 @@ class Processes:
             return heard
 
     def renew(self) -> None:
-        """Let the next request meet another process."""
+        """Let the next request meet another process.
+
+        Every other time, at random, another request goes before it. What balances each request in turn would else
+        answer the same question from the same process each time, where the number of questions is a multiple of that
+        of the processes (seen with HAProxy before two replicas of 0.3.5: `lost`, where one of them knew all).
+        """
         self._server.renew()
         sleep(PAUSE_SECONDS)
+        if random.random() < 0.5:
+            self._server.check_health()
 
-    def _sweep(self, wanted: Wanted) -> Look:
+    def _sweep(self, wanted: Wanted, *, patient: bool) -> Look:
+        """Ask once around. A patient one repeats each request that fails, and at its end proves all once more."""
         sweep = _Sweep(self.connections)
+        disturbed = False
+
+        def ask(question: Callable[[], T]) -> T:
+            nonlocal disturbed
+            try:
+                return question()
+            except UnavailableError as error:
+                if not patient or error.in_flight:
+                    raise
+                disturbed = True
+            return retry(question, self._deadline, "request.retry_scheduled")
+
+        def prove(store_id: str) -> None:
+            target, before = targets[store_id], sweep.proofs.get(store_id, [None])[-1]
+            hung = sweep.hung.get((target.provider.id, target.model.id))
+            sweep.proven(store_id, target, hung or ask(partial(self._prover.prove, store_id, target, before)))
+
         while not sweep.is_over():
             if sweep.turn:
-                self.renew()
+                ask(self.renew)
             if sweep.turn < self.connections:
-                sweep.heard(self._list())
+                sweep.heard(ask(self._list))
             targets = wanted(tuple(sweep.stores.values()))
             for store_id in sweep.due(targets):
-                target, before = targets[store_id], sweep.proofs.get(store_id, [None])
-                hung = sweep.hung.get((target.provider.id, target.model.id))
-                sweep.proven(store_id, target, hung or self._prover.prove(store_id, target, before[-1]))
+                prove(store_id)
             sweep.turn += 1
+        for store_id in targets if disturbed else ():
+            prove(store_id)
         return sweep.look()
 
     def _list(self) -> Sequence[VectorStore]:
@@ -121,8 +157,8 @@ class _Sweep:
     def due(self, wanted: Mapping[str, Target]) -> list[str]:
         """Return the vector stores to prove on this connection, in any order.
 
-        Each is proven on the first that shows it, and its other proofs are spread over the rest. In any order, since
-        what balances each request in turn would else ask the same process after the same vector store each time.
+        Each is proven on the first that shows it, and its other proofs are spread over the rest; in any order, for the
+        reason that `renew` has.
         """
         self._wanted = tuple(wanted)
         costly = sum(self._is_costly(store_id) for store_id in wanted)

@@ -7,7 +7,6 @@ with a list of its own, and its backend and its embedding model can be down. Fau
 """
 
 import json
-import random
 import socket
 import ssl
 import struct
@@ -83,6 +82,7 @@ class FakeLlamaStack:
     """Whether each request is balanced, as a Route does, or each connection."""
     shared_backend: bool = False
     """Whether every process takes inserts and queries of what any of them made, and only the lists differ."""
+    turn: int = 0
     model_is_down: bool = False
     stores: list[dict[str, Any]] = field(default_factory=list)
     known_to: dict[str, set[int]] = field(default_factory=dict)
@@ -159,10 +159,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         super().setup()
-        self.process = self._any_process()
+        self.process = self._next_process()
 
-    def _any_process(self) -> int:
-        return random.randrange(self.fake.processes)
+    def _next_process(self) -> int:
+        """Return the process that takes this: each in turn, as a balancer does it, and not at random."""
+        with self.fake.lock:
+            self.fake.turn += 1
+            return self.fake.turn % self.fake.processes
 
     @property
     def fake(self) -> FakeLlamaStack:
@@ -186,7 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
         query = {key: values[-1] for key, values in parse_qs(url.query).items()}
         request = Request(self.command, url.path, query, dict(self.headers), json.loads(content) if content else None)
         if self.fake.per_request:
-            self.process = self._any_process()
+            self.process = self._next_process()
         with self.fake.lock:
             self.fake.requests.append(request)
             fault = next((f for f in self.fake.faults if f.line == request.line and f.times > 0), None)

@@ -188,7 +188,9 @@ class Scene:
         command += ["--timeout", f"{budget:g}", "--request-timeout", f"{request_timeout:g}"]
         own = ("HOOK_", "LLAMA_STACK_", "COV_", "COVERAGE_", "REQUESTS_", "CURL_")
         environ = {key: value for key, value in os.environ.items() if not key.startswith(own)}
-        environ |= {"NO_PROXY": "127.0.0.1", "HOOK_TERMINATION_LOG": str(files["termination"])}
+        # Two, so that each fault also meets a second connection; more would leave the short budgets no time.
+        environ |= {"NO_PROXY": "127.0.0.1", "HOOK_CONNECTIONS": "2"}
+        environ |= {"HOOK_TERMINATION_LOG": str(files["termination"])}
         environ |= {} if self.by_url else {"LLAMA_STACK_API_KEY": API_KEY}
         environ |= self.environ
         with ExitStack() as stack:

@@ -272,9 +272,12 @@ class EmbeddingEndpoint:
 
     def configure(self, content: dict[str, Any]) -> None:
         """Make it the inference provider."""
+        if "storage" not in content:
+            # Up to 0.2.24 the provider for it needs litellm; there the stand-in for the built-in model fails instead.
+            return
         (provider,) = content["providers"]["inference"]
-        url = f"http://127.0.0.1:{self.port}/v1"
-        provider |= {"provider_type": "remote::openai", "config": {"api_key": "unused", "base_url": url}}
+        settings = {"api_key": "unused", "base_url": f"http://127.0.0.1:{self.port}/v1"}
+        provider |= {"provider_type": "remote::openai", "config": settings}
 
 
 class _Endpoint(ThreadingHTTPServer):

@@ -31,6 +31,8 @@ GONE = "its table, file or folder gone"
 MODEL_DOWN = "embedding endpoint down"
 FACTS = (REGISTERED, STOPPED, STOPPED_NEW, BACK, RESTARTED, GONE, MODEL_DOWN)
 NOT_APPLICABLE = "–"
+MODEL_DOWN_FILE = "model-down"
+"""What makes the stand-in for the built-in model fail, in the server's home."""
 
 NO_BOOT = {("Milvus Lite", "ogx-1.5.0"): "its Milvus provider wants a Milvus server"}
 UNPROVABLE = {
@@ -93,19 +95,18 @@ class Column:
             server.restart()
             self._judge(RESTARTED, server, hook, "check", found)
             hook.outcome("register", "--on-lost", "recreate", *OPTIONS)
-            self._judge(MODEL_DOWN, server, hook, "check", prepare=endpoint.stop)
+            endpoint.stop()
+            (server.folder / MODEL_DOWN_FILE).touch()
+            self._judge(MODEL_DOWN, server, hook, "check")
+            (server.folder / MODEL_DOWN_FILE).unlink()
             endpoint.start()
             if backend.destroy(server):
                 self._judge(GONE, server, hook, "check")
             else:
                 self.cells[GONE] = NOT_APPLICABLE
 
-    def _judge(
-        self, fact: str, server: Server, hook: Hook, command: str, known: str | None = None, prepare: Any = None
-    ) -> str | None:
+    def _judge(self, fact: str, server: Server, hook: Hook, command: str, known: str | None = None) -> str | None:
         """Put the hook's verdict beside the truth, and return the address that it published."""
-        if prepare is not None:
-            prepare()
         report = hook.outcome(command, *OPTIONS)
         (found,) = report["collections"]
         where = address(found) if found["addressed_by"] else known or found["id"]

@@ -191,6 +191,48 @@ def test_a_process_that_goes_away_in_the_middle_starts_the_look_anew(server: Fak
     assert server.lines().count(QUERY) == 1 + 3 * 3
 
 
+def test_a_gateway_that_fails_every_other_request_is_asked_with_patience(server: FakeLlamaStack, run: Run) -> None:
+    """No look would ever come to its end without."""
+    run(server.url)
+    asked: list[int] = []
+
+    def every_other(handler: Any) -> None:
+        asked.append(1)
+        if len(asked) % 2:
+            handler.reply(503, {"detail": "busy"})
+        else:
+            handler.reply(200, {"chunks": [], "scores": []})
+
+    server.fault(QUERY, every_other)
+
+    outcome = run(server.url, "check", "--connections", "2")
+
+    assert outcome.exit_code == 0
+    assert outcome.states == ["present"] * 3
+
+
+def test_a_restart_that_patience_bridged_is_noticed_at_the_end(server: FakeLlamaStack, run: Run) -> None:
+    """What was proven before it is proven once more."""
+    run(server.url)
+    asked: list[int] = []
+
+    def restart_at_the_fifth(handler: Any) -> None:
+        asked.append(1)
+        if len(asked) == 5:
+            server.lost_ids |= {store["id"] for store in server.stores}
+        if len(asked) in (1, 2, 3, 5):
+            handler.reply(503, {"detail": "no endpoints"})
+        else:
+            handler.reply(*handler._query(server.requests[-1].body))
+
+    server.fault(QUERY, restart_at_the_fifth)
+
+    outcome = run(server.url, "check")
+
+    assert outcome.exit_code == 5
+    assert sorted(outcome.states) == ["divided", "lost", "lost"]
+
+
 def test_a_server_that_goes_away_for_good_ends_the_run(server: FakeLlamaStack, run: Run) -> None:
     """What was heard before is not what is."""
     run(server.url)

@@ -1,6 +1,7 @@
 """A stand-in for sentence-transformers: vectors hashed from the text, of the dimension that the real model has."""
 
 import hashlib
+from pathlib import Path
 
 import numpy
 
@@ -19,7 +20,9 @@ class SentenceTransformer:
         return self.dimension
 
     def encode(self, texts: str | list[str], **_: object) -> numpy.ndarray:
-        """Return one vector for a text, or a row for each of a list of texts."""
+        """Return one vector for a text, or a row for each of a list of texts; fail where a test says so."""
+        if Path("~/model-down").expanduser().exists():
+            raise RuntimeError("the model is down")
         if isinstance(texts, str):
             return self._vector(texts)
         return numpy.stack([self._vector(text) for text in texts])
