@@ -35,8 +35,11 @@ format: $(VENV)/.ready ## Put the code into its form.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test-live: $(VENV)/.ready ## Run the matrix on real servers; RELEASES="0.3.5 ogx-1.5.0" picks some.
-	@$(BIN)/python tests/live/matrix.py
+TABLES ?= matrix principals backends_matrix processes_matrix
+
+test-live: $(VENV)/.ready ## Fill the tables on real servers; RELEASES="0.3.5 ogx-1.5.0" and TABLES="matrix" pick some.
+	@failed=; for table in $(TABLES); do $(BIN)/python tests/live/$$table.py || failed="$$failed $$table"; done; \
+	test -z "$$failed" || { echo "Not as it should be:$$failed" >&2; exit 1; }
 
 test-faults: $(VENV)/.ready ## Run the hook under faults and against itself, and print the violations.
 	@$(BIN)/python -m tests.faults.run

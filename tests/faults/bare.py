@@ -60,7 +60,9 @@ def main() -> None:
             there = names()
         for entry in entries:
             store_id = there[entry["vector_db_id"]]
-            ask("POST", "/v1/vector-io/insert", {"vector_store_id": store_id, "vector_db_id": store_id, "chunks": []})
+            ids = {"vector_store_id": store_id, "vector_db_id": store_id}
+            ask("POST", "/v1/vector-io/insert", ids | {"chunks": []})
+            ask("POST", "/v1/vector-io/query", ids | {"query": "anything", "params": {"max_chunks": 1}})
 
 
 if __name__ == "__main__":

@@ -66,6 +66,7 @@ class Contestant:
 
 
 HOOK = Contestant("the hook", lambda path: [sys.executable, "-m", "hook", "--config", str(path)])
+ONE_CONNECTION = Contestant("--connections 1", lambda path: [*HOOK.command(path), "--connections", "1"])
 BARE_SCRIPT = Contestant("bare script", lambda path: [sys.executable, BARE, str(path)])
 CURL_LOOP = Contestant("curl loop", lambda _: ["sh", LOOP])
 
@@ -95,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _compare(title: str, count: int, present: bool, repeats: int, others: Sequence[Contestant]) -> None:
     """Let the contestants take turns, each on a stand-in of its own."""
-    contestants = (HOOK, BARE_SCRIPT, *others)
+    contestants = (HOOK, ONE_CONNECTION, BARE_SCRIPT, *others)
     results: dict[str, list[Usage]] = {contestant.name: [] for contestant in contestants}
     asked: dict[str, int] = {}
     names = _names(count)
@@ -115,7 +116,7 @@ def _compare_on_real(title: str, url: str, present: bool) -> None:
     if cli is not None:
         # It has no command for vector stores: this is its cheapest, a single request.
         others.append(Contestant("client CLI*", lambda _: [str(cli), "--endpoint", url, "models", "list"]))
-    contestants = (HOOK, BARE_SCRIPT, *others)
+    contestants = (HOOK, ONE_CONNECTION, BARE_SCRIPT, *others)
     results: dict[str, list[Usage]] = {contestant.name: [] for contestant in contestants}
     server = Server(url)
     with _collections(NAMES) as path:
@@ -169,7 +170,7 @@ def _print(title: str, count: int, results: dict[str, list[Usage]], asked: dict[
         cpu_ratio = statistics.median(cpu) / statistics.median(usage.cpu_seconds * 1000 for usage in bare)
         codes = sorted({usage.exit_code for usage in usages})
         print(
-            f"  {name:12} {_spread(wall):>36}   {wall_ratio:6.2f}   {_spread(cpu):>24}   {cpu_ratio:5.2f}  "
+            f"  {name:15} {_spread(wall):>36}   {wall_ratio:6.2f}   {_spread(cpu):>24}   {cpu_ratio:5.2f}  "
             f"{_spread(peak):>16}  {asked.get(name, ''):>5}"
             + (f"   {statistics.median(wall) / count:.1f} ms a collection" if count > len(NAMES) else "")
             + ("" if codes == [0] else f"   exit codes {codes}")

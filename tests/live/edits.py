@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -10,6 +10,8 @@ from servers import configuration, free_port
 
 Edit = Callable[[dict[str, Any]], None]
 TOKEN = "the-right-token"
+PRINCIPALS = {TOKEN: {"principal": "hook", "attributes": {"roles": ["admin"]}}}
+"""By token, who that is, and what attributes they have."""
 
 
 def declare(release: str) -> Edit:
@@ -33,10 +35,14 @@ def without_milvus(content: dict[str, Any]) -> None:
 
 
 class TokenServer:
-    """The endpoint that the server asks about each token; it knows one."""
+    """The endpoint that the server asks about each token; it knows these."""
+
+    def __init__(self, principals: Mapping[str, Any] = PRINCIPALS) -> None:
+        self._principals = principals
 
     def __enter__(self) -> "TokenServer":
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _TokenHandler)
+        self._server.principals = self._principals  # type: ignore[attr-defined]
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self
 
@@ -44,8 +50,8 @@ class TokenServer:
         self._server.shutdown()
         self._server.server_close()
 
-    def guard(self, release: str) -> Edit:
-        """Return the edit of a configuration that makes the server ask here."""
+    def guard(self, release: str, policy: Sequence[Mapping[str, Any]] = ()) -> Edit:
+        """Return the edit of a configuration that makes the server ask here, and go by this policy or its own."""
         endpoint = f"http://127.0.0.1:{self._server.server_port}/"
 
         def edit(content: dict[str, Any]) -> None:
@@ -53,17 +59,19 @@ class TokenServer:
                 auth: dict[str, Any] = {"provider_type": "custom", "config": {"endpoint": endpoint}}
             else:
                 auth = {"provider_config": {"type": "custom", "endpoint": endpoint}}
-            content["server"]["auth"] = auth
+            content["server"]["auth"] = auth | ({"access_policy": list(policy)} if policy else {})
 
         return edit
 
 
 class _TokenHandler(BaseHTTPRequestHandler):
+    server: Any
+
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        known = asked["api_key"] == TOKEN
-        body = json.dumps({"principal": "hook", "attributes": {"roles": ["admin"]}} if known else {}).encode()
-        self.send_response(200 if known else 401)
+        principal = self.server.principals.get(asked["api_key"])
+        body = json.dumps(principal or {}).encode()
+        self.send_response(401 if principal is None else 200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

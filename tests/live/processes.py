@@ -23,6 +23,8 @@ PAUSE_SECONDS = 0.05
 WORKERS = "two workers"
 PER_CONNECTION = "two replicas, per connection"
 PER_REQUEST = "two replicas, per request"
+SEARCHED = f"{os.environ['PATH']}:/usr/sbin"
+"""Where HAProxy is looked for: distributions put it beside the daemons."""
 SETUPS = (WORKERS, PER_CONNECTION, PER_REQUEST)
 
 
@@ -90,7 +92,7 @@ def _balancer(folder: Path, ports: list[int], per_request: bool) -> Iterator[int
     )
     log = folder / "haproxy.log"
     command = ["haproxy", "-db", "-f", str(folder / "haproxy.cfg")]
-    process = start_process(command, folder, log, {"PATH": f"{os.environ['PATH']}:/usr/sbin"})
+    process = start_process(command, folder, log, {"PATH": SEARCHED})
     try:
         _wait_for(port, process, log)
         yield port

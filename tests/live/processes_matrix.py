@@ -5,6 +5,7 @@ Each cell is 20 runs; a false verdict in any of them, or a second vector store o
 """
 
 import os
+import shutil
 import tempfile
 import time
 from collections import Counter
@@ -16,7 +17,7 @@ from typing import Any
 from backends import BACKENDS
 from backends_matrix import fails
 from hook_runs import Hook, address, collections
-from processes import SETUPS, WORKERS, Processes, processes
+from processes import SEARCHED, SETUPS, WORKERS, Processes, processes
 from servers import REPOSITORY, close_all_on_signals, name, say
 
 RELEASES = ("0.2.24", "0.3.5", "0.4.7", "0.7.3", "ogx-1.5.0")
@@ -96,6 +97,9 @@ class Cell:
 
 def main() -> int:
     """Fill all cells, print the table, and return 0 if every verdict is true."""
+    if shutil.which("haproxy", path=SEARCHED) is None:
+        say("This needs HAProxy, which balances between the replicas: install your system's package `haproxy`")
+        return 2
     close_all_on_signals()
     started = time.monotonic()
     releases = os.environ.get("RELEASES", "").split() or list(RELEASES)

@@ -33,6 +33,7 @@ RELEASES = ("0.2.12", "0.2.24", "0.3.5", "0.4.7", "0.7.3", "ogx-1.2.5", "ogx-1.5
 BOOT_SECONDS = 120
 """Ten times what a boot takes on two idle cores."""
 STOP_SECONDS = 8
+CRASH_SECONDS = 2
 REQUEST_SECONDS = 60
 """0.7.3 and newer can take ten seconds for the request after an error."""
 LOG_TAIL_LINES = 20
@@ -300,7 +301,12 @@ class Server:
 
     def crashed(self) -> bool:
         """Return whether the process ended by itself; Milvus Lite 3 does that now and then, in native code."""
-        return self._process is not None and self._process.poll() is not None
+        if self._process is None:
+            return False
+        # Its connections are closed before it is gone.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(CRASH_SECONDS)
+        return self._process.poll() is not None
 
     def log_tail(self) -> str:
         """Return the end of the server's log."""
