@@ -80,6 +80,8 @@ class FakeLlamaStack:
     processes: int = 1
     per_request: bool = False
     """Whether each request is balanced, as a Route does, or each connection."""
+    sticky: bool = False
+    """Whether a cookie ties a client to the process that answered it first, as a Route does unless told otherwise."""
     shared_backend: bool = False
     """Whether every process takes inserts and queries of what any of them made, and only the lists differ."""
     turn: int = 0
@@ -190,6 +192,9 @@ class _Handler(BaseHTTPRequestHandler):
         request = Request(self.command, url.path, query, dict(self.headers), json.loads(content) if content else None)
         if self.fake.per_request:
             self.process = self._next_process()
+        cookie = self.headers.get("Cookie", "")
+        if self.fake.sticky and cookie.startswith("process="):
+            self.process = int(cookie.removeprefix("process="))
         with self.fake.lock:
             self.fake.requests.append(request)
             fault = next((f for f in self.fake.faults if f.line == request.line and f.times > 0), None)
@@ -210,6 +215,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in ({"Content-Type": "application/json"} | (headers or {})).items():
             self.send_header(name, value)
+        if self.fake.sticky:
+            self.send_header("Set-Cookie", f"process={self.process}; path=/; HttpOnly")
         if status != 204 and "Transfer-Encoding" not in (headers or {}):
             self.send_header("Content-Length", str(len(content)))
         self.end_headers()

@@ -6,6 +6,7 @@ import threading
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -43,6 +44,8 @@ class Http:
         self._session.auth = self._authorize
         # Else requests prepares the redirect that is never followed: it reads all of it, and fails at a bad address.
         self._session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]  # noqa: ARG005
+        # Else the cookie with which a Route ties a client to one pod would hide all the others.
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         # Not compressed, so that the size that is counted is the size in memory.
         self._session.headers.update(
             {"Accept-Encoding": "identity", "User-Agent": f"register-collections/{__version__}"}

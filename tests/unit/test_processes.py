@@ -39,6 +39,16 @@ def test_what_one_process_made_is_divided(two: FakeLlamaStack, run: Run) -> None
     assert len(two.stores) == 3
 
 
+def test_no_cookie_ties_a_run_to_one_process(run: Run) -> None:
+    """A Route sets one by default, and whoever sends it back meets the same pod for ever."""
+    with FakeLlamaStack(processes=2, sticky=True) as two:
+        two.known_to[two.add("red_hat_docs")] = {0}
+
+        outcome = run(two.url, *ALL, collections=ONE)
+
+        assert outcome.states == ["divided"]
+
+
 def test_nothing_more_is_made_on_a_divided_server(two: FakeLlamaStack, run: Run) -> None:
     """However often it runs, also where what is lost should be made anew."""
     two.lost_ids.add(two.add("eu_ai_act"))
