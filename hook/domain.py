@@ -99,6 +99,8 @@ class Proof:
     """Whether those are answered by an error, which takes a server a tenth of a second or more to log."""
     timed_out: bool = False
     """Whether there was no answer in time."""
+    found: str | None = None
+    """What the query found first, empty for nothing; None where another process may as well find something else."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,6 +175,9 @@ def _judge(
         return Finding(target.name, State.DRIFTED, store.id, detail, lost_ids)
     if proof.life is Life.DEAD:
         return Finding(target.name, State.UNAVAILABLE, store.id, proof.detail, lost_ids)
+    if proof.life is Life.DIVIDED and proof.found is not None:
+        detail = f"{proof.detail}: {remedies.unshared(target)}"
+        return Finding(target.name, State.DIVIDED, store.id, detail, lost_ids)
     unlisted = look.connections - look.shown.get(store.id, look.connections)
     if proof.life is Life.DIVIDED or (unlisted and proof.life is Life.UNDECIDED and proof.costly):
         known = proof.detail if proof.life is Life.DIVIDED else f"{unlisted} of {look.connections} do not list it"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 
 from hook import remedies
 from hook.deadline import Deadline
@@ -74,7 +75,8 @@ class Prover:
 def united(proofs: Sequence[Proof]) -> Proof:
     """Return what the proofs of all connections say together of one vector store.
 
-    Dead or refused anywhere is dead or refused, since some inserts fail; lost is only what all of them have lost.
+    Dead or refused anywhere is dead or refused, since some inserts fail; lost is only what all of them have lost. Where
+    two answers to the same query take turns, processes hold different chunks.
     """
     for life in (Life.DEAD, Life.REFUSED):
         found = next((proof for proof in proofs if proof.life is life), None)
@@ -83,6 +85,10 @@ def united(proofs: Sequence[Proof]) -> Proof:
     lost = [proof for proof in proofs if proof.life is Life.LOST]
     if lost and len(lost) < len(proofs):
         return Proof(Life.DIVIDED, f"{len(proofs) - len(lost)} of {len(proofs)} connections: {lost[0].detail}")
+    answers = [answer for answer, _ in groupby(proof.found for proof in proofs if proof.found is not None)]
+    # What is inserted meanwhile changes the answer too, but never back to what it was.
+    if len(answers) > len(set(answers)):
+        return Proof(Life.DIVIDED, "queries of it find something else on another connection", found=answers[0])
     undecided = next((proof for proof in proofs if proof.life is Life.UNDECIDED), None)
     if lost or undecided is not None:
         return lost[-1] if undecided is None else undecided

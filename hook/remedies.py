@@ -33,6 +33,14 @@ def divided(target: Target, release: Release | None) -> str:
     )
 
 
+def unshared(target: Target) -> str:
+    """Return why processes find different chunks in one vector store, and what helps."""
+    return (
+        f"{target.provider.kind} keeps what was inserted in the process that took it: run LlamaStack with one worker "
+        "and one replica, or use a provider that its processes share, as pgvector; then ingest the documents again"
+    )
+
+
 def _declare(release: Release | None) -> str | None:
     if release is not None and release < (0, 3, 0):
         return "declare it in vector_dbs of the server's configuration"

@@ -97,6 +97,8 @@ class FakeLlamaStack:
     """The providers whose backend is down."""
     chunks: set[str] = field(default_factory=set)
     """The vector stores that hold a chunk."""
+    found: dict[tuple[str, int], str] = field(default_factory=dict)
+    """By id and process, the content of the chunk that a query finds first; nothing, where it says nothing."""
     requests: list[Request] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -389,7 +391,10 @@ class _Handler(BaseHTTPRequestHandler):
             return 500, self._error(ANY_EXCEPTION)
         if kind == "qdrant" and fresh:
             return 400, self._error(f"Collection {_id(store)} not found")
-        return 200, {"chunks": [], "scores": []}
+        found = fake.found.get((_id(store), self.process))
+        if found is None:
+            return 200, {"chunks": [], "scores": []}
+        return 200, {"chunks": [{"content": found, "metadata": {}}], "scores": [0.5]}
 
     def _embed(self) -> tuple[int, Any]:
         if self.fake.model_is_down:

@@ -8,6 +8,7 @@ from typing import Any
 
 from hook.domain import Life, Proof
 from hook.errors import HookError, RefusedError, UnavailableError, one_line
+from hook.http.answers import mapping
 
 INSERT, QUERY = "insert", "query"
 
@@ -16,6 +17,10 @@ _ANY_EXCEPTION = "An unexpected error occurred"
 MADE_BY_THE_FIRST_CHUNK = ("milvus", "qdrant")
 """The kinds of provider that have no collection of their own before the first chunk: up to 0.3.5 they answer 500 to an
 empty insert, and up to 0.7.3 Milvus 500 and qdrant 400 to a query (POST /v1/vector-io/insert and /query)."""
+
+KEPT_BY_EACH_PROCESS = ("faiss",)
+"""The kinds of provider whose chunks each process of the server keeps for itself, and searches exactly (every release):
+the same query finds the same everywhere, or they have different chunks."""
 
 _REFUSALS_OF_NOTHING = {"chromadb": "Expected Embeddings", "qdrant": "Empty update request"}
 """What these kinds answer to an empty insert into a vector store that works (400, up to 0.3.5)."""
@@ -44,9 +49,10 @@ def prove(store_id: str, kind: str, outcomes: Sequence[Outcome], *, before_ogx: 
     cheap = frozenset(question for question, proof in proofs.items() if not proof.costly)
     told = partial(Proof, next_questions=cheap or frozenset(sorted(proofs)[:1]), costly=not cheap)
     failed = [proof for proof in proofs.values() if proof.life is not Life.ALIVE]
-    if not failed:
-        return told(Life.ALIVE, embedding_dimension=next(iter(proofs.values())).embedding_dimension)
     query = proofs.get(QUERY)
+    if not failed:
+        dimension = next(iter(proofs.values())).embedding_dimension
+        return told(Life.ALIVE, embedding_dimension=dimension, found=None if query is None else query.found)
     is_fresh = before_ogx and kind in MADE_BY_THE_FIRST_CHUNK and (query is None or _says_fresh(query, kind))
     return told(Life.UNDECIDED if is_fresh else Life.DEAD, failed[-1].detail)
 
@@ -81,7 +87,10 @@ def _read(outcome: Outcome, store_id: str, kind: str) -> Proof:
     if not is_right:
         shown = one_line(str(outcome.answer), 100)
         return Proof(Life.REFUSED, f"the {outcome.question} answered {shown}, which no release does")
-    return Proof(Life.ALIVE, next_questions=again)
+    found = None
+    if outcome.question == QUERY and kind in KEPT_BY_EACH_PROCESS:
+        found = "".join(f"{mapping(chunk).get('content')}" for chunk in outcome.answer["chunks"])
+    return Proof(Life.ALIVE, next_questions=again, found=found)
 
 
 def _is_query_answer(answer: Any) -> bool:

@@ -34,6 +34,10 @@ NOT_APPLICABLE = "–"
 MODEL_DOWN_FILE = "model-down"
 """What makes the stand-in for the built-in model fail, in the server's home."""
 
+NOT_FOUND = "the query does not find"
+MOST_CHUNKS = 200
+"""More than any test inserts, so that the query finds each of them."""
+
 NO_BOOT = {("Milvus Lite", "ogx-1.5.0"): "its Milvus provider wants a Milvus server"}
 UNPROVABLE = {
     ("qdrant", GONE): "the local mode goes on from memory, and inserts fail until it restarts",
@@ -137,26 +141,27 @@ class Column:
             self.problems.append(f"{self}: {fact}: {kind}: {report['message']}, and the truth is: {why or 'all works'}")
 
 
-def fails(server: Server, store: str) -> str | None:
+def fails(server: Server, store: str, sentence: str = SENTENCE) -> str | None:
     """Return why a real insert or a real query does not work under an address, or None."""
-    chunk: dict[str, Any] = {"content": SENTENCE, "metadata": {"document_id": "document-1"}}
+    chunk: dict[str, Any] = {"content": sentence, "metadata": {"document_id": "document-1"}}
     if has_embedded_chunks(server):
         chunk |= {
-            "chunk_id": "chunk-1",
+            "chunk_id": f"chunk-{sentence}",
             "chunk_metadata": {"document_id": "document-1"},
-            "embedding": vector(SENTENCE),
+            "embedding": vector(sentence),
             "embedding_model": model_id(server),
             "embedding_dimension": DIMENSION,
         }
+    asked = {"query": QUESTION, "params": {"max_chunks": MOST_CHUNKS}}
     try:
-        for what, body in (("insert", {"chunks": [chunk]}), ("query", {"query": QUESTION})):
+        for what, body in (("insert", {"chunks": [chunk]}), ("query", asked)):
             answer = server.request("POST", f"/v1/vector-io/{what}", {store_key(server): store, **body})
             if not answer.ok:
                 return f"the {what} answered {answer.status_code}: {answer.text[:300]}"
         found = [chunk["content"] for chunk in answer.json()["chunks"]]
     except (requests.RequestException, WrongError) as error:
         return f"{type(error).__name__}: {error}"
-    return None if SENTENCE in found else f"the query finds {found}"
+    return None if sentence in found else f"{NOT_FOUND} {sentence!r}, but {found}"
 
 
 def main() -> int:

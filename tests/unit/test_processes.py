@@ -49,6 +49,44 @@ def test_no_cookie_ties_a_run_to_one_process(run: Run) -> None:
         assert outcome.states == ["divided"]
 
 
+def test_data_that_each_process_keeps_for_itself_is_divided(two: FakeLlamaStack, run: Run) -> None:
+    """Faiss: all list it and take inserts, and what one process took the other one never finds."""
+    store_id = two.add("red_hat_docs", provider_id="faiss-first")
+    two.found[store_id, 0] = "a chunk that the other process does not have"
+
+    outcome = run(two.url, *ALL, collections=entries("red_hat_docs", provider_id="faiss-first"))
+
+    assert outcome.exit_code == 5
+    assert outcome.states == ["divided"]
+    assert outcome.detail().startswith("queries of it find something else on another connection: faiss keeps")
+
+
+def test_what_somebody_inserts_meanwhile_divides_nothing(run: Run) -> None:
+    """A pipeline at work: each answer may be another one, but none comes back."""
+    with FakeLlamaStack() as fake:
+        store_id = fake.add("red_hat_docs", provider_id="faiss-first")
+        answers = iter([None, None, "a chunk", "a chunk", "a better one"])
+
+        def find(handler: Any) -> None:
+            found = next(answers, "the best one")
+            chunks = [] if found is None else [{"content": found, "metadata": {}}]
+            handler.reply(200, {"chunks": chunks, "scores": [0.5] * len(chunks)})
+
+        fake.fault(QUERY, find)
+        outcome = run(fake.url, *ALL, collections=entries("red_hat_docs", provider_id="faiss-first"))
+
+        assert store_id in str(outcome.report)
+        assert outcome.states == ["present"]
+
+
+def test_a_shared_backend_may_find_as_it_likes(two: FakeLlamaStack, run: Run) -> None:
+    """Only faiss searches exactly; an index of others may answer the same query in two ways."""
+    store_id = two.add("red_hat_docs")
+    two.found |= {(store_id, 0): "a chunk", (store_id, 1): "another one"}
+
+    assert run(two.url, *ALL, collections=ONE).states == ["present"]
+
+
 def test_nothing_more_is_made_on_a_divided_server(two: FakeLlamaStack, run: Run) -> None:
     """However often it runs, also where what is lost should be made anew."""
     two.lost_ids.add(two.add("eu_ai_act"))
