@@ -37,7 +37,7 @@ def _judge(store_id: str, target: Target, found: Finding, look: Look, release: R
         )
         return replace(found, state=State.HIDDEN, detail=detail)
     if proof.life is Life.REFUSED:
-        detail = f"the consumers' token is refused: {proof.detail}; where they only read, run with --prove read"
+        detail = f"the consumers' token is refused: {proof.detail}"
         return replace(found, state=State.REJECTED, detail=detail)
     if proof.life is Life.DIVIDED:
         detail = f"for the consumers' token only some processes know it ({proof.detail}). "

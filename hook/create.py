@@ -1,10 +1,11 @@
 """A create takes place at most once, whatever becomes of its answer."""
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 
 from hook.backoff import retry
-from hook.deadline import Deadline
+from hook.deadline import Deadline, sleep
 from hook.domain import Target, VectorStore
 from hook.errors import RefusedError, UnavailableError
 from hook.llamastack.api import MAX_FAILURES, LlamaStack
@@ -13,6 +14,10 @@ from hook.processes import Processes
 
 WATCH_SECONDS = 5.0
 """How long to look for a vector store whose create lost its connection, before another try."""
+LATE_SECONDS = 15.0
+"""How long a create without a clear answer may still take place: a gateway gives it up while its server goes on."""
+CLOCKS_SECONDS = 30.0
+"""How far the clocks of the server and of this pod may be apart, where nothing else tells what this run made."""
 
 
 class Creator:
@@ -25,7 +30,11 @@ class Creator:
         self.found_ids: set[str] = set()
         """The ids that were there before; whatever the server answers to a create, they are not ours."""
         self.own_ids: dict[str, str] = {}
-        """By name, the ids of the vector stores that this run certainly made itself."""
+        """By name, what the server answered to this run's creates."""
+        self.deleted_ids: set[str] = set()
+        """What this run made too many and took back."""
+        self._late: dict[str, Deadline] = {}
+        """By name, until when a create may still take place that got no clear answer."""
 
     def create(self, target: Target, lost_ids: Sequence[str]) -> VectorStore:
         """Create a vector store; where nobody knows what came of that, the list decides whether it took place.
@@ -70,6 +79,28 @@ class Creator:
                 break
         raise failure
 
+    def is_own(self, store: VectorStore) -> bool:
+        """Tell whether this run certainly made a vector store, however the server answered its creates.
+
+        Its metadata tell that; where the server does not keep them, what is older than this run is not its own.
+        """
+        if store.id in self.found_ids | self.deleted_ids:
+            return False
+        if store.made_by is not None:
+            return store.made_by == self._server.run_id
+        began = time.time() - self._deadline.elapsed() - CLOCKS_SECONDS
+        return store.id in self.own_ids.values() and store.created_at > began
+
+    def wait_for_late_ones(self) -> None:
+        """Let each create that got no clear answer have its time. Raises UnavailableError where the budget has less."""
+        for name, patience in self._late.items():
+            if patience.remaining() > self._deadline.remaining():
+                raise UnavailableError(
+                    f"'{name}': a create got no clear answer and may still take place, for longer than the budget"
+                )
+            sleep(patience.remaining())
+        self._late.clear()
+
     def _look(self, target: Target, lost_ids: Sequence[str]) -> VectorStore | None:
         listed = candidates([target], self._processes.stores())[target.name]
         return next((store for store in listed if store.id not in lost_ids), None)
@@ -81,4 +112,8 @@ class Creator:
             # An answer of 2xx that cannot be read says that something took place.
             if error.status is None or error.status < 300:
                 raise UnavailableError(str(error), in_flight=True, timed_out=True) from error
+            raise
+        except UnavailableError as error:
+            if (error.in_flight or error.status == 500) and not self._server.replaces:
+                self._late[target.name] = Deadline(LATE_SECONDS)
             raise

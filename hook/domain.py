@@ -31,6 +31,8 @@ class Model:
     """The model's name at its provider, which configurations often use."""
     embedding_dimension: int | None
     """The length of its vectors, where the server says it."""
+    provider_id: str | None = None
+    """Its provider, which configurations may put before its name on releases that do not (up to 0.2.15)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class VectorStore:
     """As text: releases from 0.4.0 send it as a string."""
     files: int = 0
     """How many files are attached to it."""
+    made_by: str | None = None
+    """The run of this program that made it, where its metadata says so; anybody can change those."""
 
 
 class Life(StrEnum):
@@ -99,6 +103,8 @@ class Proof:
     """Whether those are answered by an error, which takes a server a tenth of a second or more to log."""
     timed_out: bool = False
     """Whether there was no answer in time."""
+    empty: bool = False
+    """Whether the query found no chunk at all."""
     found: str | None = None
     """What the query found first, empty for nothing; None where another process may as well find something else."""
 

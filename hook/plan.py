@@ -3,7 +3,7 @@
 Everything here is a pure function of frozen values; nothing here reads, sends or waits.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from hook import remedies
@@ -62,6 +62,7 @@ def _resolve_model(collection: Collection, models: Sequence[Model]) -> Model:
     for matches in (
         [model for model in models if model.id == wanted],
         [model for model in models if model.resource_id == wanted],
+        [model for model in models if f"{model.provider_id}/{model.id}" == wanted],
         [model for model in models if model.id.endswith(f"/{wanted}")],
     ):
         if len(matches) == 1:
@@ -84,9 +85,10 @@ def candidates(targets: Iterable[Target], stores: Iterable[VectorStore]) -> dict
     names = {target.name for target in targets}
     by_key: dict[str, list[VectorStore]] = {}
     for store in stores:
-        # What is one collection by its id is not another one by its name.
-        for key in {store.id} if store.id in names else {store.name}:
-            by_key.setdefault(str(key), []).append(store)
+        # What is one collection by its id is not another one by its name; and some have no name.
+        key = store.id if store.id in names else store.name
+        if key is not None:
+            by_key.setdefault(key, []).append(store)
     return {target.name: by_key.get(target.name, []) for target in targets}
 
 
@@ -122,15 +124,14 @@ def plan(
     }
 
 
-def earlier_ones(found: Sequence[VectorStore], own_id: str) -> list[VectorStore]:
-    """Return the candidates that came before the one that this run made; none if that is in use.
+def earlier_ones(found: Sequence[VectorStore], own_ids: AbstractSet[str]) -> list[VectorStore]:
+    """Return the candidates that came before the first that this run made.
 
     The server's list is sorted by second, and within one by the order of insertion (every release,
     GET /v1/vector_stores), so all runs that look at it agree on the first.
     """
     order = sorted(found, key=lambda store: store.created_at)
-    own = next((index for index, store in enumerate(order) if store.id == own_id and store.files == 0), 0)
-    return order[:own]
+    return order[: next((index for index, store in enumerate(order) if store.id in own_ids), 0)]
 
 
 def _compare(
@@ -143,7 +144,8 @@ def _compare(
     replaced = [difference for store in stores if store.id == target.name for difference in _differences(target, store)]
     if not live and replaced:
         # In the older dialect a create would silently replace it.
-        detail = f"it is lost, and {'; '.join(replaced)}; correct the configuration, or delete the vector store"
+        remedy = "correct the configuration, or delete the vector store with its data"
+        detail = f"it is lost, and {'; '.join(replaced)}; {remedy}"
         return Finding(target.name, State.DRIFTED, target.name, detail, lost_ids)
     if not live and lost_ids:
         said, remedy = proofs[lost_ids[-1]].detail, remedies.lost(target, release)
@@ -152,12 +154,17 @@ def _compare(
     if not live:
         return Finding(target.name, State.MISSING, detail="the server does not list it; run `register`")
     if len(live) > 1 and not accept_oldest:
-        detail = (
-            f"{len(live)} vector stores have this name: {_names([store.id for store in live])}; "
-            "delete all but the one that holds your data, or run with --on-duplicate oldest"
-        )
+        remedy = remedies.duplicated(*_used_and_unused(live, proofs))
+        detail = f"{len(live)} vector stores have this name: {_names([store.id for store in live])}; {remedy}"
         return Finding(target.name, State.DUPLICATED, None, detail, lost_ids)
     return _judge(target, live, lost_ids, look, release)
+
+
+def _used_and_unused(live: Sequence[VectorStore], proofs: Mapping[str, Proof]) -> tuple[list[str], list[str]]:
+    """Return the ids of what is kept, and of what holds nothing; where nothing is in use, the oldest is kept."""
+    unused = [store.id for store in live if store.files == 0 and proofs[store.id].empty]
+    used = [store.id for store in live if store.id not in unused]
+    return (used, unused) if used else (unused[:1], unused[1:])
 
 
 def _judge(
@@ -171,7 +178,8 @@ def _judge(
     if proof.embedding_dimension not in (None, target.embedding_dimension):
         differences.append(f"inserts want vectors of {proof.embedding_dimension}, not {target.embedding_dimension}")
     if differences:
-        detail = f"{'; '.join(differences)}; correct the configuration, or delete the vector store and run `register`"
+        remedy = "correct the configuration, or delete the vector store with its data and run `register`"
+        detail = f"{'; '.join(differences)}; {remedy}"
         return Finding(target.name, State.DRIFTED, store.id, detail, lost_ids)
     if proof.life is Life.DEAD:
         return Finding(target.name, State.UNAVAILABLE, store.id, proof.detail, lost_ids)

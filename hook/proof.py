@@ -92,4 +92,5 @@ def united(proofs: Sequence[Proof]) -> Proof:
     undecided = next((proof for proof in proofs if proof.life is Life.UNDECIDED), None)
     if lost or undecided is not None:
         return lost[-1] if undecided is None else undecided
-    return next((proof for proof in proofs if proof.embedding_dimension is not None), proofs[0])
+    told = next((proof for proof in proofs if proof.embedding_dimension is not None), proofs[0])
+    return replace(told, empty=all(proof.empty for proof in proofs))

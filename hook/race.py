@@ -17,6 +17,8 @@ from hook.processes import Processes
 RACE_SECONDS = 30.0
 """How long runs that started at the same instant may take to agree on one vector store a name."""
 RACE_PAUSE_SECONDS = (0.1, 0.6)
+BYSTANDER_SECONDS = 5.0
+"""How long a run that has made nothing waits while the others of this instant change nothing."""
 
 Stores = Sequence[VectorStore]
 
@@ -37,13 +39,18 @@ class Race:
         Each run takes its own one back where another came first; then one is left, and all of them find it. Only the
         vector stores that decide that are proven, since twenty runs with twenty of a name would need too many.
         """
-        patience = Deadline(min(RACE_SECONDS, self._deadline.remaining() / 2))
+        patience = quiet = Deadline(min(RACE_SECONDS, self._deadline.remaining() / 2))
+        before: list[list[VectorStore]] = []
         while True:
             found = candidates(targets, stores)
             for target in targets:
                 self._take_back(target, found[target.name])
             raced = [target.name for target in targets if self._is_raced(target, found[target.name])]
-            if not raced or patience.remaining() == 0:
+            now = [found[name] for name in raced]
+            if now != before and not any(self._creator.is_own(store) for some in now for store in some):
+                quiet = Deadline(BYSTANDER_SECONDS)
+            before = now
+            if not raced or min(patience.remaining(), quiet.remaining()) == 0:
                 return frozenset(store.id for store in stores)
             log.info("race.found", collections=len(raced), remaining_seconds=round(patience.remaining(), 2))
             # Not all at once: the others poll, too.
@@ -51,7 +58,7 @@ class Race:
             stores = self._processes.stores()
 
     def _is_raced(self, target: Target, found: Stores) -> bool:
-        """Tell whether several stores are so new that a run may be about to take its own one back."""
+        """Tell whether another run has made one of several so lately that it may be about to take it back."""
         if len(found) < 2:
             return False
         # One that a restart has lost is in no race; the oldest is proven in any case.
@@ -61,27 +68,31 @@ class Race:
         # What is known to some processes only is taken back by nobody.
         if any(known[store.id].life is Life.DIVIDED for store in alive if store.id in known):
             return False
-        own = next((store for store in alive if store.id == self._creator.own_ids.get(target.name)), None)
+        own = next((store for store in alive if self._creator.is_own(store)), None)
+        # By the server's clock, if that is known.
         now = time.time() if own is None else own.created_at
-        return sum(abs(now - store.created_at) < RACE_SECONDS for store in alive) > 1
+        others = [store for store in alive if store.made_by not in (None, self._server.run_id)]
+        return len(alive) > 1 and any(abs(now - store.created_at) < RACE_SECONDS for store in others)
 
     def _take_back(self, target: Target, found: Stores) -> None:
-        """Delete the vector store that this run made, if another one of the name was there before it, and is usable.
+        """Delete what this run made too many: all of it, if another one of the name was there before, and is usable.
 
-        Usable by every process: where only some know it, consumers may depend on either, and both stay.
+        Usable by every process: where only some know it, consumers may depend on either, and both stay. A create whose
+        answer was lost may have made one more; of this run's own, the one that it was told of stays.
         """
-        own_id = self._creator.own_ids.get(target.name, "")
-        # However the server answered the create: what is older than this run, but for the clocks, is not its own.
-        began = time.time() - self._deadline.elapsed() - RACE_SECONDS
-        if not any(store.id == own_id and store.created_at > began for store in found):
-            return
-        lives = (self._prove(store.id, target).life for store in earlier_ones(found, own_id))
+        own = sorted((store for store in found if self._creator.is_own(store)), key=lambda store: store.created_at)
+        lives = (self._prove(store.id, target).life for store in earlier_ones(found, {store.id for store in own}))
         first = next((life for life in lives if life is not Life.LOST), Life.LOST)
         if first not in (Life.ALIVE, Life.UNDECIDED, Life.REFUSED):
-            return
-        retry(partial(self._server.delete_vector_store, own_id), self._deadline, "request.retry_scheduled")
-        del self._creator.own_ids[target.name]
-        log.info("collection.taken_back", collection=target.name, vector_store_id=own_id)
+            own.sort(key=lambda store: store.id != self._creator.own_ids.get(target.name))
+            del own[:1]
+        for store in own:
+            # Somebody uses it already.
+            if store.files == 0:
+                delete = partial(self._server.delete_vector_store, store.id)
+                retry(delete, self._deadline, "request.retry_scheduled")
+                self._creator.deleted_ids.add(store.id)
+                log.info("collection.taken_back", collection=target.name, vector_store_id=store.id)
 
     def _prove(self, store_id: str, target: Target) -> Proof:
         """Return the proof of a vector store that is old enough to decide, taken once for the race."""

@@ -1,6 +1,6 @@
 """What a run writes: vector stores that are missing or lost, and what has to be tried to prove them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -8,7 +8,7 @@ from functools import partial
 from hook.backoff import retry
 from hook.canary import Canary
 from hook.create import Creator
-from hook.deadline import Deadline
+from hook.deadline import Deadline, sleep
 from hook.domain import Finding, Life, Look, Proof, State, Target
 from hook.errors import HookError, RefusedError, UnavailableError
 from hook.llamastack.api import MAX_FAILURES, LlamaStack
@@ -17,6 +17,10 @@ from hook.logs import log
 from hook.processes import Processes
 from hook.proof import Prover
 from hook.settings import Settings
+
+LAG_SECONDS = 30.0
+"""How far a list may be behind, as one that is read from a replica of the server's database."""
+LAG_PAUSE_SECONDS = 0.5
 
 
 class Registrar:
@@ -94,6 +98,19 @@ class Registrar:
     def has_failed(self, target: Target) -> bool:
         """Tell whether the create of a target failed, so that its finding stands."""
         return target.name in self._failed
+
+    def look_until_listed(self, look: Callable[[], Look]) -> Look:
+        """Return a look, as soon as no create can take place any more, and the list shows what was made.
+
+        Raises UnavailableError where the budget ends before that.
+        """
+        self._creator.wait_for_late_ones()
+        lag = Deadline(LAG_SECONDS)
+        found = look()
+        while set(self._targets) - {store.id for store in found.stores} - self._creator.deleted_ids and lag.remaining():
+            sleep(LAG_PAUSE_SECONDS)
+            found = look()
+        return found
 
     def verified(self, findings: Mapping[str, Finding]) -> dict[str, Finding]:
         """Return the findings of the look after the last write, told of what this run registered."""

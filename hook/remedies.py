@@ -1,6 +1,9 @@
 """What to do next, in one sentence, for what is wrong with a vector store on this kind of provider and release."""
 
+from collections.abc import Sequence
+
 from hook.domain import Target
+from hook.errors import one_line
 from hook.releases import FIRST_DECLARED, FIRST_OGX, Release, keeps, keeps_from, named
 
 
@@ -31,6 +34,14 @@ def divided(target: Target, release: Release | None) -> str:
         "LlamaStack keeps its vector stores in the memory of each worker and replica, so that inserts fail wherever "
         f"another one answers: {', '.join(remedy for remedy in remedies if remedy)}"
     )
+
+
+def duplicated(used_ids: Sequence[str], unused_ids: Sequence[str]) -> str:
+    """Return which of the vector stores of one name can go."""
+    if len(used_ids) == 1:
+        unused = ", ".join(one_line(each, 100) for each in unused_ids)
+        return f"delete what holds no chunk and no file: {unused} (DELETE /v1/vector_stores/ID)"
+    return "delete all but the one that holds your data, with what they hold, or run with --on-duplicate oldest"
 
 
 def unshared(target: Target) -> str:

@@ -85,6 +85,8 @@ class FakeLlamaStack:
     shared_backend: bool = False
     """Whether every process takes inserts and queries of what any of them made, and only the lists differ."""
     turn: int = 0
+    clock_seconds: int = 0
+    """How far its clock is ahead of ours."""
     model_is_down: bool = False
     stores: list[dict[str, Any]] = field(default_factory=list)
     known_to: dict[str, set[int]] = field(default_factory=dict)
@@ -139,18 +141,23 @@ class FakeLlamaStack:
         return [store["name"] for store in self.stores]
 
     def add(self, name: str, **fields: Any) -> str:
-        """Create a vector store behind the hook's back and return its id. A field of None is not shown."""
+        """Create a vector store behind the hook's back and return its id. A field of None is not shown.
+
+        `run_id` says which run of the hook made it.
+        """
         created = {
             "id": f"vs_{uuid.uuid4()}",
-            "created_at": int(time.time()),
+            "created_at": int(time.time()) + self.clock_seconds,
             "status": "completed",
             "provider_id": "milvus-shared",
             "embedding_model": GRANITE_ID,
             "embedding_dimension": "768",
         } | fields
+        run_id = created.pop("run_id", None)
         shown = ("provider_id", "embedding_model", "embedding_dimension")
         metadata = {key: created.pop(key) for key in shown}
         metadata = {key: value for key, value in metadata.items() if value is not None}
+        metadata |= {} if run_id is None else {"created_by": f"register-collections {run_id}"}
         self.stores.append({"object": "vector_store", "name": name, **created, "metadata": metadata})
         return str(created["id"])
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from uuid import uuid4
 
 from hook.domain import Life, Model, Proof, Provider, Target, VectorStore
 from hook.errors import RefusedError, UnavailableError, one_line
@@ -23,6 +24,10 @@ OLD_EMBEDDINGS_PATH = "/v1/openai/v1/embeddings"
 QUERY_TEXT = "register-collections asks whether this vector store answers"
 """No text that anybody inserts: up to 0.3.5 faiss answers 400 to the very words of a chunk."""
 
+QUERY_PARAMS = {"max_chunks": 1, "score_threshold": -1.0}
+"""The best chunk, whatever its score: with the threshold of 0 that all releases take else, one whose cosine is negative
+would look like none (POST /v1/vector-io/query)."""
+
 MAX_FAILURES = 3
 """Answers of 5xx to one write before giving up: ogx 1.5.0 without its Milvus answers 500 to each create, and keeps an
 orphan of each that can stop its next start (POST /v1/vector_stores)."""
@@ -37,6 +42,8 @@ class LlamaStack:
     def __init__(self, http: Http) -> None:
         self._http = http
         self._dialect: Dialect | None = None
+        self.run_id = uuid4().hex
+        """Written into the metadata of each vector store that this run makes, so that it knows its own."""
         self.release: Release | None = None
         """The server's release, where it says it: the texts of the findings go by it."""
 
@@ -73,7 +80,8 @@ class LlamaStack:
             dimension = mapping(known.get("metadata")).get("embedding_dimension", known.get("embedding_dimension"))
             identifier = item.get("identifier") or item.get("id")
             if isinstance(identifier, str) and known.get("model_type") in (None, "embedding"):
-                models[identifier] = Model(identifier, text(known.get("provider_resource_id")), number(dimension))
+                resource_id, provider_id = (text(known.get(key)) for key in ("provider_resource_id", "provider_id"))
+                models[identifier] = Model(identifier, resource_id, number(dimension), provider_id)
         return tuple(models.values())
 
     def vector_io_providers(self) -> tuple[Provider, ...]:
@@ -96,18 +104,18 @@ class LlamaStack:
     def vector_stores(self) -> tuple[VectorStore, ...]:
         """Return every vector store, in the dialect that the server turns out to speak."""
         if self._dialect is None:
-            self._dialect, stores = find_dialect(self._http)
+            self._dialect, stores = find_dialect(self._http, self.run_id)
             return stores
         return self._dialect.vector_stores()
 
     def create_vector_store(self, target: Target) -> VectorStore:
         """Create a vector store and return it as the server shows it. From 0.3.0 on a second call makes another."""
-        dialect = self._dialect or find_dialect(self._http)[0]
+        dialect = self._dialect or find_dialect(self._http, self.run_id)[0]
         return dialect.create_vector_store(target)
 
     def delete_vector_store(self, store_id: str) -> None:
         """Delete a vector store that this very run made; a second time it is simply gone."""
-        dialect = self._dialect or find_dialect(self._http)[0]
+        dialect = self._dialect or find_dialect(self._http, self.run_id)[0]
         try:
             dialect.delete_vector_store(store_id)
         except RefusedError as error:
@@ -126,7 +134,7 @@ class LlamaStack:
         asks = {
             INSERT: lambda: self._http.post(INSERT_PATH, ids | {"chunks": []}),
             QUERY: lambda: self._http.post(
-                QUERY_PATH, ids | {"query": QUERY_TEXT, "params": {"max_chunks": 1}}, timeout_seconds=query_seconds
+                QUERY_PATH, ids | {"query": QUERY_TEXT, "params": QUERY_PARAMS}, timeout_seconds=query_seconds
             ),
         }
         outcomes = []

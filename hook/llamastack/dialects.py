@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
 from hook.domain import Target, VectorStore
-from hook.errors import RefusedError, UnavailableError
+from hook.errors import RefusedError, UnavailableError, one_line
 from hook.http.answers import mapping
 from hook.http.client import Http
 
@@ -20,6 +20,9 @@ MAX_PAGES = 1000
 """A list longer than this is a pager that never ends."""
 UNKNOWN_AGE = 2**62
 """In the place of a `created_at` that is none: such a vector store is never the oldest."""
+
+MADE_BY_KEY, MADE_BY_PREFIX = "created_by", "register-collections "
+"""In the metadata of what this program makes: that it did, and in which run."""
 
 _T = TypeVar("_T")
 
@@ -37,13 +40,13 @@ class Dialect(Protocol):
         """Delete a vector store; only ever one that this very run made too many."""
 
 
-def find_dialect(http: Http) -> tuple[Dialect, tuple[VectorStore, ...]]:
+def find_dialect(http: Http, run_id: str) -> tuple[Dialect, tuple[VectorStore, ...]]:
     """Return the dialect that the server speaks, and the list by which it was found.
 
     `/v1/vector_stores` is there from 0.3.0 on, `/v1/vector-dbs` up to 0.2.24, and no release has both.
     Raises RefusedError if the server has neither.
     """
-    dialects: tuple[Dialect, ...] = (VectorStoresDialect(http), VectorDbsDialect(http))
+    dialects: tuple[Dialect, ...] = (VectorStoresDialect(http, run_id), VectorDbsDialect(http))
     for dialect in dialects:
         try:
             return dialect, dialect.vector_stores()
@@ -59,14 +62,16 @@ def find_dialect(http: Http) -> tuple[Dialect, tuple[VectorStore, ...]]:
 class VectorStoresDialect:
     """0.3.0 and newer: the server gives each vector store an id of its own, and its name never resolves."""
 
-    def __init__(self, http: Http) -> None:
+    def __init__(self, http: Http, run_id: str) -> None:
         self._http = http
+        self._run_id = run_id
 
     def vector_stores(self) -> tuple[VectorStore, ...]:
         """Return every vector store. Raises UnavailableError if the list changes while it is read.
 
         The cursor `after` is the last id of the page before. All releases start anew at an id that they do not know,
-        as when that store was just deleted: a page without anything new is then no proof that the rest was seen.
+        as when that store was just deleted, and their order can change between two pages: what is seen twice says
+        that something else may not have been seen at all.
         """
         what = f"GET {VECTOR_STORES}"
         stores: dict[str, VectorStore] = {}
@@ -74,12 +79,11 @@ class VectorStoresDialect:
         for _ in range(MAX_PAGES):
             answer = self._http.get(VECTOR_STORES, query)
             page = [_read_vector_store(item, what) for item in field(answer, "data", list, what)]
-            new = [store for store in page if store.id not in stores]
-            stores.update({store.id: store for store in new})
+            for store in page:
+                if stores.setdefault(store.id, store) is not store:
+                    raise UnavailableError(f"{what}: the pages repeat '{one_line(store.id, 100)}', so the list moved")
             if not field(answer, "has_more", bool, what) or not page:
                 return tuple(stores.values())
-            if not new:
-                raise UnavailableError(f"{what}: the pages repeat, so the list cannot be read to its end")
             query["after"] = page[-1].id
         raise RefusedError(f"{what}: the list does not end after {MAX_PAGES} pages: not LlamaStack's API")
 
@@ -100,6 +104,7 @@ class VectorStoresDialect:
                 "metadata": {
                     "embedding_model": target.model.id,
                     "embedding_dimension": str(target.embedding_dimension),
+                    MADE_BY_KEY: f"{MADE_BY_PREFIX}{self._run_id}",
                 },
             },
         )
@@ -148,6 +153,7 @@ class VectorDbsDialect:
 
 def _read_vector_store(item: Any, what: str) -> VectorStore:
     metadata = mapping(mapping(item).get("metadata"))
+    made_by = str(metadata.get(MADE_BY_KEY))
     return VectorStore(
         id=field(item, "id", str, what),
         name=text(item.get("name")),
@@ -158,6 +164,7 @@ def _read_vector_store(item: Any, what: str) -> VectorStore:
         provider_id=shown(metadata.get("provider_id")),
         embedding_model=shown(metadata.get("embedding_model")),
         embedding_dimension=shown(metadata.get("embedding_dimension")),
+        made_by=made_by.removeprefix(MADE_BY_PREFIX) if made_by.startswith(MADE_BY_PREFIX) else None,
     )
 
 

@@ -70,6 +70,8 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     monkeypatch.setattr("hook.backoff.FIRST_WAIT_SECONDS", 0.05)
     # Longer than any of the tests' servers takes to show a store.
     monkeypatch.setattr("hook.create.WATCH_SECONDS", 1.0)
+    monkeypatch.setattr("hook.create.LATE_SECONDS", 1.0)
+    monkeypatch.setattr("hook.register.LAG_SECONDS", 1.0)
     monkeypatch.setattr("hook.processes.PAUSE_SECONDS", 0.0)
     monkeypatch.setattr("hook.canary.LEAST_SECONDS", 1.0)
 

@@ -168,7 +168,7 @@ def test_a_difference_is_drift(field: str, found: str, wanted: str) -> None:
 
     assert finding.state is State.DRIFTED
     assert finding.id == "vs_1"
-    remedy = "correct the configuration, or delete the vector store and run `register`"
+    remedy = "correct the configuration, or delete the vector store with its data and run `register`"
     assert finding.detail == f"{field} is '{found}', not '{wanted}'; {remedy}"
 
 
@@ -186,9 +186,35 @@ def test_several_stores_are_duplicates() -> None:
 
     assert (finding.state, finding.id) == (State.DUPLICATED, None)
     assert finding.detail == (
-        "2 vector stores have this name: 'vs_1', 'vs_2'; delete all but the one that holds your data, or run with "
-        "--on-duplicate oldest"
+        "2 vector stores have this name: 'vs_1', 'vs_2'; delete all but the one that holds your data, with what they "
+        "hold, or run with --on-duplicate oldest"
     )
+
+
+def test_the_duplicate_that_holds_nothing_is_named() -> None:
+    """Exactly that one can go, whichever is older."""
+    finding = compare(store("vs_2", created_at=2), store("vs_1", created_at=1), vs_1=Proof(Life.ALIVE, empty=True))
+
+    assert finding.detail == (
+        "2 vector stores have this name: 'vs_1', 'vs_2'; delete what holds no chunk and no file: vs_1 "
+        "(DELETE /v1/vector_stores/ID)"
+    )
+
+
+def test_of_duplicates_that_hold_nothing_the_oldest_stays() -> None:
+    """Every run says the same."""
+    empty = Proof(Life.ALIVE, empty=True)
+    finding = compare(store("vs_2", created_at=2), store("vs_1", created_at=1), vs_1=empty, vs_2=empty)
+
+    assert "no file: vs_2 (" in finding.detail
+
+
+def test_what_holds_files_is_in_use() -> None:
+    """Though no chunk of them is found yet."""
+    empty = Proof(Life.ALIVE, empty=True)
+    finding = compare(store("vs_2", created_at=2, files=1), store("vs_1", created_at=1), vs_1=empty, vs_2=empty)
+
+    assert "no file: vs_1 (" in finding.detail
 
 
 def test_the_oldest_can_be_accepted() -> None:

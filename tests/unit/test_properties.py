@@ -301,7 +301,7 @@ def test_exactly_one_run_wins_a_race(listed: list[VectorStore]) -> None:
     """Whatever the server says of its vector stores, runs that see one list agree on which is to stay."""
     for target in targets:
         raced = candidates([target], listed)[target.name]
-        kept = [store for store in raced if not earlier_ones(raced, store.id)]
+        kept = [store for store in raced if not earlier_ones(raced, {store.id})]
 
         assert len(kept) == min(len(raced), 1)
 
@@ -398,7 +398,7 @@ answers = st.lists(
 def test_any_pager_ends(drawn: list[Any]) -> None:
     """With each vector store once, or with the hook's own error."""
     script = Script(drawn)
-    listed, error = attempt(VectorStoresDialect(cast(Http, script)).vector_stores)
+    listed, error = attempt(VectorStoresDialect(cast(Http, script), "a-run").vector_stores)
 
     ids = [store.id for store in listed or ()]
     assert len(set(ids)) == len(ids)
@@ -410,7 +410,7 @@ def test_any_pager_ends(drawn: list[Any]) -> None:
 @given(st.lists(st.text(min_size=1, max_size=6), unique=True, max_size=30), st.integers(1, 12))
 def test_a_pager_that_is_honest_is_read_to_its_end(ids: list[str], size: int) -> None:
     """Whatever the size of its pages."""
-    listed = VectorStoresDialect(cast(Http, Pages(ids, size))).vector_stores()
+    listed = VectorStoresDialect(cast(Http, Pages(ids, size)), "a-run").vector_stores()
 
     assert [store.id for store in listed] == ids
 
@@ -427,8 +427,8 @@ def test_any_answer_is_read_or_refused(drawn: list[Any]) -> None:
 
 def calls(drawn: list[Any], target: Target) -> Iterator[Any]:
     """Yield every call that reads an answer."""
-    for kind in (VectorStoresDialect, VectorDbsDialect):
-        dialect = kind(cast(Http, Script(drawn)))
+    http = cast(Http, Script(drawn))
+    for dialect in (VectorStoresDialect(http, "a-run"), VectorDbsDialect(http)):
         yield dialect.vector_stores
         yield lambda dialect=dialect: dialect.create_vector_store(target)
     server = LlamaStack(cast(Http, Script(drawn)))

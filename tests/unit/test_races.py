@@ -60,7 +60,7 @@ def rival(server: FakeLlamaStack) -> Callable[..., str]:
     """Return a function by which another run registers a collection after our list and before our create."""
 
     def register(name: str = "red_hat_docs", **fields: object) -> str:
-        rival_id = server.add(name, **fields)
+        rival_id = server.add(name, run_id="a rival", **fields)
         server.fault(LIST, answer(200, {"data": [], "has_more": False}), times=1)
         return rival_id
 
@@ -108,7 +108,7 @@ def test_the_earlier_store_stays_and_the_other_run_is_waited_for(
         own = server.stores[0] if server.stores else None
         assert own is None
         handler.reply(*handler._create(server.requests[-1].body))  # type: ignore[attr-defined]
-        server.add("red_hat_docs")
+        server.add("red_hat_docs", run_id="a rival")
 
     server.fault(CREATE, create_two, times=1)
 
@@ -120,8 +120,8 @@ def test_the_earlier_store_stays_and_the_other_run_is_waited_for(
 
 def test_a_run_that_made_nothing_waits_too(server: FakeLlamaStack, run: RunHook) -> None:
     """`check` may come while two others sort it out."""
-    server.add("red_hat_docs")
-    server.add("red_hat_docs")
+    server.add("red_hat_docs", run_id="one")
+    server.add("red_hat_docs", run_id="another")
     server.fault(LIST, lambda handler: handler.reply(*handler._list({})), times=1)
     listed_once = threading.Event()
 
@@ -147,6 +147,79 @@ def test_old_duplicates_are_told_at_once(server: FakeLlamaStack, run: RunHook) -
 
     assert outcome.states == ["duplicated"]
     assert "race.found" not in outcome.event_names()
+
+
+def test_duplicates_that_no_run_made_are_told_at_once(server: FakeLlamaStack, run: RunHook) -> None:
+    """However new they are: nobody is about to take one back."""
+    server.add("red_hat_docs")
+    server.add("red_hat_docs")
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert outcome.states == ["duplicated"]
+    assert "race.found" not in outcome.event_names()
+
+
+@pytest.mark.parametrize("command", ["check", "register"])
+def test_a_race_of_others_is_waited_for_only_while_it_goes_on(
+    server: FakeLlamaStack, run: RunHook, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """Where nothing changes any more, nobody is left who would."""
+    monkeypatch.setattr(race, "BYSTANDER_SECONDS", 0.3)
+    server.add("red_hat_docs", run_id="one")
+    server.add("red_hat_docs", run_id="another")
+
+    outcome = run(server.url, command, collections=entries("red_hat_docs"))
+
+    assert outcome.states == ["duplicated"]
+    # For half of the budget, these would be a dozen.
+    assert 1 <= outcome.event_names().count("race.found") <= 5
+
+
+@pytest.mark.parametrize("clock_seconds", [-90, 90])
+def test_a_run_knows_its_own_store_whatever_the_clocks_say(
+    server: FakeLlamaStack, run: RunHook, rival: Callable[..., str], clock_seconds: int
+) -> None:
+    """It is told by the metadata."""
+    server.clock_seconds = clock_seconds
+    first = rival()
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (0, ["present"])
+    assert [store["id"] for store in server.stores] == [first]
+
+
+def test_what_a_killed_run_left_is_named_by_the_next(server: FakeLlamaStack, run: RunHook) -> None:
+    """The one that holds nothing: no run deletes what another one made, since a pipeline may know it by now."""
+    used = server.add("red_hat_docs", created_at=100, run_id="one")
+    left = server.add("red_hat_docs", created_at=101, run_id="another")
+    server.found[used, 0] = "a chunk"
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (5, ["duplicated"])
+    assert outcome.detail().endswith(f"delete what holds no chunk and no file: {left} (DELETE /v1/vector_stores/ID)")
+    assert len(server.stores) == 2
+
+
+def test_a_store_whose_metadata_are_not_kept_is_told_by_its_id(
+    server: FakeLlamaStack, run: RunHook, rival: Callable[..., str]
+) -> None:
+    """And by the time, as what the server answered to the create may be anything."""
+    first = rival()
+
+    def forget(handler: object) -> None:
+        body = server.requests[-1].body
+        body.pop("metadata")
+        handler.reply(*handler._create(body))  # type: ignore[attr-defined]
+
+    server.fault(CREATE, forget, times=1)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (0, ["present"])
+    assert [store["id"] for store in server.stores] == [first]
 
 
 def test_only_what_this_run_made_is_ever_deleted(

@@ -1,7 +1,9 @@
 """`register`, the whole way, against a server on a real socket."""
 
 import json
+import re
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -25,6 +27,7 @@ def test_missing_collections_are_registered_and_verified(server: FakeLlamaStack,
     assert server.names() == list(NAMES)
     assert [item["id"] for item in outcome.report["collections"]] == [store["id"] for store in server.stores]
     assert server.stores[0]["metadata"] == {
+        "created_by": server.stores[1]["metadata"]["created_by"],
         "embedding_model": GRANITE_ID,
         "embedding_dimension": "768",
         "provider_id": "milvus-shared",
@@ -36,7 +39,9 @@ def test_the_body_is_the_one_that_every_release_reads(server: FakeLlamaStack, ru
     """Flat, with the server's own model id, and without the keys that releases ignore or refuse."""
     run(server.url)
 
-    assert next(request.body for request in server.requests if request.line == CREATE) == {
+    body = next(request.body for request in server.requests if request.line == CREATE)
+    assert re.fullmatch("register-collections [0-9a-f]{32}", body["metadata"].pop("created_by"))
+    assert body == {
         "name": "red_hat_docs",
         "provider_id": "milvus-shared",
         "embedding_model": GRANITE_ID,
@@ -101,6 +106,160 @@ def test_a_list_that_shifts_while_it_is_read_is_read_again(server: FakeLlamaStac
     assert outcome.report["collections"][0]["id"] == wanted
 
 
+def test_a_list_whose_order_changes_between_two_pages_is_read_again(server: FakeLlamaStack, run: Run) -> None:
+    """What moved to a page that was read already is not missing."""
+    wanted = server.add("red_hat_docs", created_at=1)
+    for number in range(150):
+        server.add(f"other-{number}")
+    stores = sorted(server.stores, key=lambda store: store["created_at"], reverse=True)
+    last = stores[99]["id"]
+    server.fault(LIST, answer(200, {"data": stores[:100], "has_more": True, "last_id": last}), times=1)
+    # The wanted one was the last, and went to the front; what was before it came a place nearer to the end.
+    server.fault(LIST, answer(200, {"data": stores[99:150], "has_more": False}), times=1)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert outcome.states == ["present"]
+    assert outcome.report["collections"][0]["id"] == wanted
+    assert CREATE not in server.lines()
+
+
+def test_an_unnamed_store_is_no_collection(server: FakeLlamaStack, run: Run) -> None:
+    """Not even one that is called None."""
+    server.stores.append({"id": "vs_unnamed", "name": None, "status": "completed", "created_at": 1, "metadata": {}})
+
+    assert run(server.url, "check", collections=entries("None")).states == ["missing"]
+
+
+def test_the_prefix_of_a_model_is_understood_where_ids_have_none(run: Run) -> None:
+    """As up to 0.2.15, where `identifier` is the model's name at its provider (GET /v1/models)."""
+    with FakeLlamaStack("dbs") as server:
+        models = [
+            {
+                "identifier": GRANITE,
+                "provider_resource_id": GRANITE,
+                "provider_id": "sentence-transformers",
+                "model_type": "embedding",
+                "metadata": {"embedding_dimension": 768},
+            }
+        ]
+        server.fault("GET /v1/models", answer(200, {"data": models}))
+
+        outcome = run(server.url, collections=entries("red_hat_docs", embedding_model=GRANITE_ID))
+
+        assert outcome.states == ["registered"]
+        assert server.stores[0]["embedding_model"] == GRANITE
+
+
+def test_a_server_that_restarts_between_two_creates_leaves_no_old_verdict(server: FakeLlamaStack, run: Run) -> None:
+    """What was proven before may be lost since."""
+    early = server.add("red_hat_docs")
+
+    def restart(handler: Any) -> None:
+        server.lost_ids.add(early)
+        handler.reply(*handler._create(server.requests[-1].body))
+
+    server.fault(CREATE, restart, times=1)
+
+    outcome = run(server.url, collections=entries("red_hat_docs", "acme_corporate"))
+
+    assert (outcome.exit_code, outcome.states) == (5, ["lost", "registered"])
+
+
+def lag(server: FakeLlamaStack, seconds: float) -> None:
+    """Let the list show each vector store only so long after its create."""
+    made: dict[str, float] = {}
+
+    def listed(handler: Any) -> None:
+        now = time.monotonic()
+        shown = [store for store in server.stores if now - made.setdefault(store["id"], now) >= seconds]
+        handler.reply(200, {"data": shown, "has_more": False})
+
+    server.fault(LIST, listed)
+
+
+def test_a_list_that_lags_is_waited_for(server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A good vector store is no mismatch, and the next run makes no second one."""
+    monkeypatch.setattr("hook.register.LAG_SECONDS", 10.0)
+    lag(server, 1.5)
+
+    first = run(server.url, "--timeout", "20")
+    second = run(server.url)
+
+    assert (first.exit_code, first.states) == (0, ["registered"] * 3)
+    assert (second.exit_code, second.states) == (0, ["present"] * 3)
+    assert server.names() == list(NAMES)
+
+
+def test_no_verdict_is_given_before_the_list_shows_what_was_made(
+    server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the budget ends before that, nobody knows."""
+    monkeypatch.setattr("hook.register.LAG_SECONDS", 10.0)
+    lag(server, 10.0)
+
+    outcome = run(server.url, "--timeout", "2", collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (3, ["unknown"])
+
+
+@pytest.mark.parametrize("status", [500, 502])
+def test_a_create_that_takes_place_late_leaves_no_second_one(server: FakeLlamaStack, run: Run, status: int) -> None:
+    """It was given up and repeated; of this run's own two, one goes before there is any verdict."""
+    timers: list[threading.Timer] = []
+
+    def later(handler: Any) -> None:
+        body = server.requests[-1].body
+        timers.append(threading.Timer(1.4, lambda: handler._create(body)))
+        timers[0].start()
+        handler.reply(status, {"detail": "scripted"})
+
+    server.fault(CREATE, later, times=1)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hook.create.WATCH_SECONDS", 0.2)
+        patch.setattr("hook.create.LATE_SECONDS", 2.0)
+        outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    timers[0].join()
+    assert outcome.exit_code == 0
+    assert server.names() == ["red_hat_docs"]
+    assert outcome.report["collections"][0]["id"] == server.stores[0]["id"]
+
+
+def test_a_create_that_may_take_place_after_the_budget_is_no_success(
+    server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the second one worked."""
+    monkeypatch.setattr("hook.create.LATE_SECONDS", 30.0)
+    server.fault(CREATE, answer(500), times=1)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert outcome.exit_code == 3
+    assert "'red_hat_docs': a create got no clear answer and may still take place" in outcome.report["message"]
+
+
+def test_a_create_that_may_take_place_twice_is_not_waited_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As up to 0.2.24, where it changes nothing (POST /v1/vector-dbs)."""
+    monkeypatch.setattr("hook.create.LATE_SECONDS", 30.0)
+    with FakeLlamaStack("dbs") as server:
+        server.fault("POST /v1/vector-dbs", answer(500), times=1)
+
+        assert run(server.url, collections=entries("red_hat_docs")).states == ["registered"]
+
+
+def test_a_token_that_may_only_read_is_told_how(server: FakeLlamaStack, run: Run) -> None:
+    """Red Hat's policy lets only the owner insert."""
+    server.add("red_hat_docs")
+    server.fault(PROVE, answer(403))
+
+    outcome = run(server.url, "check", collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (4, ["rejected"])
+    assert outcome.detail().endswith("; where this token may only read, run with --prove read")
+
+
 def test_a_list_without_an_end_creates_nothing(server: FakeLlamaStack, run: Run) -> None:
     """Where the list cannot be read to its end, absence proves nothing."""
     server.fault(LIST, answer(200, {"data": [{"id": "vs_1", "name": "x"}], "has_more": True}))
@@ -108,7 +267,7 @@ def test_a_list_without_an_end_creates_nothing(server: FakeLlamaStack, run: Run)
     outcome = run(server.url, "--timeout", "1")
 
     assert outcome.exit_code == 3
-    assert "the pages repeat, so the list cannot be read to its end" in outcome.report["message"]
+    assert "the pages repeat 'vs_1', so the list moved" in outcome.report["message"]
     assert CREATE not in server.lines()
 
 
