@@ -2,25 +2,27 @@
 
 import gc
 import os
-import signal
+
+from hook import signals
 
 
-def main() -> int:
-    """Run the hook and return its exit code.
+def main() -> None:
+    """Run the hook and end the process with its exit code.
 
-    As PID 1 a signal that comes during the imports would be ignored, and the run would go on without it; until then
-    nothing was done, so there is nothing to report.
+    A signal that comes during the imports is noted, and the run ends with its report before it has asked anything.
     """
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, lambda number, _: os._exit(128 + number))
+    signals.listen()
     # Nothing of the imports is garbage: not looking for it saves a tenth of them.
     gc.disable()
     from hook import app
 
     gc.freeze()
     gc.enable()
-    return app.main()
+    code = app.main()
+    # At once, since what was told has to stand: the interpreter's own end would give the signals their default actions
+    # back, and try anew to write what a stream has not taken; both make another exit code.
+    os._exit(code)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

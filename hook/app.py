@@ -1,43 +1,25 @@
 """The composition root: load, wait, register, verify, report."""
 
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from types import FrameType
-from typing import TextIO
 
 from hook import config, flags, logs, settings
-from hook.deadline import Deadline
-from hook.domain import GOOD_STATES, Collection, Finding, State, exit_code
+from hook.deadline import Deadline, heed_signals
+from hook.domain import Collection, Finding, State, exit_code
 from hook.errors import ConfigError, ExitCode, HookError, Stopped, UnavailableError, one_line
 from hook.http.client import Http
 from hook.llamastack.api import LlamaStack
 from hook.logs import log
 from hook.progress import Progress
 from hook.publish import Publisher, can_be_key
-from hook.report import (
-    Report,
-    closing_sentence,
-    counts,
-    render_addresses,
-    render_json,
-    render_text,
-    termination_message,
-)
+from hook.report import Report, closing_sentence
 from hook.rollout import wait_for_rollout
 from hook.run import Run
 from hook.secrets import forget, masked
 from hook.settings import Presentation, Settings
-
-TERMINATION_LOG = Path("/dev/termination-log")
-"""Where Kubernetes mounts the file for the termination message, unless the pod says otherwise."""
-TERMINATION_LOG_VARIABLE = "HOOK_TERMINATION_LOG"
-
-ADDRESS_HINT = "on LlamaStack 0.3.0 and newer their names do not resolve: consumers must use the ids in the report"
+from hook.tell import tell
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
@@ -48,55 +30,25 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
     presentation = Presentation(output="json", log_level="info", log_format="json")
     names: Sequence[str] = ()
     error: BaseException | None = None
-    with _stoppable() as disarm:
-        try:
-            try:
-                terminals = (logs.is_terminal(sys.stdout), logs.is_terminal(sys.stderr))
-                presentation = settings.presentation({}, environ, terminals=terminals)
-                logs.configure(presentation.log_level, presentation.log_format)
-                arguments = flags.parse_arguments(sys.argv[1:] if argv is None else argv)
-                presentation = settings.presentation(arguments, environ, terminals=terminals)
-                logs.configure(presentation.log_level, presentation.log_format)
-                progress.command, names = arguments["command"], arguments["names"]
-                _execute(settings.parse(arguments, environ), environ, progress)
-            finally:
-                disarm()
-        except (HookError, Stopped) as caught:
-            error = caught
-        except Exception as caught:  # noqa: BLE001  a bug: said with its traceback, and never with exit code 0
-            log.exception("hook.crashed")
-            error = caught
-        report = _report(progress, error, clock.elapsed())
-        _write_report(report, names, presentation, sys.stdout)
-        _write_termination_message(report, environ)
-        _log_summary(report)
-    return int(report.exit_code)
-
-
-@contextmanager
-def _stoppable() -> Iterator[Callable[[], None]]:
-    """Within, the first SIGTERM or SIGINT raises Stopped, until the function that is given disarms them.
-
-    What comes later changes nothing, so that the report of what was done is always written.
-    """
-    armed = True
-
-    def disarm() -> None:
-        nonlocal armed
-        armed = False
-
-    def stop(number: int, _: FrameType | None) -> None:
-        if armed:
-            disarm()
-            raise Stopped(number)
-
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(number, stop) for number in numbers]
     try:
-        yield disarm
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
+        terminals = (logs.is_terminal(sys.stdout), logs.is_terminal(sys.stderr))
+        presentation = settings.presentation({}, environ, terminals=terminals)
+        logs.configure(presentation.log_level, presentation.log_format)
+        arguments = flags.parse_arguments(sys.argv[1:] if argv is None else argv)
+        presentation = settings.presentation(arguments, environ, terminals=terminals)
+        logs.configure(presentation.log_level, presentation.log_format)
+        progress.command, names = arguments["command"], arguments["names"]
+        heed_signals()
+        _execute(settings.parse(arguments, environ), environ, progress)
+    except (HookError, Stopped) as caught:
+        error = caught
+    except Exception as caught:  # noqa: BLE001  a bug: said with its traceback, and never with exit code 0
+        log.exception("hook.crashed")
+        error = caught
+    # From here on the result stands, and no signal changes it.
+    report = _report(progress, error, clock.elapsed())
+    tell(report, names, presentation.output, environ)
+    return int(report.exit_code)
 
 
 def _execute(asked: Settings, environ: Mapping[str, str], progress: Progress) -> None:
@@ -174,52 +126,3 @@ def _report(progress: Progress, error: BaseException | None, elapsed_seconds: fl
         server_version=progress.server_version and masked(progress.server_version),
         elapsed_seconds=elapsed_seconds,
     )
-
-
-def _log_summary(report: Report) -> None:
-    for problem in report.problems:
-        log.error("config.invalid", problem=problem)
-    for finding in report.findings:
-        if finding.state not in GOOD_STATES:
-            log.error("collection.failed", collection=finding.name, state=finding.state.value, detail=finding.detail)
-        elif finding.detail:
-            log.warning("collection.noted", collection=finding.name, detail=finding.detail)
-    by_id = sum(finding.addressed_by == "id" for finding in report.findings)
-    if by_id:
-        log.warning("collections.addressed_by_id", collections=by_id, hint=ADDRESS_HINT)
-    succeeded = report.exit_code is ExitCode.OK
-    (log.info if succeeded else log.error)(
-        "hook.finished" if succeeded else "hook.failed",
-        command=report.command,
-        exit_code=int(report.exit_code),
-        message=report.message,
-        **counts(report.findings),
-        elapsed_seconds=round(report.elapsed_seconds, 3),
-    )
-
-
-def _write_report(report: Report, names: Sequence[str], presentation: Presentation, stream: TextIO | None) -> None:
-    text = render_text(report) if presentation.output == "text" else render_json(report)
-    if report.command == "resolve":
-        if report.exit_code is not ExitCode.OK:
-            # Whoever reads this takes it for an address; the log has the cause.
-            return
-        text = render_addresses(report, names, presentation.output)
-    if stream is None:
-        return
-    try:
-        stream.write(text.encode(stream.encoding, "backslashreplace").decode(stream.encoding) + "\n")
-        stream.flush()
-    except OSError as error:
-        log.error("report.not_written", cause=str(error))
-
-
-def _write_termination_message(report: Report, environ: Mapping[str, str]) -> None:
-    asked = environ.get(TERMINATION_LOG_VARIABLE)
-    path = Path(asked) if asked else TERMINATION_LOG
-    if not asked and not path.exists():
-        return
-    try:
-        path.write_bytes(termination_message(report))
-    except OSError as error:
-        log.error("termination_message.not_written", path=str(path), cause=str(error))

@@ -3,8 +3,11 @@
 import time
 from collections.abc import Callable
 
-SLICE_SECONDS = 0.5
-"""How long to block at a time: a signal that comes just before Python blocks is handled only after it."""
+from hook import signals
+from hook.errors import Stopped
+
+SLICE_SECONDS = 0.1
+"""How long to block at a time, and so how long a signal waits to be heeded."""
 
 
 class Deadline:
@@ -25,8 +28,16 @@ class Deadline:
         return max(0.0, self.seconds - self.elapsed())
 
 
+def heed_signals() -> None:
+    """Raise Stopped, once, if a signal came; called where a run is about to wait, and nowhere else."""
+    number = signals.take()
+    if number is not None:
+        raise Stopped(number)
+
+
 def sleep(seconds: float) -> None:
-    """Let so many seconds pass, in slices."""
+    """Let so many seconds pass, in slices. Raises Stopped as soon as a signal came."""
     while seconds > 0:
+        heed_signals()
         time.sleep(min(SLICE_SECONDS, seconds))
         seconds -= SLICE_SECONDS

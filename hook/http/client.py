@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 import requests
 
 from hook import __version__
-from hook.deadline import SLICE_SECONDS, Deadline
+from hook.deadline import SLICE_SECONDS, Deadline, heed_signals
 from hook.errors import BudgetError, RefusedError, UnavailableError, one_line
 from hook.http import tls
 from hook.http.answers import Answer, read
@@ -162,11 +162,12 @@ class Http:
 
 
 def _within(seconds: float, call: Callable[[], T]) -> T:
-    """Return what `call` returns, or raise what it raises, or TimeoutError after so many seconds.
+    """Return what `call` returns, or raise what it raises, TimeoutError after so many seconds, or Stopped at a signal.
 
     The timeout of requests starts anew with every byte and does not cover name resolution, and neither lets a
     signal through; waiting for a thread does all three. The thread that is given up ends with the process.
     """
+    heed_signals()
     outcome: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
 
     def run() -> None:
@@ -178,6 +179,7 @@ def _within(seconds: float, call: Callable[[], T]) -> T:
     threading.Thread(target=run, daemon=True).start()
     patience = Deadline(seconds)
     while patience.remaining() > 0:
+        heed_signals()
         with suppress(queue.Empty):
             result, error = outcome.get(timeout=min(SLICE_SECONDS, patience.remaining()))
             if error is not None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from hook import signals
 from hook.app import main
 from tests.fake_llamastack import GRANITE, FakeLlamaStack
 
@@ -58,6 +59,17 @@ def _signals_restored() -> Iterator[None]:
     before = signal.getsignal(signal.SIGTERM)
     yield
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.fixture
+def listening() -> Iterator[None]:
+    """Listen to signals as the program does, and no longer than the test lasts."""
+    before = [signal.getsignal(number) for number in signals.SIGNALS]
+    signals.listen()
+    yield
+    signals.listen()
+    for number, handler in zip(signals.SIGNALS, before, strict=True):
+        signal.signal(number, handler)
 
 
 Run = Callable[..., Outcome]

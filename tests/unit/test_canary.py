@@ -173,6 +173,7 @@ def test_without_time_to_delete_it_none_is_made(milvus: FakeLlamaStack, run: Run
     assert "cannot be proven" in outcome.detail()
 
 
+@pytest.mark.usefixtures("listening")
 def test_a_signal_leaves_none_behind(milvus: FakeLlamaStack, run: Run) -> None:
     """The pod has its grace period."""
 

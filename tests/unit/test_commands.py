@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-import hook.app
 import hook.run
+import hook.tell
 from hook.app import main
 from tests.fake_llamastack import FakeLlamaStack, closed_port
 from tests.unit.conftest import Run, entries
@@ -171,7 +171,7 @@ def test_the_termination_message_goes_where_kubernetes_mounts_its_file(
 ) -> None:
     """And nowhere if there is none, as on a laptop."""
     path = tmp_path / "termination-log"
-    monkeypatch.setattr(hook.app, "TERMINATION_LOG", path)
+    monkeypatch.setattr(hook.tell, "TERMINATION_LOG", path)
 
     run(server.url)
     assert not path.exists()

@@ -2,23 +2,30 @@
 
 import json
 import os
+import random
 import runpy
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-import hook.app
+import hook.tell
 from hook import __main__ as entry
+from hook import signals
 from hook.report import Report, render_json
-from tests.fake_llamastack import Action, FakeLlamaStack, answer, closed_port, hang
+from tests.fake_llamastack import Action, FakeLlamaStack, answer, hang
 from tests.unit.conftest import NAMES, Run, entries
 
+REPOSITORY = Path(__file__).parents[2]
 CREATE = "POST /v1/vector_stores"
+SIGNALS = int(os.environ.get("SIGNALS", "10"))
+"""At how many moments of a run a signal is sent; SIGNALS=200 looks harder."""
+
+
+pytestmark = pytest.mark.usefixtures("listening")
 
 
 def kill(number: int) -> Action:
@@ -50,6 +57,7 @@ def test_a_signal_ends_the_run_with_a_partial_report(
     assert result.report["message"] == (
         f"Stopped by {signal.Signals(number).name} before the end; the next run carries on from there"
     )
+    signals.listen()
     assert run(server.url).states == ["present", "registered", "registered"]
 
 
@@ -66,13 +74,59 @@ def test_a_second_signal_does_not_break_the_report(server: FakeLlamaStack, run: 
     assert run(server.url).exit_code in (143, 130)
 
 
-def start(url: str, tmp_path: Path) -> "subprocess.Popen[str]":
+def start(url: str, tmp_path: Path, *flags: str) -> "subprocess.Popen[str]":
     """Start the hook as a process of its own."""
     path = tmp_path / "collections.yaml"
     path.write_text(json.dumps({"vector_dbs": entries()}))
-    command = [sys.executable, "-m", "hook", "--url", url, "--config", str(path), "--timeout", "20"]
-    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2])}
+    (tmp_path / "termination").write_text("")
+    command = [sys.executable, "-m", "hook", "--url", url, "--config", str(path), "--timeout", "20", *flags]
+    environ = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(REPOSITORY),
+        "HOOK_TERMINATION_LOG": str(tmp_path / "termination"),
+        "HOOK_CONNECTIONS": "1",
+    }
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ)
+
+
+def check_that_all_is_one(process: "subprocess.Popen[str]", tmp_path: Path, already_read: str = "") -> None:
+    """Wait for the end of a process, and compare its exit code with everything that it told."""
+    out, err = process.communicate(timeout=30)
+    out = already_read + out
+    termination = (tmp_path / "termination").read_text()
+    if not (out or termination or '"event"' in err):
+        # While Python itself starts there is nobody yet to note a signal, and nothing was told that could be wrong.
+        assert process.returncode < 0 or "KeyboardInterrupt" in err
+        return
+    assert process.returncode in (0, 130, 143), err
+    assert json.loads(out)["exit_code"] == process.returncode
+    assert json.loads(termination.split("\n")[1])["exit_code"] == process.returncode
+    assert json.loads(err.splitlines()[-1])["exit_code"] == process.returncode
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_whenever_a_signal_comes_all_that_is_told_is_one(server: FakeLlamaStack, tmp_path: Path, number: int) -> None:
+    """From the imports to the end: exit code, report, termination message, and the log's last line."""
+    started = time.monotonic()
+    check_that_all_is_one(start(server.url, tmp_path), tmp_path)
+    seconds = time.monotonic() - started
+    for moment in range(SIGNALS):
+        with start(server.url, tmp_path) as process:
+            time.sleep(seconds * (moment + random.random()) / SIGNALS)
+            process.send_signal(number)
+            check_that_all_is_one(process, tmp_path)
+
+
+def test_a_signal_after_the_report_does_not_change_the_exit_code(tmp_path: Path) -> None:
+    """While the interpreter ends, it would give the signals their default actions back."""
+    for moment in range(SIGNALS):
+        with start("http://stack", tmp_path, "validate") as process:
+            assert process.stdout is not None
+            report = process.stdout.readline()
+            time.sleep(0.04 * moment / SIGNALS)
+            process.terminate()
+            check_that_all_is_one(process, tmp_path, report)
+            assert process.returncode == 0
 
 
 @pytest.mark.parametrize("where", ["waiting", "hanging"])
@@ -105,40 +159,26 @@ def test_a_killed_run_leaves_nothing_that_the_next_one_makes_twice(
     assert server.names() == list(NAMES)
 
 
-def test_a_process_has_no_traceback_for_something_foreseeable(tmp_path: Path) -> None:
-    """One line of JSON on stdout, events on stderr, and nothing else."""
-    with closed_port() as url, start(url, tmp_path) as process:
-        process.terminate()
-        out, err = process.communicate(timeout=10)
+def test_a_signal_during_the_imports_ends_the_run_before_it_asks_anything(server: FakeLlamaStack, run: Run) -> None:
+    """It is noted then, and told in a report like any other."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
-    # The signal may come before the program could install its handler.
-    assert process.returncode in (143, -signal.SIGTERM)
-    assert "Traceback" not in out + err
+    outcome = run(server.url)
+
+    assert (outcome.exit_code, outcome.states, server.requests) == (143, [], [])
 
 
-def test_the_package_can_be_run_as_a_module(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`python -m hook` is the same program."""
+def test_the_process_ends_with_the_exit_code_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once: the interpreter's own end could change it."""
+    codes: list[int] = []
+    monkeypatch.setattr(os, "_exit", codes.append)
     monkeypatch.setattr(sys, "argv", ["register-collections", "--no-such-flag"])
-    monkeypatch.setattr(signal, "signal", lambda *_: signal.SIG_DFL)
     monkeypatch.delitem(sys.modules, "hook.__main__")
 
-    with pytest.raises(SystemExit, match="2"):
-        runpy.run_module("hook", run_name="__main__")
+    entry.main()
+    runpy.run_module("hook", run_name="__main__")
 
-
-def test_a_signal_during_the_imports_ends_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even as PID 1, which has no default action for signals."""
-    handlers: dict[int, Callable[[int, None], None]] = {}
-    codes: list[int] = []
-    monkeypatch.setattr(signal, "signal", handlers.__setitem__)
-    monkeypatch.setattr(os, "_exit", codes.append)
-    monkeypatch.setattr("hook.app.main", lambda: 0)
-
-    assert entry.main() == 0
-    for number, handler in handlers.items():
-        handler(number, None)
-
-    assert codes == [143, 130]
+    assert codes == [2, 2]
 
 
 def test_a_signal_during_the_report_changes_nothing(
@@ -150,6 +190,6 @@ def test_a_signal_during_the_report_changes_nothing(
         os.kill(os.getpid(), signal.SIGTERM)
         return render_json(report)
 
-    monkeypatch.setattr(hook.app, "render_json", interrupted)
+    monkeypatch.setattr(hook.tell, "render_json", interrupted)
 
     assert run(server.url).exit_code == 0

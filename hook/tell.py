@@ -1,0 +1,77 @@
+"""One report, told everywhere: on stdout, in the pod's termination message, and in the log."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from hook.domain import GOOD_STATES
+from hook.errors import ExitCode
+from hook.logs import log
+from hook.report import Report, counts, render_addresses, render_json, render_text, termination_message
+
+TERMINATION_LOG = Path("/dev/termination-log")
+"""Where Kubernetes mounts the file for the termination message, unless the pod says otherwise."""
+TERMINATION_LOG_VARIABLE = "HOOK_TERMINATION_LOG"
+
+ADDRESS_HINT = "on LlamaStack 0.3.0 and newer their names do not resolve: consumers must use the ids in the report"
+
+
+def tell(report: Report, names: Sequence[str], output: str, environ: Mapping[str, str]) -> None:
+    """Write a report as `output` says, its termination message, and its summary into the log.
+
+    `names` are the collections that `resolve` was asked for. Where one cannot be written, the log says so, and the
+    result stands.
+    """
+    _write_report(report, names, output, sys.stdout)
+    _write_termination_message(report, environ)
+    _log_summary(report)
+
+
+def _write_report(report: Report, names: Sequence[str], output: str, stream: TextIO | None) -> None:
+    text = render_text(report) if output == "text" else render_json(report)
+    if report.command == "resolve":
+        if report.exit_code is not ExitCode.OK:
+            # Whoever reads this takes it for an address; the log has the cause.
+            return
+        text = render_addresses(report, names, output)
+    if stream is None:
+        return
+    try:
+        stream.write(text.encode(stream.encoding, "backslashreplace").decode(stream.encoding) + "\n")
+        stream.flush()
+    except OSError as error:
+        log.error("report.not_written", cause=str(error))
+
+
+def _write_termination_message(report: Report, environ: Mapping[str, str]) -> None:
+    asked = environ.get(TERMINATION_LOG_VARIABLE)
+    path = Path(asked) if asked else TERMINATION_LOG
+    if not asked and not path.exists():
+        return
+    try:
+        path.write_bytes(termination_message(report))
+    except OSError as error:
+        log.error("termination_message.not_written", path=str(path), cause=str(error))
+
+
+def _log_summary(report: Report) -> None:
+    for problem in report.problems:
+        log.error("config.invalid", problem=problem)
+    for finding in report.findings:
+        if finding.state not in GOOD_STATES:
+            log.error("collection.failed", collection=finding.name, state=finding.state.value, detail=finding.detail)
+        elif finding.detail:
+            log.warning("collection.noted", collection=finding.name, detail=finding.detail)
+    by_id = sum(finding.addressed_by == "id" for finding in report.findings)
+    if by_id:
+        log.warning("collections.addressed_by_id", collections=by_id, hint=ADDRESS_HINT)
+    succeeded = report.exit_code is ExitCode.OK
+    (log.info if succeeded else log.error)(
+        "hook.finished" if succeeded else "hook.failed",
+        command=report.command,
+        exit_code=int(report.exit_code),
+        message=report.message,
+        **counts(report.findings),
+        elapsed_seconds=round(report.elapsed_seconds, 3),
+    )
