@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +24,66 @@ def can_be_key(name: str) -> bool:
     return re.fullmatch(r"[-._a-zA-Z0-9]{1,253}", name) is not None and not re.fullmatch(r"\.|\.\..*", name)
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an apply would make of a ConfigMap."""
+
+    added: frozenset[str]
+    """The keys that are not there yet."""
+    changed: frozenset[str]
+    """Those that hold something else."""
+    removed: frozenset[str]
+    """Those that go since they are ours alone and no longer wanted."""
+    same_server: bool
+    same_owner: bool
+    """Whether our field manager owns exactly the keys that are wanted."""
+
+    @property
+    def of_data(self) -> bool:
+        """Whether a consumer would see any of it."""
+        return bool(self.added or self.changed or self.removed)
+
+    @property
+    def needed(self) -> bool:
+        """Whether there is anything to write."""
+        return self.of_data or not self.same_server or not self.same_owner
+
+
+def difference(found: Mapping[str, Any], addresses: Mapping[str, str], server_url: str) -> Change:
+    """Return what has to be done to a ConfigMap, as the API server shows it, for it to hold these addresses.
+
+    An apply removes what its field manager owned and no longer sends, but for what another manager owns, too, and
+    never anything that it does not own (Kubernetes, Server-Side Apply). So a key that is only theirs is no change, and
+    an unwanted one that is shared is given up once.
+    """
+    ours, theirs = _owned_keys(mapping(found.get("metadata")).get("managedFields"))
+    data, wanted = mapping(found.get("data")), frozenset(addresses)
+    return Change(
+        added=wanted - data.keys(),
+        changed=frozenset(name for name in wanted & data.keys() if data[name] != addresses[name]),
+        removed=(ours & data.keys()) - theirs - wanted,
+        same_server=_annotations(found).get(URL_ANNOTATION) == server_url,
+        same_owner=ours == wanted,
+    )
+
+
+def _owned_keys(managed_fields: Any) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the keys of `data` that our applies own, and those that anybody else does.
+
+    A key `a` is `f:a` in `fieldsV1`, and a dot there is the map itself (Kubernetes, FieldsV1).
+    """
+    ours, theirs = set[str](), set[str]()
+    for entry in map(mapping, managed_fields if isinstance(managed_fields, list) else []):
+        is_ours = (entry.get("manager"), entry.get("operation")) == (FIELD_MANAGER, "Apply")
+        fields = mapping(mapping(entry.get("fieldsV1")).get("f:data"))
+        (ours if is_ours else theirs).update(key[2:] for key in fields if key.startswith("f:"))
+    return frozenset(ours), frozenset(theirs)
+
+
+def _annotations(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    return mapping(mapping(found.get("metadata")).get("annotations"))
+
+
 class Publisher:
     """Writes one ConfigMap of the pod's own namespace."""
 
@@ -38,39 +99,38 @@ class Publisher:
         self._path = f"/api/v1/namespaces/{self.namespace}/configmaps/{name}"
 
     def publish(self, addresses: Mapping[str, str], server_url: str) -> None:
-        """Make the ConfigMap hold these addresses by name, and nothing else; what is so already is not rewritten.
+        """Make the ConfigMap hold these addresses by name, and no other of ours; what is so already is not rewritten.
 
         Raises UnavailableError and RefusedError in a sentence of its own: the collections stay registered.
         """
         try:
-            changed = retry(lambda: self._apply(addresses, server_url), self._deadline, "publish.retry_scheduled")
+            change = retry(lambda: self._apply(addresses, server_url), self._deadline, "publish.retry_scheduled")
         except (UnavailableError, RefusedError) as error:
             kind = type(error)
             raise kind(f"The collections are registered, but their addresses are not published: {error}") from error
-        log.info("publish.applied" if changed else "publish.unchanged", configmap=self.name, namespace=self.namespace)
+        where = {"configmap": self.name, "namespace": self.namespace}
+        if not change.needed:
+            log.info("publish.unchanged", **where)
+            return
+        counts = {"added": len(change.added), "changed": len(change.changed), "removed": len(change.removed)}
+        log.info("publish.applied", **where, **counts)
 
-    def _apply(self, addresses: Mapping[str, str], server_url: str) -> bool:
-        """Apply the ConfigMap if it is not as it should be, and tell whether it was not.
-
-        A key too many is removed by applying if it is ours, and stays if it is somebody else's; with the time of change
-        kept, applying what is so already changes nothing.
-        """
+    def _apply(self, addresses: Mapping[str, str], server_url: str) -> Change:
+        """Apply the ConfigMap if it is not as it should be, and return what it was not."""
         try:
             found = mapping(self._http.get(self._path))
         except RefusedError as error:
             if error.status != 404:
                 raise
             found = {}
-        annotations = mapping(mapping(found.get("metadata")).get("annotations"))
-        data = mapping(found.get("data"))
-        same = annotations.get(URL_ANNOTATION) == server_url and addresses.items() <= data.items()
-        if same and len(data) == len(addresses):
-            return False
-        changed_at = annotations.get(CHANGED_ANNOTATION) if same else None
-        changed_at = changed_at or datetime.now(UTC).isoformat(timespec="seconds")
-        manifest = self._manifest(addresses, server_url, changed_at)
-        self._http.apply(self._path, {"fieldManager": FIELD_MANAGER, "force": "true"}, manifest)
-        return not same
+        change = difference(found, addresses, server_url)
+        if change.needed:
+            changed_at = None if change.of_data else _annotations(found).get(CHANGED_ANNOTATION)
+            changed_at = changed_at or datetime.now(UTC).isoformat(timespec="seconds")
+            manifest = self._manifest(addresses, server_url, changed_at)
+            # By force, since a name of ours is ours, whoever has written it.
+            self._http.apply(self._path, {"fieldManager": FIELD_MANAGER, "force": "true"}, manifest)
+        return change
 
     def _manifest(self, addresses: Mapping[str, str], server_url: str, changed_at: str) -> dict[str, Any]:
         return {
