@@ -8,14 +8,18 @@ from typing import Any
 
 from hook.backoff import retry
 from hook.deadline import Deadline
-from hook.errors import RefusedError, UnavailableError
+from hook.errors import HookError, RefusedError, UnavailableError
 from hook.http.answers import mapping
+from hook.http.client import Http
 from hook.kubernetes import own_pod
 from hook.logs import log
 
 FIELD_MANAGER = "register-collections"
 URL_ANNOTATION = "register-collections/server-url"
 CHANGED_ANNOTATION = "register-collections/changed-at"
+PATIENCE_SECONDS = 20.0
+"""How much of the budget publishing may take: enough for several tries, and short, since the collections are registered
+already and a Job may spend it again in each of its own tries."""
 _LABELS = {"app.kubernetes.io/managed-by": FIELD_MANAGER}
 
 
@@ -91,10 +95,10 @@ class Publisher:
         self, name: str, environ: Mapping[str, str], request_timeout_seconds: float, deadline: Deadline
     ) -> None:
         """Read what Kubernetes mounts into a pod. Raises ConfigError where it is not there."""
-        pod = own_pod("HOOK_PUBLISH_CONFIGMAP", "publish-ids", environ, request_timeout_seconds, deadline)
-        self.namespace = pod.namespace
+        self._pod = own_pod("HOOK_PUBLISH_CONFIGMAP", "publish-ids", environ)
+        self.namespace = self._pod.namespace
         self.name = name
-        self._http = pod.http
+        self._request_timeout_seconds = request_timeout_seconds
         self._deadline = deadline
         self._path = f"/api/v1/namespaces/{self.namespace}/configmaps/{name}"
 
@@ -103,11 +107,16 @@ class Publisher:
 
         Raises UnavailableError and RefusedError in a sentence of its own: the collections stay registered.
         """
+        sentence = "The collections are registered, but their addresses are not published"
+        patience = min(Deadline(PATIENCE_SECONDS), self._deadline, key=Deadline.remaining)
         try:
-            change = retry(lambda: self._apply(addresses, server_url), self._deadline, "publish.retry_scheduled")
-        except (UnavailableError, RefusedError) as error:
-            kind = type(error)
-            raise kind(f"The collections are registered, but their addresses are not published: {error}") from error
+            http = Http(self._pod.server, self._request_timeout_seconds, patience)
+            change = retry(lambda: self._apply(http, addresses, server_url), patience, "publish.retry_scheduled")
+        except UnavailableError as error:
+            raise UnavailableError(f"{sentence}: {error}; run the hook again to publish them") from error
+        except HookError as error:
+            # Even where it is the pod's files, which were as they should be at the start.
+            raise RefusedError(f"{sentence}: {error}") from error
         where = {"configmap": self.name, "namespace": self.namespace}
         if not change.needed:
             log.info("publish.unchanged", **where)
@@ -115,10 +124,10 @@ class Publisher:
         counts = {"added": len(change.added), "changed": len(change.changed), "removed": len(change.removed)}
         log.info("publish.applied", **where, **counts)
 
-    def _apply(self, addresses: Mapping[str, str], server_url: str) -> Change:
-        """Apply the ConfigMap if it is not as it should be, and return what it was not."""
+    def _apply(self, http: Http, addresses: Mapping[str, str], server_url: str) -> Change:
+        """Apply the ConfigMap if it is not as it should be, and return what was to be done."""
         try:
-            found = mapping(self._http.get(self._path))
+            found = mapping(http.get(self._path))
         except RefusedError as error:
             if error.status != 404:
                 raise
@@ -128,8 +137,14 @@ class Publisher:
             changed_at = None if change.of_data else _annotations(found).get(CHANGED_ANNOTATION)
             changed_at = changed_at or datetime.now(UTC).isoformat(timespec="seconds")
             manifest = self._manifest(addresses, server_url, changed_at)
-            # By force, since a name of ours is ours, whoever has written it.
-            self._http.apply(self._path, {"fieldManager": FIELD_MANAGER, "force": "true"}, manifest)
+            try:
+                # By force, since a name of ours is ours, whoever has written it.
+                http.apply(self._path, {"fieldManager": FIELD_MANAGER, "force": "true"}, manifest)
+            except RefusedError as error:
+                if error.status != 409:
+                    raise
+                # Not about who owns what: somebody else wrote, or made it, at the same time.
+                raise UnavailableError(str(error), status=error.status) from error
         return change
 
     def _manifest(self, addresses: Mapping[str, str], server_url: str, changed_at: str) -> dict[str, Any]:

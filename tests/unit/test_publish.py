@@ -1,8 +1,10 @@
 """The addresses in a ConfigMap: after a verified run, and only then."""
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -117,9 +119,7 @@ def test_a_key_of_a_dropped_collection_goes(kubernetes: FakeKubernetes, publish_
     assert changed_at(kubernetes) != "then"
 
 
-def test_what_a_run_has_changed_is_counted(
-    server: FakeLlamaStack, kubernetes: FakeKubernetes, publish_run: Run
-) -> None:
+def test_what_a_run_has_changed_is_counted(server: FakeLlamaStack, publish_run: Run) -> None:
     """Two made, then one with another id beside one that is new and one that is dropped."""
     assert counted(publish_run(names="red_hat_docs gone")) == (2, 0, 0)
     server.stores.clear()
@@ -286,6 +286,70 @@ def test_an_api_server_that_does_not_answer_is_unavailable(publish_run: Run) -> 
 
     assert outcome.exit_code == 3
     assert outcome.report["message"].startswith("The collections are registered, but their addresses are not published")
+
+
+def test_publishing_waits_for_a_part_of_the_budget_only(publish_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The collections are registered already, and the Job tries all of it three times."""
+    monkeypatch.setattr("hook.publish.PATIENCE_SECONDS", 0.5)
+    outcome = publish_run("--timeout", "600", KUBERNETES_SERVICE_PORT="1")
+
+    left = [event["remaining_seconds"] for event in outcome.events if event["event"] == "publish.retry_scheduled"]
+    assert outcome.exit_code == 3
+    assert outcome.states == ["registered"] * 3
+    assert max(left) <= 0.5
+    assert outcome.report["message"].startswith("The collections are registered, but their addresses are not published")
+    assert outcome.report["message"].endswith("run the hook again to publish them")
+
+
+def test_an_api_server_that_is_silent_is_not_waited_for_longer(
+    publish_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever one request may take elsewhere."""
+    monkeypatch.setattr("hook.publish.PATIENCE_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = str(silent.getsockname()[1])
+        outcome = publish_run("--timeout", "600", "--request-timeout", "600", KUBERNETES_SERVICE_PORT=port)
+
+    assert outcome.exit_code == 3
+    assert "the budget of 0.5 s" in outcome.report["message"]
+
+
+def test_a_conflict_is_tried_again(kubernetes: FakeKubernetes, publish_run: Run) -> None:
+    """Somebody else has written at the same time; what they have written is read anew."""
+    kubernetes.conflicts = 2
+    outcome = publish_run()
+
+    assert outcome.exit_code == 0
+    assert kubernetes.requests == [f"GET {PATH}", f"PATCH {PATH}"] * 3
+
+
+def test_a_conflict_without_end_is_unavailable(
+    kubernetes: FakeKubernetes, publish_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next run may be luckier."""
+    monkeypatch.setattr("hook.publish.PATIENCE_SECONDS", 0.5)
+    kubernetes.conflicts = 1_000_000
+    outcome = publish_run()
+
+    assert outcome.exit_code == 3
+    assert "answered 409: Operation cannot be fulfilled" in outcome.report["message"]
+
+
+def test_files_of_the_pod_that_go_under_way_end_the_run_in_a_sentence(
+    server: FakeLlamaStack, kubernetes: FakeKubernetes, publish_run: Run, tmp_path: Path
+) -> None:
+    """They were there at the start; the collections stay registered."""
+
+    def spoil(handler: Any) -> None:
+        (tmp_path / "serviceaccount" / "ca.crt").write_text("")
+        handler.reply(200, {"version": "0.7.0"})
+
+    server.fault("GET /v1/version", spoil)
+    outcome = publish_run()
+
+    assert outcome.exit_code == 4
+    assert outcome.report["message"].startswith("The collections are registered, but their addresses are not published")
+    assert kubernetes.requests == []
 
 
 def test_an_api_server_that_stumbles_is_asked_again(kubernetes: FakeKubernetes, publish_run: Run) -> None:
