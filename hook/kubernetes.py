@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from hook.advice import of_kubernetes
 from hook.errors import ConfigError
 from hook.http import tls
 from hook.settings import Server
@@ -39,7 +40,7 @@ def own_pod(variable: str, component: str, environ: Mapping[str, str]) -> Pod:
         # By its file, since the kubelet replaces it.
         api_key_file=token,
         ca_bundle=str(SERVICE_ACCOUNT / "ca.crt"),
-        rights_hint=f"give the pod's ServiceAccount the Role of manifests/components/{component}",
+        advice=of_kubernetes(component),
     )
     tls.check_files(server)
     return Pod(namespace, server)

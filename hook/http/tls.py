@@ -23,7 +23,7 @@ def check_files(server: Server) -> None:
             )
     except (OSError, ValueError) as error:
         cause = one_line(f"{server.ca_bundle}: {error}")
-        raise ConfigError([f"REQUESTS_CA_BUNDLE: no certificates to trust: {cause}"]) from error
+        raise ConfigError([f"{server.advice.authorities}: no certificates to trust: {cause}"]) from error
     try:
         if server.client_certificate is not None:
             # An encrypted key would ask for its password on the terminal.
@@ -39,20 +39,18 @@ def system_ca_bundle() -> str | None:
     return paths.cafile or paths.capath
 
 
-def refusal(causes: Iterable[BaseException], what: str, url: str) -> RefusedError | None:
+def refusal(causes: Iterable[BaseException], what: str, server: Server) -> RefusedError | None:
     """Return what a failed handshake means, if one is among the causes of a failure; waiting would not help."""
+    url, advice = server.url, server.advice
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return RefusedError(
                 f"{what}: the certificate of {url} does not verify: {one_line(cause.verify_message)}; "
-                "mount the CA that signed it and name it in REQUESTS_CA_BUNDLE"
+                f"{advice.authority}"
             )
         reason = str(cause.reason) if isinstance(cause, ssl.SSLError) else ""
         if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
-            return RefusedError(f"{what}: {url} does not speak TLS; use http:// in LLAMA_STACK_URL")
+            return RefusedError(f"{what}: {url} does not speak TLS; {advice.plain}")
         if "_ALERT_" in reason:
-            return RefusedError(
-                f"{what}: {url} ends the TLS handshake with {reason}: it wants another client certificate, or one at "
-                "all; check LLAMA_STACK_CLIENT_CERT and LLAMA_STACK_CLIENT_KEY"
-            )
+            return RefusedError(f"{what}: {url} ends the TLS handshake with {reason}: {advice.handshake}")
     return None
