@@ -46,8 +46,8 @@ def of_kubernetes(component: str) -> Advice:
         address=elsewhere,
         plain=elsewhere,
         settings="KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT and HTTPS_PROXY",
-        authority="the ca.crt beside the pod token is not that of this API server; mount that of this cluster, and name "
-        "the API server in NO_PROXY where a proxy opens the connection",
+        authority="the ca.crt beside the pod token is not that of this API server; mount that of this cluster, and "
+        "name the API server in NO_PROXY where a proxy opens the connection",
         authorities="the ca.crt beside the pod token",
         # A pod shows no certificate: whoever wants one is somebody else.
         handshake=elsewhere,

@@ -233,6 +233,9 @@ class _Handler(BaseHTTPRequestHandler):
         if fake.conflicts:
             fake.conflicts -= 1
             return self._status(409, 'Operation cannot be fulfilled on configmaps "ids": the object has been modified')
+        if fake.configmaps.get(path, {}).get("immutable"):
+            why = "data: Forbidden: field is immutable when `immutable` is set"
+            return self._status(422, f'ConfigMap "ids" is invalid: {why}')
         conflict = fake.apply(path, query["fieldManager"], applied, force=query.get("force") == "true")
         return self._status(409, conflict) if conflict else (200, copy.deepcopy(fake.configmaps[path]))
 

@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from hook.errors import RefusedError, UnavailableError, one_line
+from hook.http import tls
 from hook.settings import Server
 
 _LATER_STATUSES = (408, 425, 429)
@@ -83,7 +84,10 @@ def _status_error(answer: Answer) -> UnavailableError | RefusedError:
             in_json="json" in answer.headers.get("Content-Type", ""),
         )
     sentence, advice = f"{what} answered {status}", answer.server.advice
-    if status in (401, 403) and "html" in answer.headers.get("Content-Type", ""):
+    kind = answer.headers.get("Content-Type", "")
+    if "json" not in kind and tls.wanted(answer.server, status, detail):
+        sentence += f", it wants TLS; {tls.USE_HTTPS}"
+    if status in (401, 403) and "html" in kind:
         sentence += f", a login page in front of {advice.name}; {advice.address}"
     if status == 401 and answer.authorized:
         sentence += f", {advice.credential} {advice.unaccepted}; {advice.key}"

@@ -39,6 +39,7 @@ class Http:
         self._server = server
         self._request_timeout_seconds = request_timeout_seconds
         self._deadline = deadline
+        self._answered = False
         self._session = requests.Session()
         # A callable, so that requests neither looks into ~/.netrc nor forwards the key anywhere by its own rules.
         self._session.auth = self._authorize
@@ -138,6 +139,7 @@ class Http:
                 stream=True,
                 verify=self._trusted,
             ) as response:
+                self._answered = True
                 return response, _read(response, what, self._server.advice.name)
 
         try:
@@ -147,7 +149,8 @@ class Http:
         except requests.RequestException as error:
             if _is_timeout(error):
                 raise self._timeout(what, method, seconds) from error
-            raise _transport_error(error, what, self._server, method) from error
+            hint = "" if self._answered else tls.hint(_causes(error), self._server)
+            raise _transport_error(error, what, self._server, method, hint) from error
         except OSError as error:
             # What requests says, without a type of its own, where a certificate's file has gone since the start.
             raise RefusedError(f"{what}: cannot be sent: {one_line(str(error))}") from error
@@ -209,7 +212,7 @@ def _is_timeout(error: requests.RequestException) -> bool:
 
 
 def _transport_error(
-    error: requests.RequestException, what: str, server: Server, method: str
+    error: requests.RequestException, what: str, server: Server, method: str, hint: str
 ) -> UnavailableError | RefusedError:
     causes = list(_causes(error))
     refused = tls.refusal(causes, what, server)
@@ -224,7 +227,7 @@ def _transport_error(
         what += " through the proxy of HTTP_PROXY or HTTPS_PROXY (NO_PROXY names what needs none)"
     never_sent = any(type(cause).__name__ in _NEVER_SENT for cause in causes)
     return UnavailableError(
-        f"{what}: no answer from {server.url}: {one_line(str(causes[-1]), 200)}",
+        f"{what}: no answer from {server.url}: {one_line(str(causes[-1]), 200)}{hint}",
         in_flight=method == "POST" and not never_sent,
     )
 

@@ -335,6 +335,17 @@ def test_a_conflict_without_end_is_unavailable(
     assert "answered 409: Operation cannot be fulfilled" in outcome.report["message"]
 
 
+def test_a_write_that_is_refused_ends_the_run_at_once(kubernetes: FakeKubernetes, publish_run: Run) -> None:
+    """As that to an immutable ConfigMap."""
+    kubernetes.update(PATH, "oc-edit", {"theirs": "x"})
+    kubernetes.configmaps[PATH]["immutable"] = True
+    outcome = publish_run()
+
+    assert outcome.exit_code == 4
+    assert "field is immutable when `immutable` is set" in outcome.report["message"]
+    assert kubernetes.requests == [f"GET {PATH}", f"PATCH {PATH}"]
+
+
 def test_files_of_the_pod_that_go_under_way_end_the_run_in_a_sentence(
     server: FakeLlamaStack, kubernetes: FakeKubernetes, publish_run: Run, tmp_path: Path
 ) -> None:
