@@ -107,25 +107,27 @@ class Publisher:
 
         Raises UnavailableError and RefusedError in a sentence of its own: the collections stay registered.
         """
+        sent: list[Change] = []
         sentence = "The collections are registered, but their addresses are not published"
         patience = min(Deadline(PATIENCE_SECONDS), self._deadline, key=Deadline.remaining)
         try:
             http = Http(self._pod.server, self._request_timeout_seconds, patience)
-            change = retry(lambda: self._apply(http, addresses, server_url), patience, "publish.retry_scheduled")
+            retry(lambda: self._apply(http, addresses, server_url, sent), patience, "publish.retry_scheduled")
         except UnavailableError as error:
             raise UnavailableError(f"{sentence}: {error}; run the hook again to publish them") from error
         except HookError as error:
             # Even where it is the pod's files, which were as they should be at the start.
             raise RefusedError(f"{sentence}: {error}") from error
         where = {"configmap": self.name, "namespace": self.namespace}
-        if not change.needed:
+        if not sent:
             log.info("publish.unchanged", **where)
             return
-        counts = {"added": len(change.added), "changed": len(change.changed), "removed": len(change.removed)}
+        # The last one, which may have been done without an answer, so that the try after it found nothing to do.
+        counts = {key: len(getattr(sent[-1], key)) for key in ("added", "changed", "removed")}
         log.info("publish.applied", **where, **counts)
 
-    def _apply(self, http: Http, addresses: Mapping[str, str], server_url: str) -> Change:
-        """Apply the ConfigMap if it is not as it should be, and return what was to be done."""
+    def _apply(self, http: Http, addresses: Mapping[str, str], server_url: str, sent: list[Change]) -> None:
+        """Apply the ConfigMap if it is not as it should be, and add to `sent` what that changes."""
         try:
             found = mapping(http.get(self._path))
         except RefusedError as error:
@@ -137,6 +139,7 @@ class Publisher:
             changed_at = None if change.of_data else _annotations(found).get(CHANGED_ANNOTATION)
             changed_at = changed_at or datetime.now(UTC).isoformat(timespec="seconds")
             manifest = self._manifest(addresses, server_url, changed_at)
+            sent.append(change)
             try:
                 # By force, since a name of ours is ours, whoever has written it.
                 http.apply(self._path, {"fieldManager": FIELD_MANAGER, "force": "true"}, manifest)
@@ -145,7 +148,6 @@ class Publisher:
                     raise
                 # Not about who owns what: somebody else wrote, or made it, at the same time.
                 raise UnavailableError(str(error), status=error.status) from error
-        return change
 
     def _manifest(self, addresses: Mapping[str, str], server_url: str, changed_at: str) -> dict[str, Any]:
         return {

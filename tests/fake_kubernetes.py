@@ -38,6 +38,8 @@ class FakeKubernetes:
     """How many requests are answered 503."""
     conflicts: int = 0
     """How many writes are answered 409, as where others write at the same time."""
+    lost_answers: int = 0
+    """How many writes are done whose answer never comes."""
     answers: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
     """What is answered first, by somebody who is in front of the API server: status, headers and content."""
     versions: int = 0
@@ -198,6 +200,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(*self.server.fake.answers.pop(0))
             return
         status, body = self._answer(url.path, {k: v[0] for k, v in parse_qs(url.query).items()}, content)
+        if self.command == "PATCH" and self.server.fake.lost_answers:
+            self.server.fake.lost_answers -= 1
+            self.close_connection = True
+            return
         self._send(status, {"Content-Type": "application/json"}, json.dumps(body).encode())
 
     def _send(self, status: int, headers: dict[str, str], content: bytes) -> None:

@@ -314,6 +314,15 @@ def test_an_api_server_that_is_silent_is_not_waited_for_longer(
     assert "the budget of 0.5 s" in outcome.report["message"]
 
 
+def test_a_write_whose_answer_is_lost_is_no_less_of_one(kubernetes: FakeKubernetes, publish_run: Run) -> None:
+    """The second look finds nothing to do, and the log says what the first one did."""
+    kubernetes.lost_answers = 1
+    outcome = publish_run()
+
+    assert kubernetes.requests == [f"GET {PATH}", f"PATCH {PATH}", f"GET {PATH}"]
+    assert counted(outcome) == (3, 0, 0)
+
+
 def test_a_conflict_is_tried_again(kubernetes: FakeKubernetes, publish_run: Run) -> None:
     """Somebody else has written at the same time; what they have written is read anew."""
     kubernetes.conflicts = 2
