@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hook.deadline import Deadline
+from hook.advice import of_kubernetes
 from hook.errors import ConfigError
-from hook.http.client import Http
+from hook.http import tls
 from hook.settings import Server
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -18,15 +18,13 @@ class Pod:
     """How this pod may talk to its API server."""
 
     namespace: str
-    http: Http
+    server: Server
 
 
-def own_pod(
-    variable: str, component: str, environ: Mapping[str, str], request_timeout_seconds: float, deadline: Deadline
-) -> Pod:
+def own_pod(variable: str, component: str, environ: Mapping[str, str]) -> Pod:
     """Return the pod's own access, for what `variable` asks for and `component` of the manifests gives the right to.
 
-    Raises ConfigError where Kubernetes mounts no token, as outside of a cluster.
+    Raises ConfigError where Kubernetes mounts no token, as outside of a cluster, or no certificates.
     """
     host, port = (environ.get(f"KUBERNETES_SERVICE_{key}", "") for key in ("HOST", "PORT"))
     token = SERVICE_ACCOUNT / "token"
@@ -42,6 +40,7 @@ def own_pod(
         # By its file, since the kubelet replaces it.
         api_key_file=token,
         ca_bundle=str(SERVICE_ACCOUNT / "ca.crt"),
-        rights_hint=f"give the pod's ServiceAccount the Role of manifests/components/{component}",
+        advice=of_kubernetes(component),
     )
-    return Pod(namespace, Http(server, request_timeout_seconds, deadline))
+    tls.check_files(server)
+    return Pod(namespace, server)

@@ -7,7 +7,8 @@ from hook.backoff import retry
 from hook.deadline import Deadline
 from hook.errors import RefusedError, UnavailableError
 from hook.http.answers import mapping
-from hook.kubernetes import Pod, own_pod
+from hook.http.client import Http
+from hook.kubernetes import own_pod
 from hook.llamastack.dialects import number
 from hook.logs import log
 
@@ -20,27 +21,28 @@ def wait_for_rollout(name: str, environ: Mapping[str, str], request_timeout_seco
     Raises UnavailableError where the budget ends before that, RefusedError without the right to read it or where it is
     not there, and ConfigError outside of a pod.
     """
-    pod = own_pod(VARIABLE, "rollout", environ, request_timeout_seconds, deadline)
-    replicas = retry(lambda: _finished(pod, name), deadline, "rollout.retry_scheduled")
+    pod = own_pod(VARIABLE, "rollout", environ)
+    http = Http(pod.server, request_timeout_seconds, deadline)
+    replicas = retry(lambda: _finished(http, pod.namespace, name), deadline, "rollout.retry_scheduled")
     log.info("rollout.finished", deployment=name, namespace=pod.namespace, replicas=replicas)
     return replicas
 
 
-def _finished(pod: Pod, name: str) -> int:
+def _finished(http: Http, namespace: str, name: str) -> int:
     """Return the number of replicas. Raises UnavailableError while the rollout goes on."""
     try:
-        found = pod.http.get(f"/apis/apps/v1/namespaces/{pod.namespace}/deployments/{name}")
+        found = http.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}")
     except RefusedError as error:
         if error.status != 404:
             raise
         raise RefusedError(
-            f"the namespace '{pod.namespace}' has no Deployment '{name}': correct {VARIABLE}, or leave it out"
+            f"the namespace '{namespace}' has no Deployment '{name}': correct {VARIABLE}, or leave it out"
         ) from error
     wanted, missing = _missing(mapping(found))
     if missing is not None:
         raise UnavailableError(
             f"the rollout of the Deployment '{name}' is not over: {missing}; "
-            f"look at it with `oc rollout status deployment/{name} -n {pod.namespace}`"
+            f"look at it with `oc rollout status deployment/{name} -n {namespace}`"
         )
     return wanted
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from hook.advice import LLAMA_STACK, Advice
 from hook.errors import ConfigError
 from hook.flags import SETTINGS
 from hook.secrets import check_token, read_token
@@ -35,8 +36,8 @@ class Server:
     """The files of the client's certificate and of its key, for servers that want mTLS."""
     ca_bundle: str | None = None
     """The file of the certificate authorities to trust, or None for the system's."""
-    rights_hint: str = "check LLAMA_STACK_API_KEY_FILE"
-    """What to do where the server does not accept the credentials."""
+    advice: Advice = LLAMA_STACK
+    """What it is called, and what to do where it does not do what it should."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +199,8 @@ class _Values:
         hint = "check HOOK_CONSUMER_API_KEY_FILE"
         if path is None:
             return None
-        return replace(server, api_key=None, api_key_file=path, basic_auth=None, rights_hint=hint)
+        advice = replace(server.advice, key=hint, rights=hint)
+        return replace(server, api_key=None, api_key_file=path, basic_auth=None, advice=advice)
 
     def client_certificate(self) -> tuple[str, str] | None:
         certificate, key = (self._environ.get(name, "") for name in CLIENT_CERTIFICATE_VARIABLES)

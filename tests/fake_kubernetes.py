@@ -1,9 +1,13 @@
 """A stand-in for the one corner of a Kubernetes API server that the hook uses, on a real TLS socket.
 
-It knows server-side apply as far as that: a PATCH of the right content type with a field manager creates the object
-or replaces what that manager owned; anything else, or another token, is refused in the API server's own words.
+It knows server-side apply as far as ConfigMaps go (Kubernetes, «Server-Side Apply»; structured-merge-diff, `Updater`):
+`managedFields` say who owns each field; an apply owns exactly what it sends and gives up the rest, which goes where
+nobody else owns it; a value that differs from another manager's is a conflict, or with `force` taken from it; the same
+value is shared; an update takes what it changes. What changes nothing makes no new `resourceVersion`. Anything else, or
+another token, is refused in the API server's own words.
 """
 
+import copy
 import json
 import ssl
 import threading
@@ -17,6 +21,9 @@ import trustme
 
 TOKEN = "pod-token-7f3a"
 
+Fields = dict[tuple[str, ...], Any]
+"""The values of an object by their paths."""
+
 
 @dataclass
 class FakeKubernetes:
@@ -26,9 +33,16 @@ class FakeKubernetes:
     """What each read of a Deployment answers, one after the other; the last one for ever."""
     configmaps: dict[str, Any] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
-    applied_keys: set[str] = field(default_factory=set)
     forbidden: bool = False
     failures: int = 0
+    """How many requests are answered 503."""
+    conflicts: int = 0
+    """How many writes are answered 409, as where others write at the same time."""
+    lost_answers: int = 0
+    """How many writes are done whose answer never comes."""
+    answers: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
+    """What is answered first, by somebody who is in front of the API server: status, headers and content."""
+    versions: int = 0
 
     def __enter__(self) -> "FakeKubernetes":
         self.authority = trustme.CA()
@@ -57,6 +71,113 @@ class FakeKubernetes:
         """Return the variables by which a pod finds its API server."""
         return {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(self.port)}
 
+    def apply(self, path: str, manager: str, manifest: dict[str, Any], *, force: bool = False) -> str | None:
+        """Apply a ConfigMap as this manager, or return with what it conflicts."""
+        live = self.configmaps.get(path)
+        owners = _owners(live)
+        if live is not None and not owners:
+            owners[("before-first-apply", "Update")] = set(_fields(live))
+        before, sent = _fields(live), _fields(manifest)
+        me = (manager, "Apply")
+        given_up = owners.get(me, set()) - set(sent)
+        others = {owner: paths for owner, paths in owners.items() if owner != me}
+        foreign = set[tuple[str, ...]]().union(*others.values())
+        after = {path: value for path, value in before.items() if path not in given_up - foreign} | sent
+        written = {path for path, value in after.items() if path not in before or before[path] != value}
+        for (other, _), paths in others.items():
+            if paths & written and not force:
+                where = min(paths & written)
+                return f'Apply failed with 1 conflict: conflict with "{other}": .{".".join(where)}'
+        kept = {owner: (paths - written) & set(after) for owner, paths in others.items()}
+        self._store(path, manifest, after, kept | {me: set(sent)})
+        return None
+
+    def update(self, path: str, manager: str, data: dict[str, str]) -> None:
+        """Replace the data of a ConfigMap, made where it is not there, as `oc edit` and most controllers do."""
+        live = self.configmaps.get(path) or {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}}
+        before, after = _fields(live), _fields(live | {"data": data})
+        written = {path for path, value in after.items() if path not in before or before[path] != value}
+        owners = {owner: (paths - written) & set(after) for owner, paths in _owners(live).items()}
+        me = (manager, "Update")
+        self._store(path, live, after, owners | {me: owners.get(me, set()) | written})
+
+    def _store(
+        self,
+        path: str,
+        manifest: dict[str, Any],
+        fields: Fields,
+        owners: dict[tuple[str, str], set[tuple[str, ...]]],
+    ) -> None:
+        live = self.configmaps.get(path, {})
+        namespace, _, name = path.removeprefix("/api/v1/namespaces/").split("/")
+        stored: dict[str, Any] = {
+            "apiVersion": manifest["apiVersion"],
+            "kind": manifest["kind"],
+            "metadata": {"name": name, "namespace": namespace},
+        }
+        for (*parents, key), value in fields.items():
+            place = stored
+            for parent in parents:
+                place = place.setdefault(parent, {})
+            place[key] = value
+        stored["metadata"]["managedFields"] = [
+            {
+                "manager": manager,
+                "operation": operation,
+                "apiVersion": "v1",
+                "fieldsType": "FieldsV1",
+                "fieldsV1": _fields_v1(paths, dots=operation == "Update"),
+            }
+            for (manager, operation), paths in sorted(owners.items())
+            if paths
+        ]
+        version = live.get("metadata", {}).get("resourceVersion")
+        if version is None or stored != {**live, "metadata": _without_version(live["metadata"])}:
+            self.versions += 1
+            version = str(self.versions)
+        stored["metadata"]["resourceVersion"] = version
+        self.configmaps[path] = stored
+
+
+def _without_version(metadata: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in metadata.items() if key != "resourceVersion"}
+
+
+def _fields(configmap: dict[str, Any] | None) -> Fields:
+    """Return what can be owned of a ConfigMap: its labels, annotations and data."""
+    places = (("metadata", "labels"), ("metadata", "annotations"), ("data",))
+    fields: Fields = {}
+    for place in places:
+        inner: Any = configmap or {}
+        for key in place:
+            inner = inner.get(key) or {}
+        fields |= {(*place, key): value for key, value in inner.items()}
+    return fields
+
+
+def _fields_v1(paths: set[tuple[str, ...]], *, dots: bool) -> dict[str, Any]:
+    """Return them as `fieldsV1` has them; an update owns the maps, too, whose name there is a dot."""
+    tree: dict[str, Any] = {}
+    for path in sorted(paths):
+        place = tree
+        for depth, key in enumerate(path):
+            place = place.setdefault(f"f:{key}", {".": {}} if dots and depth == len(path) - 2 else {})
+    return tree
+
+
+def _owners(configmap: dict[str, Any] | None) -> dict[tuple[str, str], set[tuple[str, ...]]]:
+    entries = (configmap or {}).get("metadata", {}).get("managedFields", [])
+    return {(each["manager"], each["operation"]): _paths(each["fieldsV1"]) for each in entries}
+
+
+def _paths(tree: dict[str, Any], parents: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    paths: set[tuple[str, ...]] = set()
+    for key, inner in tree.items():
+        if key != ".":
+            path = (*parents, key[2:])
+            paths |= _paths(inner, path) if inner else {path}
+    return paths
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -75,13 +196,23 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.fake.requests.append(f"{self.command} {url.path}")
+        if self.server.fake.answers:
+            self._send(*self.server.fake.answers.pop(0))
+            return
         status, body = self._answer(url.path, {k: v[0] for k, v in parse_qs(url.query).items()}, content)
-        answer = json.dumps(body).encode()
+        if self.command == "PATCH" and self.server.fake.lost_answers:
+            self.server.fake.lost_answers -= 1
+            self.close_connection = True
+            return
+        self._send(status, {"Content-Type": "application/json"}, json.dumps(body).encode())
+
+    def _send(self, status: int, headers: dict[str, str], content: bytes) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(answer)))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(answer)
+        self.wfile.write(content)
 
     def _answer(self, path: str, query: dict[str, str], content: bytes) -> tuple[int, Any]:
         fake: FakeKubernetes = self.server.fake
@@ -103,11 +234,16 @@ class _Handler(BaseHTTPRequestHandler):
         if not query.get("fieldManager"):
             return self._status(400, "PatchOptions.fieldManager: Required value")
         applied = json.loads(content)
-        before = fake.configmaps.get(path, {}).get("data", {})
-        foreign = {key: value for key, value in before.items() if key not in fake.applied_keys}
-        fake.applied_keys = set(applied["data"])
-        fake.configmaps[path] = applied | {"data": foreign | applied["data"]}
-        return 200, fake.configmaps[path]
+        if "managedFields" in applied["metadata"]:
+            return self._status(400, "metadata.managedFields must be nil")
+        if fake.conflicts:
+            fake.conflicts -= 1
+            return self._status(409, 'Operation cannot be fulfilled on configmaps "ids": the object has been modified')
+        if fake.configmaps.get(path, {}).get("immutable"):
+            why = "data: Forbidden: field is immutable when `immutable` is set"
+            return self._status(422, f'ConfigMap "ids" is invalid: {why}')
+        conflict = fake.apply(path, query["fieldManager"], applied, force=query.get("force") == "true")
+        return self._status(409, conflict) if conflict else (200, copy.deepcopy(fake.configmaps[path]))
 
     def _status(self, code: int, message: str) -> tuple[int, Any]:
         return code, {"kind": "Status", "status": "Failure", "message": message, "code": code}

@@ -11,6 +11,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from hook.errors import RefusedError, UnavailableError, one_line
+from hook.http import tls
+from hook.settings import Server
 
 _LATER_STATUSES = (408, 425, 429)
 """The 4xx statuses that ask for the same request again later."""
@@ -36,8 +38,8 @@ class Answer:
     content: bytes
     authorized: bool
     """Whether the request carried credentials."""
-    rights_hint: str
-    """What to do where the server does not accept them."""
+    server: Server
+    """The one that was asked."""
 
 
 def read(answer: Answer) -> Any:
@@ -45,14 +47,14 @@ def read(answer: Answer) -> Any:
 
     Raises UnavailableError where the same request may work later, and RefusedError where it never will.
     """
-    status, what = answer.status, answer.what
+    status, what, advice = answer.status, answer.what, answer.server.advice
     if 300 <= status < 400:
         # Without its path and query, where login pages keep their state.
         target = re.match(r"(\w+://)(?:[^/?#]*@)?([^/?#]*)", answer.headers.get("Location", ""))
         where = f" to {one_line(target[1] + target[2], 100)}" if target else ""
         raise RefusedError(
             f"{what} answered {status}, a redirect{where}: "
-            "a login page or another address is in front of LlamaStack; use the Service's own URL",
+            f"a login page or another address is in front of {advice.name}; {advice.address}",
             status=status,
         )
     if status >= 400:
@@ -65,7 +67,7 @@ def read(answer: Answer) -> Any:
         kind = one_line(answer.headers.get("Content-Type", "no content type"), 60)
         raise RefusedError(
             f"{what} answered {status} with {kind} that is not JSON: an OAuth login page or another service is in "
-            "front of LlamaStack; use the Service's own URL",
+            f"front of {advice.name}; {advice.address}",
             status=status,
         ) from error
 
@@ -81,15 +83,18 @@ def _status_error(answer: Answer) -> UnavailableError | RefusedError:
             timed_out=status in _TIMEOUT_STATUSES,
             in_json="json" in answer.headers.get("Content-Type", ""),
         )
-    sentence = f"{what} answered {status}"
-    if status in (401, 403) and "html" in answer.headers.get("Content-Type", ""):
-        sentence += ", a login page in front of LlamaStack; use the Service's own URL"
+    sentence, advice = f"{what} answered {status}", answer.server.advice
+    kind = answer.headers.get("Content-Type", "")
+    if "json" not in kind and tls.wanted(answer.server, status, detail):
+        sentence += f", it wants TLS; {tls.USE_HTTPS}"
+    if status in (401, 403) and "html" in kind:
+        sentence += f", a login page in front of {advice.name}; {advice.address}"
     if status == 401 and answer.authorized:
-        sentence += f", the API key was not accepted; {answer.rights_hint}"
+        sentence += f", {advice.credential} {advice.unaccepted}; {advice.key}"
     elif status == 401:
         sentence += ", it wants an API key and none is configured; set LLAMA_STACK_API_KEY_FILE"
     elif status == 403:
-        sentence += f", access is denied; {answer.rights_hint}"
+        sentence += f", access is denied; {advice.rights}"
     return RefusedError(f"{sentence}: {detail}", status=status, detail=detail)
 
 

@@ -39,6 +39,7 @@ class Http:
         self._server = server
         self._request_timeout_seconds = request_timeout_seconds
         self._deadline = deadline
+        self._answered = False
         self._session = requests.Session()
         # A callable, so that requests neither looks into ~/.netrc nor forwards the key anywhere by its own rules.
         self._session.auth = self._authorize
@@ -74,13 +75,13 @@ class Http:
 
     def _token(self) -> str | None:
         """Return the bearer token. Raises RefusedError where its file is no longer what it was at the start."""
-        path = self._server.api_key_file
+        path, advice = self._server.api_key_file, self._server.advice
         if path is None:
             return self._server.api_key
         try:
             token = read_token(path)
         except ValueError as error:
-            raise RefusedError(f"the API key's file {path} {error}; {self._server.rights_hint}") from error
+            raise RefusedError(f"{advice.credential}'s file {path} {error}; {advice.key}") from error
         keep_out(token)
         return token
 
@@ -138,7 +139,8 @@ class Http:
                 stream=True,
                 verify=self._trusted,
             ) as response:
-                return response, _read(response, what)
+                self._answered = True
+                return response, _read(response, what, self._server.advice.name)
 
         try:
             response, content = _within(seconds + _GRACE_SECONDS, exchange)
@@ -147,12 +149,13 @@ class Http:
         except requests.RequestException as error:
             if _is_timeout(error):
                 raise self._timeout(what, method, seconds) from error
-            raise _transport_error(error, what, self._server.url, method) from error
+            hint = "" if self._answered else tls.hint(_causes(error), self._server)
+            raise _transport_error(error, what, self._server, method, hint) from error
         except OSError as error:
             # What requests says, without a type of its own, where a certificate's file has gone since the start.
             raise RefusedError(f"{what}: cannot be sent: {one_line(str(error))}") from error
         authorized = "Authorization" in response.request.headers
-        return read(Answer(what, response.status_code, response.headers, content, authorized, self._server.rights_hint))
+        return read(Answer(what, response.status_code, response.headers, content, authorized, self._server))
 
     def _timeout(self, what: str, method: str, seconds: float) -> UnavailableError:
         kind, whose = UnavailableError, ""
@@ -188,7 +191,7 @@ def _within(seconds: float, call: Callable[[], T]) -> T:
     raise TimeoutError
 
 
-def _read(response: requests.Response, what: str) -> bytes:
+def _read(response: requests.Response, what: str, name: str) -> bytes:
     if 300 <= response.status_code < 400:
         return b""
     if "Content-Encoding" in response.headers:
@@ -199,9 +202,8 @@ def _read(response: requests.Response, what: str) -> bytes:
     for chunk in response.iter_content(64 * 1024):
         content += chunk
         if len(content) > MAX_ANSWER_BYTES:
-            raise RefusedError(
-                f"{what}: the answer is larger than {MAX_ANSWER_BYTES // 2**20} MiB: not LlamaStack's API"
-            )
+            size = f"{MAX_ANSWER_BYTES // 2**20} MiB"
+            raise RefusedError(f"{what}: the answer is larger than {size}: it is not one of {name}")
     return bytes(content)
 
 
@@ -212,22 +214,22 @@ def _is_timeout(error: requests.RequestException) -> bool:
 
 
 def _transport_error(
-    error: requests.RequestException, what: str, url: str, method: str
+    error: requests.RequestException, what: str, server: Server, method: str, hint: str
 ) -> UnavailableError | RefusedError:
     causes = list(_causes(error))
-    refused = tls.refusal(causes, what, url)
+    refused = tls.refusal(causes, what, server)
     if refused is not None:
         return refused
     if isinstance(error, ValueError):
         # An invalid URL, scheme or header: never sent, and never better.
         return RefusedError(
-            f"{what}: cannot be sent to {url}: {one_line(str(error))}; check LLAMA_STACK_URL and HTTP_PROXY"
+            f"{what}: cannot be sent to {server.url}: {one_line(str(error))}; check {server.advice.settings}"
         )
     if isinstance(error, requests.exceptions.ProxyError):
         what += " through the proxy of HTTP_PROXY or HTTPS_PROXY (NO_PROXY names what needs none)"
     never_sent = any(type(cause).__name__ in _NEVER_SENT for cause in causes)
     return UnavailableError(
-        f"{what}: no answer from {url}: {one_line(str(causes[-1]), 200)}",
+        f"{what}: no answer from {server.url}: {one_line(str(causes[-1]), 200)}{hint}",
         in_flight=method == "POST" and not never_sent,
     )
 

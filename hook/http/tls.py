@@ -1,11 +1,27 @@
 """Certificates: what is trusted, what the client shows, and what a failed handshake means."""
 
+import re
 import ssl
 from collections.abc import Iterable
+from http.client import BadStatusLine
 from pathlib import Path
 
 from hook.errors import ConfigError, RefusedError, one_line
 from hook.settings import Server
+
+USE_HTTPS = "use https:// in LLAMA_STACK_URL"
+"""What to do where http:// is wrong; only LlamaStack's URL can be one."""
+
+_WANTS_TLS = re.compile(
+    "Client sent an HTTP request to an HTTPS server"  # Go
+    "|plain HTTP request was sent to HTTPS port"  # nginx
+    "|speaking plain HTTP to an SSL-enabled server port"  # Apache
+    "|This combination of host and port requires TLS"  # Tomcat
+)
+"""What servers of TLS write into the 400 with which they answer plain HTTP."""
+
+_ALERT = "\x15\x03"
+"""How a TLS alert begins: its type and the major version, whichever the minor one is (RFC 8446, 5.1)."""
 
 
 def check_files(server: Server) -> None:
@@ -23,7 +39,7 @@ def check_files(server: Server) -> None:
             )
     except (OSError, ValueError) as error:
         cause = one_line(f"{server.ca_bundle}: {error}")
-        raise ConfigError([f"REQUESTS_CA_BUNDLE: no certificates to trust: {cause}"]) from error
+        raise ConfigError([f"{server.advice.authorities}: no certificates to trust: {cause}"]) from error
     try:
         if server.client_certificate is not None:
             # An encrypted key would ask for its password on the terminal.
@@ -39,20 +55,36 @@ def system_ca_bundle() -> str | None:
     return paths.cafile or paths.capath
 
 
-def refusal(causes: Iterable[BaseException], what: str, url: str) -> RefusedError | None:
+def wanted(server: Server, status: int, text: str) -> bool:
+    """Tell whether an answer to plain HTTP, which is not JSON, says that the server wants TLS."""
+    return status == 400 and server.url.startswith("http:") and _WANTS_TLS.search(text) is not None
+
+
+def hint(causes: Iterable[BaseException], server: Server) -> str:
+    """Return what else may be wrong where a server that has never answered closes the connection.
+
+    OpenSSL sends no alert where a request of HTTP comes instead of a handshake (SSL_R_HTTP_REQUEST, SSL_AD_NO_ALERT),
+    so uvicorn and every other server of Python just hangs up, as does one that is about to go.
+    """
+    # The one with which http.client says so without a reset, RemoteDisconnected, is one, too.
+    closed = any(isinstance(cause, ConnectionResetError) for cause in causes)
+    return f"; if it speaks TLS, {USE_HTTPS}" if closed and server.url.startswith("http:") else ""
+
+
+def refusal(causes: Iterable[BaseException], what: str, server: Server) -> RefusedError | None:
     """Return what a failed handshake means, if one is among the causes of a failure; waiting would not help."""
+    url, advice = server.url, server.advice
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return RefusedError(
                 f"{what}: the certificate of {url} does not verify: {one_line(cause.verify_message)}; "
-                "mount the CA that signed it and name it in REQUESTS_CA_BUNDLE"
+                f"{advice.authority}"
             )
+        if isinstance(cause, BadStatusLine) and str(cause).startswith(_ALERT):
+            return RefusedError(f"{what}: {url} speaks TLS; {USE_HTTPS}")
         reason = str(cause.reason) if isinstance(cause, ssl.SSLError) else ""
         if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
-            return RefusedError(f"{what}: {url} does not speak TLS; use http:// in LLAMA_STACK_URL")
+            return RefusedError(f"{what}: {url} does not speak TLS; {advice.plain}")
         if "_ALERT_" in reason:
-            return RefusedError(
-                f"{what}: {url} ends the TLS handshake with {reason}: it wants another client certificate, or one at "
-                "all; check LLAMA_STACK_CLIENT_CERT and LLAMA_STACK_CLIENT_KEY"
-            )
+            return RefusedError(f"{what}: {url} ends the TLS handshake with {reason}: {advice.handshake}")
     return None

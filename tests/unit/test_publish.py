@@ -1,7 +1,10 @@
 """The addresses in a ConfigMap: after a verified run, and only then."""
 
+import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -13,6 +16,7 @@ from tests.fake_llamastack import FakeLlamaStack, answer
 from tests.unit.conftest import NAMES, Outcome, Run, entries
 
 PATH = "/api/v1/namespaces/private-ai-demo/configmaps/ids"
+CHANGED_AT = "register-collections/changed-at"
 
 
 @pytest.fixture
@@ -43,10 +47,11 @@ def test_a_verified_run_publishes_its_addresses(
     outcome = publish_run()
 
     manifest = kubernetes.configmaps[PATH]
-    changed_at = manifest["metadata"]["annotations"].pop("register-collections/changed-at")
+    written_at = manifest["metadata"]["annotations"].pop(CHANGED_AT)
+    del manifest["metadata"]["managedFields"], manifest["metadata"]["resourceVersion"]
     assert outcome.exit_code == 0
     assert kubernetes.requests == [f"GET {PATH}", f"PATCH {PATH}"]
-    assert changed_at.endswith("+00:00")
+    assert written_at.endswith("+00:00")
     assert manifest == {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -79,17 +84,145 @@ def test_a_new_id_is_published(server: FakeLlamaStack, kubernetes: FakeKubernete
     assert kubernetes.configmaps[PATH]["data"] == {store["name"]: store["id"] for store in server.stores}
 
 
-def test_a_key_of_somebody_else_stays_and_one_of_ours_goes(kubernetes: FakeKubernetes, publish_run: Run) -> None:
-    """And neither moves the time of change."""
+def age(kubernetes: FakeKubernetes) -> None:
+    """Let the last change have been long ago."""
+    kubernetes.configmaps[PATH]["metadata"]["annotations"][CHANGED_AT] = "then"
+    kubernetes.requests.clear()
+
+
+def changed_at(kubernetes: FakeKubernetes) -> str:
+    """Return the time of the last change."""
+    return str(kubernetes.configmaps[PATH]["metadata"]["annotations"][CHANGED_AT])
+
+
+def owners(kubernetes: FakeKubernetes, key: str) -> set[str]:
+    """Return the field managers that own a key."""
+    managed = kubernetes.configmaps[PATH]["metadata"]["managedFields"]
+    return {entry["manager"] for entry in managed if f"f:{key}" in entry["fieldsV1"].get("f:data", {})}
+
+
+def counted(outcome: Outcome) -> tuple[int, int, int]:
+    """Return how many keys a run says that it has added, changed and removed."""
+    (event,) = (event for event in outcome.events if event["event"] == "publish.applied")
+    return event["added"], event["changed"], event["removed"]
+
+
+def test_a_key_of_a_dropped_collection_goes(kubernetes: FakeKubernetes, publish_run: Run) -> None:
+    """Which is a change of the data, and is called one."""
     publish_run(names="red_hat_docs gone")
-    configmap = kubernetes.configmaps[PATH]
-    configmap["data"]["foreign"] = "x"
-    configmap["metadata"]["annotations"]["register-collections/changed-at"] = "then"
+    age(kubernetes)
+
     outcome = publish_run(names="red_hat_docs")
 
-    assert set(kubernetes.configmaps[PATH]["data"]) == {"red_hat_docs", "foreign"}
-    assert kubernetes.configmaps[PATH]["metadata"]["annotations"]["register-collections/changed-at"] == "then"
+    assert set(kubernetes.configmaps[PATH]["data"]) == {"red_hat_docs"}
+    assert counted(outcome) == (0, 0, 1)
+    assert changed_at(kubernetes) != "then"
+
+
+def test_what_a_run_has_changed_is_counted(server: FakeLlamaStack, publish_run: Run) -> None:
+    """Two made, then one with another id beside one that is new and one that is dropped."""
+    assert counted(publish_run(names="red_hat_docs gone")) == (2, 0, 0)
+    server.stores.clear()
+
+    assert counted(publish_run(names="red_hat_docs eu_ai_act")) == (1, 1, 1)
+
+
+def test_a_key_of_somebody_else_stays_and_costs_no_write(kubernetes: FakeKubernetes, publish_run: Run) -> None:
+    """Whoever made the ConfigMap, and however often the hook runs."""
+    kubernetes.update(PATH, "oc-edit", {"theirs": "x"})
+    publish_run(names="red_hat_docs")
+    age(kubernetes)
+
+    outcome = publish_run(names="red_hat_docs")
+
+    assert set(kubernetes.configmaps[PATH]["data"]) == {"red_hat_docs", "theirs"}
+    assert kubernetes.requests == [f"GET {PATH}"]
     assert "publish.unchanged" in outcome.event_names()
+    assert changed_at(kubernetes) == "then"
+
+
+def test_our_dropped_key_goes_from_a_configmap_of_somebody_else(kubernetes: FakeKubernetes, publish_run: Run) -> None:
+    """And theirs stays."""
+    kubernetes.update(PATH, "oc-edit", {"theirs": "x"})
+    publish_run(names="red_hat_docs gone")
+    age(kubernetes)
+
+    outcome = publish_run(names="red_hat_docs")
+
+    assert set(kubernetes.configmaps[PATH]["data"]) == {"red_hat_docs", "theirs"}
+    assert counted(outcome) == (0, 0, 1)
+    assert changed_at(kubernetes) != "then"
+
+
+def test_a_dropped_key_that_somebody_shares_is_left_to_them(kubernetes: FakeKubernetes, publish_run: Run) -> None:
+    """The hook gives it up once, which changes no data."""
+    publish_run(names="red_hat_docs shared")
+    age(kubernetes)
+    shared = kubernetes.configmaps[PATH]["data"]["shared"]
+    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ids"}, "data": {"shared": shared}}
+    assert kubernetes.apply(PATH, "another", manifest) is None
+    assert owners(kubernetes, "shared") == {"register-collections", "another"}
+
+    outcome = publish_run(names="red_hat_docs")
+
+    assert kubernetes.configmaps[PATH]["data"]["shared"] == shared
+    assert owners(kubernetes, "shared") == {"another"}
+    assert counted(outcome) == (0, 0, 0)
+    assert changed_at(kubernetes) == "then"
+    assert "publish.unchanged" in publish_run(names="red_hat_docs").event_names()
+
+
+def test_a_key_of_ours_that_somebody_has_written_is_taken_back(kubernetes: FakeKubernetes, publish_run: Run) -> None:
+    """A name of ours is ours, whoever owns it."""
+    publish_run(names="red_hat_docs")
+    right = dict(kubernetes.configmaps[PATH]["data"])
+    kubernetes.update(PATH, "oc-edit", {"red_hat_docs": "wrong"})
+    assert owners(kubernetes, "red_hat_docs") == {"oc-edit"}
+    age(kubernetes)
+
+    outcome = publish_run(names="red_hat_docs")
+
+    assert kubernetes.configmaps[PATH]["data"] == right
+    assert owners(kubernetes, "red_hat_docs") == {"register-collections"}
+    assert counted(outcome) == (0, 1, 0)
+    assert changed_at(kubernetes) != "then"
+
+
+def test_what_somebody_has_restored_is_made_ours_again(kubernetes: FakeKubernetes, publish_run: Run) -> None:
+    """From a backup, which has the data and not its owners; else a dropped key could not go later."""
+    publish_run(names="red_hat_docs")
+    age(kubernetes)
+    del kubernetes.configmaps[PATH]["metadata"]["managedFields"]
+
+    assert counted(publish_run(names="red_hat_docs")) == (0, 0, 0)
+    assert changed_at(kubernetes) == "then"
+    assert "publish.unchanged" in publish_run(names="red_hat_docs").event_names()
+
+
+def test_another_address_of_the_server_changes_no_data(
+    server: FakeLlamaStack, run: Run, kubernetes: FakeKubernetes, publish_run: Run
+) -> None:
+    """It is written, and the time of change stays."""
+    publish_run()
+    age(kubernetes)
+
+    environ = kubernetes.environ() | {"HOOK_PUBLISH_CONFIGMAP": "ids"}
+    outcome = run(server.url.replace("127.0.0.1", "localhost"), environ=environ)
+
+    annotations = kubernetes.configmaps[PATH]["metadata"]["annotations"]
+    assert outcome.exit_code == 0
+    assert counted(outcome) == (0, 0, 0)
+    assert "localhost" in annotations["register-collections/server-url"]
+    assert changed_at(kubernetes) == "then"
+
+
+def test_an_answer_that_is_no_configmap_changes_nothing_in_vain(kubernetes: FakeKubernetes, publish_run: Run) -> None:
+    """What has no shape counts as not there; the write is what decides."""
+    odd = {"metadata": {"managedFields": [None, {"manager": "register-collections", "operation": "Apply"}]}}
+    content = json.dumps(odd).encode()
+    kubernetes.answers = [(200, {"Content-Type": "application/json"}, content)]
+
+    assert counted(publish_run()) == (3, 0, 0)
 
 
 @pytest.mark.parametrize("command", ["check", "validate"])
@@ -153,6 +286,90 @@ def test_an_api_server_that_does_not_answer_is_unavailable(publish_run: Run) -> 
 
     assert outcome.exit_code == 3
     assert outcome.report["message"].startswith("The collections are registered, but their addresses are not published")
+
+
+def test_publishing_waits_for_a_part_of_the_budget_only(publish_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The collections are registered already, and the Job tries all of it three times."""
+    monkeypatch.setattr("hook.publish.PATIENCE_SECONDS", 0.5)
+    outcome = publish_run("--timeout", "600", KUBERNETES_SERVICE_PORT="1")
+
+    left = [event["remaining_seconds"] for event in outcome.events if event["event"] == "publish.retry_scheduled"]
+    assert outcome.exit_code == 3
+    assert outcome.states == ["registered"] * 3
+    assert max(left) <= 0.5
+    assert outcome.report["message"].startswith("The collections are registered, but their addresses are not published")
+    assert outcome.report["message"].endswith("run the hook again to publish them")
+
+
+def test_an_api_server_that_is_silent_is_not_waited_for_longer(
+    publish_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever one request may take elsewhere."""
+    monkeypatch.setattr("hook.publish.PATIENCE_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = str(silent.getsockname()[1])
+        outcome = publish_run("--timeout", "600", "--request-timeout", "600", KUBERNETES_SERVICE_PORT=port)
+
+    assert outcome.exit_code == 3
+    assert "the budget of 0.5 s" in outcome.report["message"]
+
+
+def test_a_write_whose_answer_is_lost_is_no_less_of_one(kubernetes: FakeKubernetes, publish_run: Run) -> None:
+    """The second look finds nothing to do, and the log says what the first one did."""
+    kubernetes.lost_answers = 1
+    outcome = publish_run()
+
+    assert kubernetes.requests == [f"GET {PATH}", f"PATCH {PATH}", f"GET {PATH}"]
+    assert counted(outcome) == (3, 0, 0)
+
+
+def test_a_conflict_is_tried_again(kubernetes: FakeKubernetes, publish_run: Run) -> None:
+    """Somebody else has written at the same time; what they have written is read anew."""
+    kubernetes.conflicts = 2
+    outcome = publish_run()
+
+    assert outcome.exit_code == 0
+    assert kubernetes.requests == [f"GET {PATH}", f"PATCH {PATH}"] * 3
+
+
+def test_a_conflict_without_end_is_unavailable(
+    kubernetes: FakeKubernetes, publish_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next run may be luckier."""
+    monkeypatch.setattr("hook.publish.PATIENCE_SECONDS", 0.5)
+    kubernetes.conflicts = 1_000_000
+    outcome = publish_run()
+
+    assert outcome.exit_code == 3
+    assert "answered 409: Operation cannot be fulfilled" in outcome.report["message"]
+
+
+def test_a_write_that_is_refused_ends_the_run_at_once(kubernetes: FakeKubernetes, publish_run: Run) -> None:
+    """As that to an immutable ConfigMap."""
+    kubernetes.update(PATH, "oc-edit", {"theirs": "x"})
+    kubernetes.configmaps[PATH]["immutable"] = True
+    outcome = publish_run()
+
+    assert outcome.exit_code == 4
+    assert "field is immutable when `immutable` is set" in outcome.report["message"]
+    assert kubernetes.requests == [f"GET {PATH}", f"PATCH {PATH}"]
+
+
+def test_files_of_the_pod_that_go_under_way_end_the_run_in_a_sentence(
+    server: FakeLlamaStack, kubernetes: FakeKubernetes, publish_run: Run, tmp_path: Path
+) -> None:
+    """They were there at the start; the collections stay registered."""
+
+    def spoil(handler: Any) -> None:
+        (tmp_path / "serviceaccount" / "ca.crt").write_text("")
+        handler.reply(200, {"version": "0.7.0"})
+
+    server.fault("GET /v1/version", spoil)
+    outcome = publish_run()
+
+    assert outcome.exit_code == 4
+    assert outcome.report["message"].startswith("The collections are registered, but their addresses are not published")
+    assert kubernetes.requests == []
 
 
 def test_an_api_server_that_stumbles_is_asked_again(kubernetes: FakeKubernetes, publish_run: Run) -> None:

@@ -1,14 +1,26 @@
 """A real TLS server with a certificate authority of its own."""
 
 import ssl
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 
-from tests.fake_llamastack import FakeLlamaStack, answer
+from tests.fake_llamastack import FakeLlamaStack, answer, closed_port
 from tests.unit.conftest import Run
+
+
+def raw(content: bytes) -> Callable[[Any], None]:
+    """Return a fault that writes these bytes instead of an answer and closes the connection."""
+
+    def act(handler: Any) -> None:
+        handler.wfile.write(content)
+        handler.close_connection = True
+
+    return act
 
 
 @pytest.fixture
@@ -171,3 +183,76 @@ def test_no_variable_turns_verification_off(
 
     assert run(url, environ={variable: value}).exit_code == 4
     assert server.requests == []
+
+
+GO = b"Client sent an HTTP request to an HTTPS server.\n"
+NGINX = b"<html><center>The plain HTTP request was sent to HTTPS port</center></html>"
+APACHE = b"<p>Reason: You're speaking plain HTTP to an SSL-enabled server port.</p>"
+TOMCAT = b"Bad Request\r\nThis combination of host and port requires TLS.\r\n"
+
+
+@pytest.mark.parametrize("content", [GO, NGINX, APACHE, TOMCAT], ids=["go", "nginx", "apache", "tomcat"])
+def test_a_server_that_says_that_it_wants_tls_ends_the_wait_at_once(
+    server: FakeLlamaStack, run: Run, content: bytes
+) -> None:
+    """With a 400 without TLS, each in its own words."""
+    server.fault("GET /v1/health", answer(400, content, Content_Type="text/plain"))
+
+    outcome = run(server.url)
+
+    assert outcome.exit_code == 4
+    assert "answered 400, it wants TLS; use https:// in LLAMA_STACK_URL: " in outcome.report["message"]
+    assert server.lines() == ["GET /v1/health"]
+
+
+def test_a_tls_alert_ends_the_wait_at_once(server: FakeLlamaStack, run: Run) -> None:
+    """It comes instead of an answer: a fatal alert of 2 bytes, protocol_version (RFC 8446, 5.1 and 6)."""
+    server.fault("GET /v1/health", raw(bytes([0x15, 3, 1, 0, 2, 2, 70])))
+
+    outcome = run(server.url)
+
+    assert outcome.exit_code == 4
+    assert outcome.report["message"] == (f"GET /v1/health: {server.url} speaks TLS; use https:// in LLAMA_STACK_URL")
+    assert server.lines() == ["GET /v1/health"]
+
+
+def test_what_llamastack_says_of_another_server_is_not_about_its_own_url(server: FakeLlamaStack, run: Run) -> None:
+    """Its answers are JSON, and may hold what a provider behind it has answered."""
+    server.fault("POST /v1/vector_stores", answer(400, {"detail": GO.decode()}))
+
+    assert "https://" not in run(server.url).report["message"]
+
+
+def test_a_server_that_hangs_up_before_it_has_ever_answered_may_speak_tls(server: FakeLlamaStack, run: Run) -> None:
+    """Python's own servers close the connection without a word, so it stays a question of time."""
+    server.fault("GET /v1/health", raw(b""))
+    outcome = run(server.url, "--timeout", "1")
+
+    assert outcome.exit_code == 3
+    assert "; if it speaks TLS, use https:// in LLAMA_STACK_URL" in outcome.report["message"]
+
+
+def test_a_real_tls_server_that_is_asked_without_tls(url: str, run: Run) -> None:
+    """OpenSSL knows a request of HTTP, and sends no alert for it."""
+    outcome = run(url.replace("https:", "http:"), "--timeout", "1")
+
+    assert outcome.exit_code == 3
+    assert "; if it speaks TLS, use https:// in LLAMA_STACK_URL" in outcome.report["message"]
+
+
+@pytest.mark.parametrize("said", [b"", b"nonsense\r\n"], ids=["nothing", "nonsense"])
+def test_a_server_that_has_answered_before_does_not_speak_tls(server: FakeLlamaStack, run: Run, said: bytes) -> None:
+    """It has broken down."""
+    server.fault("GET /v1/models", raw(said))
+    outcome = run(server.url, "--timeout", "1")
+
+    assert outcome.exit_code == 3
+    assert "TLS" not in outcome.report["message"]
+
+
+def test_a_server_that_nobody_listens_for_gets_no_advice_about_tls(run: Run) -> None:
+    """Whatever it speaks, it is not there."""
+    with closed_port() as nowhere:
+        outcome = run(nowhere, "--timeout", "1")
+
+    assert "TLS" not in outcome.report["message"]
