@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from hook import config, flags, logs, settings
+from hook import config, exposure, flags, logs, settings
 from hook.deadline import Deadline, heed_signals
 from hook.domain import Collection, Finding, State, exit_code
 from hook.errors import ConfigError, ExitCode, HookError, Stopped, UnavailableError, one_line
@@ -57,6 +57,9 @@ def _execute(asked: Settings, environ: Mapping[str, str], progress: Progress) ->
     log.info("config.loaded", path=str(asked.config), collections=len(loaded.collections))
     if loaded.disabled:
         log.warning("config.collections_disabled", collections=loaded.disabled)
+    problems = exposure.problems_before([*(c.name for c in loaded.collections), *loaded.disabled], asked.server.url)
+    if problems:
+        raise ConfigError(problems)
     if asked.command == "validate":
         progress.findings = {c.name: Finding(c.name, State.VALID) for c in loaded.collections}
         return
@@ -78,6 +81,10 @@ def _execute(asked: Settings, environ: Mapping[str, str], progress: Progress) ->
         Run(asked, server, consumer, deadline, progress).carry_out(wanted)
     except UnavailableError as error:
         raise UnavailableError(f"{error}; look at the LlamaStack pod and its log, then run the hook again") from error
+    progress.findings = {name: exposure.printable(finding) for name, finding in progress.findings.items()}
+    problems = exposure.problems_after(progress.findings.values())
+    if problems:
+        raise ConfigError(problems)
     if publisher is not None and exit_code(progress.findings.values()) is ExitCode.OK:
         _publish(publisher, progress)
 
@@ -107,10 +114,7 @@ def _publish(publisher: Publisher, progress: Progress) -> None:
 
 
 def _report(progress: Progress, error: BaseException | None, elapsed_seconds: float) -> Report:
-    findings = tuple(
-        replace(finding, id=finding.id and masked(finding.id), detail=masked(finding.detail))
-        for finding in progress.findings.values()
-    )
+    findings = tuple(exposure.without_secrets(finding) for finding in progress.findings.values())
     code = exit_code(findings) if error is None else getattr(error, "exit_code", ExitCode.UNEXPECTED)
     message = closing_sentence(progress.command, findings, progress.server_url or "") if error is None else str(error)
     if code is ExitCode.UNEXPECTED:
@@ -121,7 +125,7 @@ def _report(progress: Progress, error: BaseException | None, elapsed_seconds: fl
         exit_code=code,
         message=masked(message),
         findings=findings,
-        problems=error.problems if isinstance(error, ConfigError) else (),
+        problems=tuple(map(masked, error.problems)) if isinstance(error, ConfigError) else (),
         server_url=progress.server_url,
         server_version=progress.server_version and masked(progress.server_version),
         elapsed_seconds=elapsed_seconds,

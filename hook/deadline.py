@@ -29,8 +29,8 @@ class Deadline:
 
 
 def heed_signals() -> None:
-    """Raise Stopped, once, if a signal came; called where a run is about to wait, and nowhere else."""
-    number = signals.take()
+    """Raise Stopped once after a signal came; called where a run is about to wait, and nowhere else."""
+    number = signals.heed()
     if number is not None:
         raise Stopped(number)
 

@@ -1,6 +1,7 @@
 """The flags, each with the environment variable that it overrides, and how a command line is read."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -47,9 +48,11 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         if message.startswith("unrecognized arguments:"):
-            # Without what follows a flag: people try --api-key.
-            flags = [word.split("=")[0] for word in message.split() if word.startswith("-")]
-            message = f"unrecognized arguments: {' '.join(flags)}"
+            # Only what can be a flag, and not what follows it: people try --api-key.
+            found = re.findall(r"(?<= )--[a-z][a-z-]*(?=[ =]|$)", message)
+            message = f"unrecognized arguments: {' '.join(found)}" if found else "unrecognized arguments"
+        # What the library quotes is what was typed, which may be a key as well.
+        message = re.split(r"[:]? ['\"]", message)[0]
         raise ConfigError([f"{message}; see register-collections --help"])
 
 
@@ -64,8 +67,8 @@ def parse_arguments(argv: Sequence[str]) -> dict[str, Any]:
     parser.add_argument(
         "command",
         nargs="?",
-        choices=COMMANDS,
         default=COMMANDS[0],
+        metavar="|".join(COMMANDS),
         help="register what is missing and verify (the default); check: verify, change nothing; validate: load only; "
         "resolve: print the addresses of the named collections",
     )
@@ -78,6 +81,8 @@ def parse_arguments(argv: Sequence[str]) -> dict[str, Any]:
             help=f"{setting.help} ({setting.variable}){default}",
         )
     arguments = vars(parser.parse_intermixed_args(argv))
+    if arguments["command"] not in COMMANDS:
+        parser.error(f"there is no such command; the commands are {', '.join(COMMANDS)}")
     if (arguments["command"] == "resolve") != bool(arguments["names"]):
         parser.error("resolve takes the names of collections, and only resolve does")
     return arguments

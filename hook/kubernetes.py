@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from hook import files
+from hook.addresses import read_address
 from hook.advice import of_kubernetes
 from hook.errors import ConfigError
 from hook.http import tls
+from hook.secrets import read_token
 from hook.settings import Server
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -29,14 +32,19 @@ def own_pod(variable: str, component: str, environ: Mapping[str, str]) -> Pod:
     host, port = (environ.get(f"KUBERNETES_SERVICE_{key}", "") for key in ("HOST", "PORT"))
     token = SERVICE_ACCOUNT / "token"
     try:
-        token.read_text()
-        namespace = (SERVICE_ACCOUNT / "namespace").read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{variable}: needs the pod's ServiceAccount token mounted: {error}"]) from error
+        read_token(token)
+        namespace = files.read(SERVICE_ACCOUNT / "namespace", 253).decode().strip()
+    except (OSError, ValueError) as error:
+        where = f"the pod's ServiceAccount token mounted in {SERVICE_ACCOUNT}"
+        raise ConfigError([f"{variable}: needs {where}: {error}"]) from error
     if not host or not port:
         raise ConfigError([f"{variable}: KUBERNETES_SERVICE_HOST and _PORT are not set: this is no pod"])
+    try:
+        address = read_address(f"https://{f'[{host}]' if ':' in host else host}:{port}", "https://172.30.0.1:443")
+    except ValueError as error:
+        raise ConfigError([f"{variable}: KUBERNETES_SERVICE_HOST and _PORT: the address of them {error}"]) from error
     server = Server(
-        f"https://{f'[{host}]' if ':' in host else host}:{port}",
+        address.url,
         # By its file, since the kubelet replaces it.
         api_key_file=token,
         ca_bundle=str(SERVICE_ACCOUNT / "ca.crt"),

@@ -92,7 +92,7 @@ def render_addresses(report: Report, names: Sequence[str], output: str) -> str:
     addresses = {finding.name: str(finding.id) for finding in report.findings}
     if output == "json":
         return json.dumps(addresses)
-    return "\n".join(one_line(addresses[name], 2000) for name in names)
+    return "\n".join(addresses[name] for name in names)
 
 
 def render_text(report: Report) -> str:

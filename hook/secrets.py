@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from hook import files
+
 MASK = "***"
 MIN_CHARACTERS = 6
 """What is shorter is no secret, but would be found in every other word."""
@@ -9,17 +11,18 @@ MIN_CHARACTERS = 6
 TOKEN_MAX_BYTES = 8192
 """More than any bearer token, and about what servers accept as one header."""
 
-_secrets: set[str] = set()
+_sources: dict[str, str] = {}
+"""By secret, what it was read from."""
 
 
 def read_token(path: Path) -> str:
-    """Return the bearer token in a file. Raises ValueError, saying what is wrong with the file but not what is in it.
+    """Return the bearer token in a file, which is kept out of every output from now on.
 
-    A projected token changes under way, so it is read anew for each request.
+    Raises ValueError, saying what is wrong with the file but not what is in it. A projected token changes under way,
+    so it is read anew for each request.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(TOKEN_MAX_BYTES + 1)
+        content = files.read(path, TOKEN_MAX_BYTES + 1)
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from error
     token = content.decode("ascii", "replace").strip()
@@ -28,6 +31,7 @@ def read_token(path: Path) -> str:
     if not token:
         raise ValueError("is empty")
     check_token(token)
+    keep_out(f"the token in {path}", token)
     return token
 
 
@@ -37,18 +41,23 @@ def check_token(token: str) -> None:
         raise ValueError("must hold one token of visible ASCII characters and nothing else")
 
 
-def keep_out(*secrets: str | None) -> None:
-    """Keep these out of every log event and report of this process from now on."""
-    _secrets.update(secret for secret in secrets if secret is not None and len(secret) >= MIN_CHARACTERS)
+def keep_out(source: str, *secrets: str) -> None:
+    """Keep these out of every log event and report of this process from now on; `source` is where they stand."""
+    _sources.update({secret: source for secret in secrets if len(secret) >= MIN_CHARACTERS})
 
 
 def forget() -> None:
     """Start anew, as for another run in the same process."""
-    _secrets.clear()
+    _sources.clear()
 
 
 def masked(text: str) -> str:
     """Return the text with each secret in it replaced."""
-    for secret in sorted(_secrets, key=len, reverse=True):
+    for secret in sorted(_sources, key=len, reverse=True):
         text = text.replace(secret, MASK)
     return text
+
+
+def source_within(text: str) -> str | None:
+    """Return where a secret stands that is a part of a text, or None where none is."""
+    return next((source for secret, source in _sources.items() if secret in text), None)

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
+from hook.addresses import read_address, spellings
 from hook.advice import LLAMA_STACK, Advice
 from hook.errors import ConfigError
 from hook.flags import SETTINGS
-from hook.secrets import check_token, read_token
+from hook.secrets import check_token, keep_out, read_token
 
 API_KEY_VARIABLE = "LLAMA_STACK_API_KEY"
 MAX_SECONDS = 86400
@@ -167,29 +167,21 @@ class _Values:
         url, source = self.text("--url")
         api_key, api_key_file = self.api_key()
         try:
-            parts = urlsplit(str(url))
-            port = f":{parts.port}" if parts.port is not None else ""
-            (parts.hostname or "").encode("idna")
-        except ValueError:
-            # The value, and what the library says of it, stay out of the message: they may hold a password.
-            self.problems.append(f"{source}: is no URL; write % and / in a password as %25 and %2F")
+            address = read_address(str(url), "http://llama-stack-service:8321")
+        except ValueError as error:
+            self.problems.append(f"{source}: {error}")
             return Server("")
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            self.problems.append(f"{source}: must look like http://llama-stack-service:8321, without ? or #")
-        if parts.path.rstrip("/").endswith("/v1"):
+        if address.url.endswith("/v1"):
             self.problems.append(f"{source}: leave out the /v1 at its end; the hook adds it")
-        if parts.username is not None and (api_key or api_key_file):
-            self.problems.append(f"{source}: has a user in it, and there is an API key too; give one of them")
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        basic_auth = None
-        if parts.username is not None:
-            basic_auth = (unquote(parts.username), unquote(parts.password or ""))
-        url = f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
+        if address.credentials is not None:
+            keep_out(source, *spellings(address.credentials))
+            if api_key or api_key_file:
+                self.problems.append(f"{source}: has a user in it, and there is an API key too; give one of them")
         return Server(
-            url,
+            address.url,
             api_key,
             api_key_file,
-            basic_auth,
+            address.credentials,
             self.client_certificate(),
             self._environ.get("REQUESTS_CA_BUNDLE") or None,
         )
@@ -219,6 +211,7 @@ class _Values:
                 check_token(key)
             except ValueError as error:
                 self.problems.append(f"{API_KEY_VARIABLE}: {error}")
+            keep_out(API_KEY_VARIABLE, key)
         return key, path
 
     def token_file(self, flag: str) -> Path | None:
@@ -229,5 +222,7 @@ class _Values:
         try:
             read_token(Path(path))
         except ValueError as error:
-            self.problems.append(f"{source}: {path}: {error}")
+            # People also put the token itself here.
+            shown = path if path.startswith(("/", ".")) else "a path that is not shown, since it may be the token"
+            self.problems.append(f"{source}: {shown}: {error}")
         return Path(path)

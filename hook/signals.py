@@ -10,13 +10,13 @@ from types import FrameType
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _noted: list[int] = []
-_taken: list[int] = []
+_heeded: list[int] = []
 
 
 def listen() -> None:
     """Note the signals of this process from now on, also as PID 1, which has no default action for them."""
     _noted.clear()
-    _taken.clear()
+    _heeded.clear()
     # Blocked, so that none comes when one of the two is noted and the other is not.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     for number in SIGNALS:
@@ -28,9 +28,9 @@ def _note(number: int, _: FrameType | None) -> None:
     _noted.append(number)
 
 
-def take() -> int | None:
-    """Return the number of the first signal that came, and None ever after: a run that ends may have to tidy up."""
-    if not _noted or _taken:
+def heed() -> int | None:
+    """Return the number of the first signal that came, once: what it starts, such as cleaning up, is not stopped."""
+    if _heeded or not _noted:
         return None
-    _taken.append(_noted[0])
-    return _taken[0]
+    _heeded.append(_noted[0])
+    return _noted[0]

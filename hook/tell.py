@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
+from hook import files
 from hook.domain import GOOD_STATES
 from hook.errors import ExitCode
 from hook.logs import log
@@ -37,8 +38,10 @@ def _write_report(report: Report, names: Sequence[str], output: str, stream: Tex
         text = render_addresses(report, names, output)
     if stream is None:
         return
+    # An address goes on to the server, whose JSON is UTF-8; what is for people has to suit their terminal.
+    encoding = "utf-8" if report.command == "resolve" else stream.encoding
     try:
-        stream.write(text.encode(stream.encoding, "backslashreplace").decode(stream.encoding) + "\n")
+        stream.buffer.write(f"{text}\n".encode(encoding, "backslashreplace"))
         stream.flush()
     except OSError as error:
         log.error("report.not_written", cause=str(error))
@@ -50,7 +53,7 @@ def _write_termination_message(report: Report, environ: Mapping[str, str]) -> No
     if not asked and not path.exists():
         return
     try:
-        path.write_bytes(termination_message(report))
+        files.write(path, termination_message(report))
     except OSError as error:
         log.error("termination_message.not_written", path=str(path), cause=str(error))
 

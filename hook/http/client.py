@@ -1,22 +1,22 @@
 """One HTTP request at a time, bounded in time and size."""
 
 import json
-import queue
-import threading
-from base64 import b64encode
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
+from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, TypeVar
-from urllib.parse import quote, urlencode
+from typing import Any
+from urllib.parse import urlencode
+from urllib.request import getproxies
 
 import requests
 
 from hook import __version__
-from hook.deadline import SLICE_SECONDS, Deadline, heed_signals
-from hook.errors import BudgetError, RefusedError, UnavailableError, one_line
+from hook.addresses import read_address, spellings
+from hook.deadline import Deadline
+from hook.errors import BudgetError, ConfigError, RefusedError, UnavailableError, one_line
 from hook.http import tls
 from hook.http.answers import Answer, read
+from hook.http.patience import within
 from hook.secrets import keep_out, read_token
 from hook.settings import Server
 
@@ -26,10 +26,11 @@ MAX_ANSWER_BYTES = 16 * 1024 * 1024
 _NEVER_SENT = ("ConnectTimeout", "ConnectTimeoutError", "NewConnectionError", "NameResolutionError", "ProxyError")
 """The errors of requests and urllib3 with which a request did not get as far as the server."""
 
+_UNWRAPPED = (requests.exceptions.BaseHTTPError, HTTPException, ValueError)  # type: ignore[attr-defined]
+"""What requests lets through of the layers below, such as urllib3's of an address that it cannot parse."""
+
 _GRACE_SECONDS = 0.2
 """How much later the clock around a request ends than the one inside it, whose error says more."""
-
-T = TypeVar("T")
 
 
 class Http:
@@ -55,10 +56,7 @@ class Http:
         self._trusted = server.ca_bundle or tls.system_ca_bundle() or True
         self._session.cert = server.client_certificate
         tls.check_files(server)
-        keep_out(server.api_key)
-        if server.basic_auth is not None:
-            keep_out(*server.basic_auth, b64encode(":".join(server.basic_auth).encode()).decode())
-            keep_out(*(quote(part, safe="") for part in server.basic_auth))
+        _check_proxy(server.url)
 
     @property
     def url(self) -> str:
@@ -79,11 +77,9 @@ class Http:
         if path is None:
             return self._server.api_key
         try:
-            token = read_token(path)
+            return read_token(path)
         except ValueError as error:
             raise RefusedError(f"{advice.credential}'s file {path} {error}; {advice.key}") from error
-        keep_out(token)
-        return token
 
     def renew(self) -> None:
         """Close the connection that is kept alive, so that the next request opens another one."""
@@ -143,10 +139,10 @@ class Http:
                 return response, _read(response, what, self._server.advice.name)
 
         try:
-            response, content = _within(seconds + _GRACE_SECONDS, exchange)
+            response, content = within(seconds + _GRACE_SECONDS, exchange)
         except TimeoutError as error:
             raise self._timeout(what, method, seconds) from error
-        except requests.RequestException as error:
+        except (requests.RequestException, *_UNWRAPPED) as error:
             if _is_timeout(error):
                 raise self._timeout(what, method, seconds) from error
             hint = "" if self._answered else tls.hint(_causes(error), self._server)
@@ -164,31 +160,19 @@ class Http:
         return kind(f"{what}: no answer within {seconds:.3g} s{whose}", in_flight=method == "POST", timed_out=True)
 
 
-def _within(seconds: float, call: Callable[[], T]) -> T:
-    """Return what `call` returns, or raise what it raises, TimeoutError after so many seconds, or Stopped at a signal.
-
-    The timeout of requests starts anew with every byte and does not cover name resolution, and neither lets a
-    signal through; waiting for a thread does all three. The thread that is given up ends with the process.
-    """
-    heed_signals()
-    outcome: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
-
-    def run() -> None:
+def _check_proxy(url: str) -> None:
+    """Keep the proxies' passwords out of all output. Raises ConfigError where the one for this URL has no address."""
+    needed = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
+    for key, text in getproxies().items():
+        variable = f"{key.upper()}_PROXY"
         try:
-            outcome.put((call(), None))
-        except BaseException as error:  # noqa: BLE001  whatever it is, it is raised again in the caller's thread
-            outcome.put((None, error))
-
-    threading.Thread(target=run, daemon=True).start()
-    patience = Deadline(seconds)
-    while patience.remaining() > 0:
-        heed_signals()
-        with suppress(queue.Empty):
-            result, error = outcome.get(timeout=min(SLICE_SECONDS, patience.remaining()))
-            if error is not None:
-                raise error
-            return result  # type: ignore[return-value]
-    raise TimeoutError
+            address = read_address(text if "://" in text else f"http://{text}", "http://proxy:3128")
+        except ValueError as error:
+            if text == needed:
+                raise ConfigError([f"{variable}: the proxy's address {error}"]) from error
+            continue
+        if address.credentials is not None:
+            keep_out(variable, *spellings(address.credentials))
 
 
 def _read(response: requests.Response, what: str, name: str) -> bytes:
@@ -207,14 +191,14 @@ def _read(response: requests.Response, what: str, name: str) -> bytes:
     return bytes(content)
 
 
-def _is_timeout(error: requests.RequestException) -> bool:
+def _is_timeout(error: Exception) -> bool:
     """Tell whether a request went out and its answer did not come in time."""
     timed_out = any(isinstance(cause, TimeoutError) for cause in _causes(error))
     return timed_out and not isinstance(error, requests.ConnectTimeout)
 
 
 def _transport_error(
-    error: requests.RequestException, what: str, server: Server, method: str, hint: str
+    error: Exception, what: str, server: Server, method: str, hint: str
 ) -> UnavailableError | RefusedError:
     causes = list(_causes(error))
     refused = tls.refusal(causes, what, server)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from http.client import BadStatusLine
 from pathlib import Path
 
+from hook import files
 from hook.errors import ConfigError, RefusedError, one_line
 from hook.settings import Server
 
@@ -34,6 +35,8 @@ def check_files(server: Server) -> None:
     try:
         if server.ca_bundle is not None:
             is_folder = Path(server.ca_bundle).is_dir()
+            if not is_folder:
+                files.read(Path(server.ca_bundle), 1)
             context.load_verify_locations(
                 cafile=None if is_folder else server.ca_bundle, capath=server.ca_bundle if is_folder else None
             )
@@ -42,6 +45,8 @@ def check_files(server: Server) -> None:
         raise ConfigError([f"{server.advice.authorities}: no certificates to trust: {cause}"]) from error
     try:
         if server.client_certificate is not None:
+            for path in server.client_certificate:
+                files.read(Path(path), 1)
             # An encrypted key would ask for its password on the terminal.
             context.load_cert_chain(*server.client_certificate, password=lambda: "")
     except (OSError, ValueError) as error:

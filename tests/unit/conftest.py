@@ -88,14 +88,18 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     monkeypatch.setattr("hook.canary.LEAST_SECONDS", 1.0)
 
     def call(
-        url: str, *flags: str, collections: list[dict[str, Any]] | None = None, environ: dict[str, str] | None = None
+        url: str,
+        *flags: str,
+        collections: list[dict[str, Any]] | None = None,
+        environ: dict[str, str] | None = None,
+        config: str | None = None,
     ) -> Outcome:
         path = tmp_path / "collections.yaml"
         path.write_text(json.dumps({"vector_dbs": entries() if collections is None else collections}))
         # First, so that a test's own flag wins: a fault that nobody thought of ends soon.
         arguments = [
             "--timeout",
-            "10",
+            "20",
             # Most tests are about one process; those about several say so.
             "--connections",
             "1",
@@ -103,7 +107,7 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
             "--url",
             url,
             "--config",
-            str(path),
+            config or str(path),
             "--output",
             "json",
             "--log-format",

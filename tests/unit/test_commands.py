@@ -1,8 +1,9 @@
 """`check`, `validate`, usage, and what a run leaves on its streams and in the termination log."""
 
-import io
 import json
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -191,13 +192,6 @@ def test_a_termination_message_that_cannot_be_written_changes_no_result(
     assert outcome.event_names()[-1] == "hook.finished"
 
 
-class _ClosedPipe(io.StringIO):
-    encoding = "ascii"
-
-    def flush(self) -> None:
-        raise BrokenPipeError("closed")
-
-
 @pytest.mark.parametrize("name", ["stdout", "stderr"])
 def test_a_stream_that_was_never_open_changes_no_result(
     server: FakeLlamaStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -213,7 +207,12 @@ def test_a_stream_that_was_never_open_changes_no_result(
 
 def test_a_closed_stdout_changes_no_result(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Somebody's `head -1` must not turn success into failure."""
-    monkeypatch.setattr(sys, "stdout", _ClosedPipe())
+    reading, writing = os.pipe()
+    os.close(reading)
+    stream = os.fdopen(writing, "w", encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
 
     assert main(["--no-such-flag", "é"], {}) == 2
     assert "report.not_written" in capsys.readouterr().err
+    with suppress(BrokenPipeError):
+        stream.close()

@@ -324,12 +324,13 @@ def test_credentials_may_have_any_character(server: FakeLlamaStack) -> None:
     assert server.requests[0].headers["Authorization"] == "Basic dXPigqxyOnDDpHNzd29yZA=="
 
 
-def test_a_url_that_cannot_be_sent_to_is_refused() -> None:
-    """Nobody waits for a proxy's address to become valid."""
-    error = failure(lambda: http("http://.").get(PATH))
+@pytest.mark.parametrize("url", ["http://.", "http://a..b", f"http://{'a' * 70}", "ftp://stack", "http://stack:port"])
+def test_a_url_that_cannot_be_sent_to_is_refused(url: str) -> None:
+    """Whichever layer finds it out, and with whatever error of its own: nobody waits for it to become valid."""
+    error = failure(lambda: http(url).get(PATH))
 
     assert isinstance(error, RefusedError)
-    assert "cannot be sent to http://." in str(error)
+    assert f"cannot be sent to {url}" in str(error)
 
 
 @pytest.mark.parametrize(

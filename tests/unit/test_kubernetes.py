@@ -145,10 +145,3 @@ def test_an_api_server_that_ends_the_handshake(kubernetes: FakeKubernetes, serve
     server.wrap(context)
 
     assert ELSEWHERE in refusal(kubernetes, KUBERNETES_SERVICE_PORT=server.url.rpartition(":")[2])
-
-
-def test_a_proxy_that_is_no_url(kubernetes: FakeKubernetes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The variables that say where the API server is are named."""
-    monkeypatch.setenv("HTTPS_PROXY", "http://[")
-
-    assert "check KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT and HTTPS_PROXY" in refusal(kubernetes)

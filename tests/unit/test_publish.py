@@ -372,6 +372,36 @@ def test_files_of_the_pod_that_go_under_way_end_the_run_in_a_sentence(
     assert kubernetes.requests == []
 
 
+@pytest.mark.parametrize("host", ["a..b", "a b", "user:pw@host", "::x"])
+def test_an_api_server_without_an_address_is_a_configuration_error(
+    server: FakeLlamaStack, publish_run: Run, host: str
+) -> None:
+    """It is said before anything is sent."""
+    outcome = publish_run(KUBERNETES_SERVICE_HOST=host)
+
+    assert outcome.exit_code == 2
+    assert outcome.report["problems"][0].startswith(
+        "HOOK_PUBLISH_CONFIGMAP: KUBERNETES_SERVICE_HOST and _PORT: the address of them "
+    )
+    assert server.requests == []
+
+
+def test_a_token_that_is_none_is_a_configuration_error_and_not_shown(
+    server: FakeLlamaStack, kubernetes: FakeKubernetes, publish_run: Run, tmp_path: Path
+) -> None:
+    """A header could not hold a second line of it."""
+    (tmp_path / "serviceaccount" / "token").write_text("pod-token-7f3a\nsecond-line")
+    outcome = publish_run()
+
+    assert outcome.exit_code == 2
+    assert outcome.report["problems"] == [
+        f"HOOK_PUBLISH_CONFIGMAP: needs the pod's ServiceAccount token mounted in {tmp_path}/serviceaccount: must hold "
+        "one token of visible ASCII characters and nothing else"
+    ]
+    assert not any(part in str([outcome.report, outcome.events]) for part in ("7f3a", "second-line", "Traceback"))
+    assert (server.requests, kubernetes.requests) == ([], [])
+
+
 def test_an_api_server_that_stumbles_is_asked_again(kubernetes: FakeKubernetes, publish_run: Run) -> None:
     """Within the budget."""
     kubernetes.failures = 2
@@ -390,7 +420,7 @@ def test_without_a_mounted_token_nothing_is_sent(
 
     monkeypatch.setattr(pod, "SERVICE_ACCOUNT", tmp_path / "missing")
     (problem,) = run(server.url, "--publish-configmap", "ids", environ=kubernetes.environ()).report["problems"]
-    assert problem.startswith("HOOK_PUBLISH_CONFIGMAP: needs the pod's ServiceAccount token mounted: ")
+    assert problem.startswith("HOOK_PUBLISH_CONFIGMAP: needs the pod's ServiceAccount token mounted in ")
     assert server.requests == []
 
 

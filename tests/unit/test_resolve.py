@@ -27,7 +27,8 @@ def ids(server: FakeLlamaStack) -> dict[str, str]:
 
 def resolve(server: FakeLlamaStack, config: str, *arguments: str, **environ: str) -> int:
     """Run `resolve` and return its exit code."""
-    return main(["resolve", *arguments, "--timeout", "5", "--url", server.url, "--config", config], environ)
+    flags = ["--timeout", "20", "--connections", "1", "--url", server.url, "--config", config]
+    return main(["resolve", *arguments, *flags], environ)
 
 
 def test_addresses_are_printed_in_the_order_asked(
@@ -112,3 +113,27 @@ def test_names_belong_to_resolve(arguments: list[str], capsys: pytest.CaptureFix
     """And it needs one."""
     assert main(arguments, {}) == 2
     assert "resolve takes the names of collections, and only resolve does" in capsys.readouterr().err
+
+
+def test_an_address_is_printed_as_it_is(
+    server: FakeLlamaStack, config: str, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Each byte counts: two spaces are not one, and its letters are those of the server's JSON."""
+    server.add("red_hat_docs", id=" vs_1  ä" + "x" * 3000)
+
+    assert resolve(server, config, "red_hat_docs") == 0
+    assert capsysbinary.readouterr().out == " vs_1  ä".encode() + b"x" * 3000 + b"\n"
+
+
+@pytest.mark.parametrize("store_id", ["vs_1\nvs_2", "vs_\x1b[2J", "vs_1\u2028", "vs_1\r", "vs_\ud800"])
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_an_id_that_could_forge_a_line_is_refused(
+    server: FakeLlamaStack, config: str, capsys: pytest.CaptureFixture[str], store_id: str, output: str
+) -> None:
+    """Altered it would be no address."""
+    server.add("red_hat_docs", id=store_id)
+
+    assert resolve(server, config, "red_hat_docs", "--output", output) == 4
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "the id that the server gives it has a character that cannot be printed" in captured.err

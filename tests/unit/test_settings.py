@@ -95,12 +95,44 @@ def test_a_url_that_is_none_is_a_problem(url: str) -> None:
         "http://stack:99999",
         "http://admin:s3cr3t/x@host:8321",
         "http://[::1",
+        "http://stack..svc",
+        "http://.",
+        "http://-",
+        "http://stack%20x",
+        "http://admin:12/x@host:8321",
+        "http://to/ken@host",
+        "http://[v1.x]",
+        "http://[1.2.3.4]",
+        "http://stack/[x]",
         f"http://{'a' * 70}.svc",
     ],
 )
 def test_a_url_that_cannot_be_read_is_a_problem(url: str) -> None:
     """Whatever the standard library says of it, it is neither a traceback nor told: it may hold a password."""
-    assert problems("--url", url) == ("--url: is no URL; write % and / in a password as %25 and %2F",)
+    assert problems("--url", url) == ("--url: is no URL; write % / # ? @ in a password as %25 %2F %23 %3F %40",)
+
+
+@pytest.mark.parametrize("url", ["http://${HOST}:8321", "http://stack/${PATH}", "http://admin:${PASSWORD}@stack"])
+def test_a_url_that_nobody_has_expanded_is_a_problem(url: str) -> None:
+    """The shell or the manifest was to do it; waiting for that host would take the whole budget."""
+    assert problems("--url", url) == ("--url: has a ${…} in it that nobody expands; write the value itself",)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://sta ck:8321", " http://stack", "http://stack\n", "http://stack/a b", "http://<x>"]
+)
+def test_a_url_with_a_space_is_a_problem(url: str) -> None:
+    """At once, and not when the server was waited for."""
+    assert problems("--url", url) == ("--url: has a space in it, or another character that no URL can have",)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://stack.svc.cluster.local.", "http://my_stack", "https://bücher.example/ä", "http://[fe80::1%25eth0]:1"],
+)
+def test_a_url_that_can_be_sent_to_is_taken_as_it_is(url: str) -> None:
+    """Names of Services, of Compose, and of other languages."""
+    assert settings("--url", url).server.url == url
 
 
 def test_the_path_of_the_api_is_not_part_of_the_url() -> None:
@@ -139,7 +171,7 @@ def test_usage_errors_are_configuration_errors() -> None:
         parse_arguments(["resolve", "x", "--api-key=sk-secret"])
     with pytest.raises(ConfigError, match=r"unrecognized arguments: --foo; see register-collections --help"):
         parse_arguments(["--foo"])
-    with pytest.raises(ConfigError, match=r"invalid choice: 'sync'"):
+    with pytest.raises(ConfigError, match=r"no such command; the commands are register, check, validate, resolve; see"):
         parse_arguments(["sync"])
 
 
@@ -168,6 +200,13 @@ def test_a_key_file_that_holds_no_key_is_a_problem(tmp_path: Path, content: byte
     path.write_bytes(content)
 
     assert problems(LLAMA_STACK_API_KEY_FILE=str(path)) == (f"LLAMA_STACK_API_KEY_FILE: {path}: {expected}",)
+
+
+def test_a_key_where_its_file_should_be_is_not_repeated() -> None:
+    """Only what looks like a path is shown."""
+    (problem,) = problems("--api-key-file", "s3cret-key")
+
+    assert problem.startswith("--api-key-file: a path that is not shown, since it may be the token: cannot be read: ")
 
 
 def test_a_key_file_that_is_missing_is_a_problem(tmp_path: Path) -> None:

@@ -19,13 +19,12 @@ from hook.report import Report, render_json
 from tests.fake_llamastack import Action, FakeLlamaStack, answer, hang
 from tests.unit.conftest import NAMES, Run, entries
 
+pytestmark = pytest.mark.usefixtures("listening")
+
 REPOSITORY = Path(__file__).parents[2]
 CREATE = "POST /v1/vector_stores"
 SIGNALS = int(os.environ.get("SIGNALS", "10"))
 """At how many moments of a run a signal is sent; SIGNALS=200 looks harder."""
-
-
-pytestmark = pytest.mark.usefixtures("listening")
 
 
 def kill(number: int) -> Action:

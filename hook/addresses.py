@@ -1,0 +1,64 @@
+"""The addresses of servers and proxies: what a request can be sent to, and what of it is a secret.
+
+What is said of a wrong one never holds the value, nor a part of it: who cannot tell where its host begins cannot tell
+where its password ends, either.
+"""
+
+import re
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from urllib.parse import quote, unquote, urlsplit
+
+_FORBIDDEN = re.compile(r"[^!-~\u00a1-\U0010ffff]|[<>\"\\^`{|}]")
+"""What no URL holds, neither as it is nor as an international name: white space, control characters, brackets."""
+_HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\.?")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where something answers, and how to be let in."""
+
+    url: str
+    """Scheme, host, port and path, without credentials and without a slash at the end."""
+    credentials: tuple[str, str] | None = field(default=None, repr=False)
+    """User and password, where it carries them."""
+
+
+def read_address(text: str, example: str) -> Address:
+    """Return the address that a URL means. Raises ValueError with what is wrong with it; `example` is a right one."""
+    if "${" in text:
+        raise ValueError("has a ${…} in it that nobody expands; write the value itself")
+    if _FORBIDDEN.search(text):
+        raise ValueError("has a space in it, or another character that no URL can have")
+    nonsense = "is no URL; write % / # ? @ in a password as %25 %2F %23 %3F %40"
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", "" if parts.port is None else f":{parts.port}"
+        is_host = _is_host(host)
+    except ValueError:
+        raise ValueError(nonsense) from None
+    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
+        raise ValueError(f"must look like {example}, without ? or #")
+    if not is_host or ("[" in parts.netloc) != (":" in host) or set("@[]") & set(parts.path):
+        raise ValueError(nonsense)
+    credentials = None
+    if parts.username is not None:
+        credentials = (unquote(parts.username), unquote(parts.password or ""))
+    host = f"[{host}]" if ":" in host else host
+    return Address(f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}", credentials)
+
+
+def _is_host(host: str) -> bool:
+    """Tell whether a name can be looked up. Raises ValueError where it is no IP address, or no international name."""
+    if ":" in host:
+        return ip_address(host.partition("%")[0]).version == 6
+    return _HOST.fullmatch(host.encode("idna").decode()) is not None
+
+
+def spellings(credentials: tuple[str, str]) -> Iterator[str]:
+    """Yield each text in which user and password travel: as they are, in a URL, and in a header."""
+    yield from credentials
+    yield from (quote(part, safe="") for part in credentials)
+    yield b64encode(":".join(credentials).encode()).decode()

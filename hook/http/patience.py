@@ -1,0 +1,38 @@
+"""Waiting for what cannot be interrupted, and no longer than it may take."""
+
+import queue
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from hook.deadline import SLICE_SECONDS, Deadline, heed_signals
+
+T = TypeVar("T")
+
+
+def within(seconds: float, call: Callable[[], T]) -> T:
+    """Return what `call` returns, or raise what it raises, TimeoutError after so many seconds, or Stopped at a signal.
+
+    The timeout of requests starts anew with every byte and does not cover name resolution, and neither lets a
+    signal through; waiting for a thread does all three. The thread that is given up ends with the process.
+    """
+    heed_signals()
+    outcome: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            outcome.put((call(), None))
+        except BaseException as error:  # noqa: BLE001  whatever it is, it is raised again in the caller's thread
+            outcome.put((None, error))
+
+    threading.Thread(target=run, daemon=True).start()
+    patience = Deadline(seconds)
+    while patience.remaining() > 0:
+        heed_signals()
+        with suppress(queue.Empty):
+            result, error = outcome.get(timeout=min(SLICE_SECONDS, patience.remaining()))
+            if error is not None:
+                raise error
+            return result  # type: ignore[return-value]
+    raise TimeoutError
