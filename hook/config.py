@@ -6,6 +6,7 @@ Everything else in a run.yaml is somebody else's. Every problem is collected, so
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,14 +15,13 @@ from typing import Any
 from hook.documents import declares, dig, find_document
 from hook.domain import Collection
 from hook.errors import ConfigError, one_line
+from hook.substitution import has_substitution, substitute
 
 DISABLED = "__disabled__"
 """The provider_id with which LlamaStack switches an entry off (core/stack.py `replace_env_vars`, 0.3.5)."""
 
 MAX_CONFIG_BYTES = 2**20
 """What etcd, and so a ConfigMap, can hold."""
-
-_SUBSTITUTION = re.compile(r"\$\{env\.([A-Z0-9_]+)(?::([=+])([^}]*))?\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +145,12 @@ class _Reader:
 
     def _is_disabled(self, value: Any) -> bool:
         """Tell whether LlamaStack would leave the entry out, as 0.3.5 does in core/stack.py."""
-        if not isinstance(value, str) or not (value == DISABLED or _SUBSTITUTION.search(value)):
+        if not isinstance(value, str) or not (value == DISABLED or has_substitution(value)):
             return False
-        return self._substitute(value, None) in ("", DISABLED)
+        # What cannot be expanded is a problem, and told as one when the text is read.
+        with suppress(ValueError):
+            return substitute(value, self._environ) in ("", DISABLED)
+        return False
 
     def _text(self, entry: dict[Any, Any], key: str, path: str, *, required: bool = False) -> str | None:
         value = entry.get(key)
@@ -179,33 +182,13 @@ class _Reader:
         self.problems.append(f"{path}: must be a whole number above 0, not {_kind(value)}")
         return None
 
-    def _substitute(self, text: str, path: str | None) -> str | None:
-        """Expand `${env.NAME}`, `${env.NAME:=default}` and `${env.NAME:+value}` as LlamaStack does.
-
-        As there, a variable that is set but empty counts as unset. None where one is unset without a default.
-        """
-        unset: list[str] = []
-
-        def expand(match: re.Match[str]) -> str:
-            name, operator, operand = match.groups()
-            value = self._environ.get(name)
-            if operator == "+":
-                return str(operand) if value else ""
-            if value:
-                return value
-            if operator is None:
-                unset.append(name)
-            return operand or ""
-
-        result = _SUBSTITUTION.sub(expand, text)
-        problem = ""
-        if unset:
-            problem = f"the environment variable {unset[0]} is not set, and has no default (${{env.{unset[0]}:=…}})"
-        elif "${" in _SUBSTITUTION.sub("", text):
-            problem = f"'{one_line(text, 80)}' has a substitution that LlamaStack does not know; it knows ${{env.NAME}}"
-        if problem and path is not None:
-            self.problems.append(f"{path}: {problem}")
-        return None if problem else result
+    def _substitute(self, text: str, path: str) -> str | None:
+        """Return the expanded text, or None where that is a problem."""
+        try:
+            return substitute(text, self._environ)
+        except ValueError as error:
+            self.problems.append(f"{path}: {error}")
+            return None
 
 
 def _kind(value: object) -> str:

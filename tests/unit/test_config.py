@@ -191,6 +191,16 @@ def test_disabled_entries_are_left_out_and_told(provider_id: str) -> None:
             "vector_dbs[0].vector_db_id: '${env.lower}' has a substitution that LlamaStack does not know; "
             "it knows ${env.NAME}",
         ),
+        (
+            f"vector_dbs: [{{vector_db_id: '${{env.NONE:=${{env.HOME}}}}', {MODEL}}}]",
+            "vector_dbs[0].vector_db_id: '${env.NONE:=${env.HOME}}' has a substitution within a substitution, which "
+            "LlamaStack leaves half done; write one of them",
+        ),
+        (
+            f"vector_dbs: [{{vector_db_id: a, {MODEL}, provider_id: '${{env.NONE:+${{env.HOME}}}}'}}]",
+            "vector_dbs[0].provider_id: '${env.NONE:+${env.HOME}}' has a substitution within a substitution, which "
+            "LlamaStack leaves half done; write one of them",
+        ),
         ("vector_dbs: [a]", "vector_dbs[0]: must be a mapping, not 'a'"),
         ("vector_dbs: [null]", "vector_dbs[0]: must be a mapping, not empty"),
         ("vector_dbs: {a: b}", "vector_dbs: must be a list of collections, not a mapping"),
