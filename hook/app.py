@@ -103,6 +103,8 @@ def _execute(asked: Settings, environ: Mapping[str, str], progress: Progress) ->
     """Do what was asked and write what came of it into `progress`."""
     loaded = config.load(asked.config, environ)
     log.info("config.loaded", path=str(asked.config), collections=len(loaded.collections))
+    for path, hint in loaded.ignored.items():
+        log.warning("config.section_ignored", path=path, hint=hint)
     if loaded.disabled:
         log.warning("config.collections_disabled", collections=loaded.disabled)
     if asked.command == "validate":

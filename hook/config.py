@@ -7,7 +7,7 @@ Everything else in a run.yaml is somebody else's. Every problem is collected, so
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,14 @@ SECTIONS = (
 )
 
 
+MISNAMED = {
+    ("vector_databases",): "vector_dbs",
+    ("registered_resources", "vector_dbs"): "vector_stores",
+    ("registered_resources", "vector_databases"): "vector_stores",
+}
+"""What is written for a section by mistake, and what it should be called."""
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """What a configuration file declares."""
@@ -52,6 +60,8 @@ class Config:
     collections: tuple[Collection, ...]
     disabled: tuple[str, ...] = ()
     """Ids of the entries that LlamaStack would leave out: their provider_id is `__disabled__` or expands to nothing."""
+    ignored: Mapping[str, str] = field(default_factory=dict)
+    """The path of what stands beside the sections and only looks like one, and what to do about it."""
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Config:
@@ -77,22 +87,24 @@ def parse(text: str, environ: Mapping[str, str]) -> Config:
 
     Raises ConfigError with every problem, each with its path, such as `vector_dbs[2].embedding_dimension`.
     """
-    prefix, document = find_document(text, [section.path for section in SECTIONS])
+    document = find_document(text, [section.path for section in SECTIONS], MISNAMED)
+    ignored = document.ignored(MISNAMED)
     reader = _Reader(environ)
     collections = [
         collection
         for section in SECTIONS
-        for collection in reader.read_section(section, dig(document, section.path), prefix)
+        for collection in reader.read_section(section, dig(document.content, section.path), document.prefix)
     ]
     if not collections and not reader.problems:
         sections = " and ".join(
-            prefix + ".".join(section.path) for section in SECTIONS if declares(document, section.path)
+            document.prefix + ".".join(section.path) for section in SECTIONS if declares(document.content, section.path)
         )
-        disabled = f"; disabled: {one_line(', '.join(reader.disabled))}" if reader.disabled else ""
-        reader.problems.append(f"{sections}: no collection is declared, so there is nothing to register{disabled}")
+        disabled = [f"disabled: {one_line(', '.join(reader.disabled))}"] if reader.disabled else []
+        nothing = f"{sections}: no collection is declared, so there is nothing to register"
+        reader.problems.append("; ".join([nothing, *disabled, *map(" ".join, ignored.items())]))
     if reader.problems:
         raise ConfigError(reader.problems)
-    return Config(tuple(collections), tuple(reader.disabled))
+    return Config(tuple(collections), tuple(reader.disabled), ignored)
 
 
 class _Reader:
@@ -175,11 +187,11 @@ class _Reader:
         path = f"{path}.embedding_dimension"
         if isinstance(value, str):
             value = self._substitute(value, path)
-            if value is not None and re.fullmatch(r"[0-9]{1,9}", value):
+            if value is not None and re.fullmatch(r"[1-9][0-9]{0,8}", value):
                 value = int(value)
         if value is None or (type(value) is int and value > 0):
             return value
-        self.problems.append(f"{path}: must be a whole number above 0, not {_kind(value)}")
+        self.problems.append(f"{path}: must be a whole number above 0 in plain digits, such as 768, not {_kind(value)}")
         return None
 
     def _substitute(self, text: str, path: str) -> str | None:
@@ -194,7 +206,4 @@ class _Reader:
 def _kind(value: object) -> str:
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
-    try:
-        return "empty" if value is None else one_line(repr(value), 80)
-    except ValueError:
-        return "a number of thousands of digits"
+    return "empty" if value is None else one_line(repr(value), 80)

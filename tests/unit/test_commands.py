@@ -66,6 +66,20 @@ def test_disabled_collections_are_logged(run: Run) -> None:
     ]
 
 
+def test_a_section_that_nobody_reads_is_logged_and_the_run_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With its path; beside it stands the right one."""
+    path = tmp_path / "collections.yaml"
+    path.write_text(json.dumps({"vector_dbs": entries("a"), "vector_databases": entries("b")}))
+
+    assert main(["validate", "--config", str(path)], {}) == 0
+    events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    (event,) = [event for event in events if event["event"] == "config.section_ignored"]
+    assert (event["level"], event["path"]) == ("warning", "vector_databases")
+    assert event["hint"] == "is read by no LlamaStack release: rename it to vector_dbs"
+
+
 def test_a_wrong_setting_is_a_configuration_error_and_nothing_is_sent(server: FakeLlamaStack, run: Run) -> None:
     """Even where the report's own form is what is wrong."""
     outcome = run(server.url, environ={"HOOK_ON_LOST": "ignore", "HOOK_LOG_LEVEL": "loud"})
