@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
-from hook import config, flags, logs, settings
+from hook import config, files, flags, logs, settings
 from hook.deadline import Deadline
 from hook.domain import GOOD_STATES, Collection, Finding, State, exit_code
 from hook.errors import ConfigError, ExitCode, HookError, Stopped, UnavailableError, one_line
@@ -222,6 +222,6 @@ def _write_termination_message(report: Report, environ: Mapping[str, str]) -> No
     if not asked and not path.exists():
         return
     try:
-        path.write_bytes(termination_message(report))
+        files.write(path, termination_message(report))
     except OSError as error:
-        log.error("termination_message.not_written", path=str(path), cause=str(error))
+        log.error("termination_message.not_written", path=str(path), cause=error.strerror)

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from hook import files
 from hook.documents import declares, dig, find_document
 from hook.domain import Collection
 from hook.errors import ConfigError, one_line
@@ -67,8 +68,7 @@ class Config:
 def load(path: Path, environ: Mapping[str, str]) -> Config:
     """Read the collections from a file. Raises ConfigError with every problem of it."""
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_CONFIG_BYTES + 1)
+        content = files.read(path, MAX_CONFIG_BYTES + 1)
         text = content.decode()
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}; mount it there, or set HOOK_CONFIG"]) from error

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from hook import files
+
 MASK = "***"
 MIN_CHARACTERS = 6
 """What is shorter is no secret, but would be found in every other word."""
@@ -18,8 +20,7 @@ def read_token(path: Path) -> str:
     A projected token changes under way, so it is read anew for each request.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(TOKEN_MAX_BYTES + 1)
+        content = files.read(path, TOKEN_MAX_BYTES + 1)
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from error
     token = content.decode("ascii", "replace").strip()

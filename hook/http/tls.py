@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Iterable
 from pathlib import Path
 
+from hook import files
 from hook.errors import ConfigError, RefusedError, one_line
 from hook.settings import Server
 
@@ -18,6 +19,8 @@ def check_files(server: Server) -> None:
     try:
         if server.ca_bundle is not None:
             is_folder = Path(server.ca_bundle).is_dir()
+            if not is_folder:
+                files.check(Path(server.ca_bundle))
             context.load_verify_locations(
                 cafile=None if is_folder else server.ca_bundle, capath=server.ca_bundle if is_folder else None
             )
@@ -26,6 +29,8 @@ def check_files(server: Server) -> None:
         raise ConfigError([f"REQUESTS_CA_BUNDLE: no certificates to trust: {cause}"]) from error
     try:
         if server.client_certificate is not None:
+            for path in server.client_certificate:
+                files.check(Path(path))
             # An encrypted key would ask for its password on the terminal.
             context.load_cert_chain(*server.client_certificate, password=lambda: "")
     except (OSError, ValueError) as error:
