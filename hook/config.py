@@ -14,7 +14,7 @@ from typing import Any
 
 from hook import files
 from hook.documents import declares, dig, find_document
-from hook.domain import Collection
+from hook.domain import Collection, Finding, State
 from hook.errors import ConfigError, one_line
 from hook.substitution import has_substitution, substitute
 
@@ -59,10 +59,24 @@ class Config:
     """What a configuration file declares."""
 
     collections: tuple[Collection, ...]
-    disabled: tuple[str, ...] = ()
-    """Ids of the entries that LlamaStack would leave out: their provider_id is `__disabled__` or expands to nothing."""
+    disabled: Mapping[str, str] = field(default_factory=dict)
+    """The entries that LlamaStack would leave out, since their provider_id is `__disabled__` or expands to nothing: by
+    name, the provider_id as it is written."""
     ignored: Mapping[str, str] = field(default_factory=dict)
     """The path of what stands beside the sections and only looks like one, and what to do about it."""
+    names: tuple[str, ...] = ()
+    """All that are declared, in their order, the disabled ones included."""
+
+    def findings(self, state: State) -> dict[str, Finding]:
+        """Return what is known of each before anything is asked: this state, or that it is disabled."""
+        return {name: self._disabled(name) if name in self.disabled else Finding(name, state) for name in self.names}
+
+    def _disabled(self, name: str) -> Finding:
+        detail = (
+            f"its provider_id {one_line(self.disabled[name], 80)} switches it off; if the server's own environment "
+            "does not, give the hook the same variables"
+        )
+        return Finding(name, State.DISABLED, detail=detail)
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Config:
@@ -104,7 +118,10 @@ def parse(text: str, environ: Mapping[str, str]) -> Config:
         reader.problems.append("; ".join([nothing, *disabled, *map(" ".join, ignored.items())]))
     if reader.problems:
         raise ConfigError(reader.problems)
-    return Config(tuple(collections), tuple(reader.disabled), ignored)
+    enabled = {collection.name for collection in collections}
+    # One of two entries of a name may be switched off, as for two providers; then the other one counts.
+    off = {name: provider_id for name, provider_id in reader.disabled.items() if name not in enabled}
+    return Config(tuple(collections), off, ignored, tuple(reader.names))
 
 
 class _Reader:
@@ -112,7 +129,8 @@ class _Reader:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.problems: list[str] = []
-        self.disabled: list[str] = []
+        self.disabled: dict[str, str] = {}
+        self.names: dict[str, None] = {}
         self._environ = environ
         self._paths: dict[str, str] = {}
 
@@ -140,7 +158,9 @@ class _Reader:
                 self.problems.append(f"{path}.{one_line(str(key), 60)}: unknown key; {hint}")
         name = self._text(entry, section.id_key, path, required=True)
         if "provider_id" in entry and self._is_disabled(entry["provider_id"]):
-            self.disabled.append(name or path)
+            if name is not None:
+                self.disabled[name] = entry["provider_id"]
+                self.names[name] = None
             return None
         model = self._text(entry, "embedding_model", path, required=True)
         provider_id = self._text(entry, "provider_id", path)
@@ -153,6 +173,7 @@ class _Reader:
             )
         if name is None or model is None or len(self.problems) > before:
             return None
+        self.names[name] = None
         return Collection(name, model, provider_id, dimension)
 
     def _is_disabled(self, value: Any) -> bool:

@@ -39,21 +39,24 @@ def counts(findings: tuple[Finding, ...]) -> dict[str, int]:
 
 def closing_sentence(command: str, findings: tuple[Finding, ...], url: str) -> str:
     """Return the sentence for a run that came to its end: what was proven, or what failed first."""
+    disabled = sum(finding.state is State.DISABLED for finding in findings)
+    off = f"; {disabled} more disabled" if disabled else ""
+    findings = tuple(finding for finding in findings if finding.state is not State.DISABLED)
     total = f"{len(findings)} collection{'' if len(findings) == 1 else 's'}"
     failed = [finding for finding in findings if finding.state not in GOOD_STATES]
     if failed:
         others = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
         first = failed[0]
-        return f"{len(failed)} of {total} failed on {url}: '{first.name}' is {first.state}{others}: {first.detail}"
+        return f"{len(failed)} of {total} failed on {url}{off}: '{first.name}' is {first.state}{others}: {first.detail}"
     if command == "validate":
-        return f"{total} declared, and nothing is wrong with the configuration; no server was asked"
+        return f"{total} declared, and nothing is wrong with the configuration; no server was asked{off}"
     new = sum(finding.state is State.REGISTERED for finding in findings)
     shares = f"{new} new, {len(findings) - new} already there"
     unproven = sum(finding.unproven for finding in findings)
     if unproven:
         verified = f"{len(findings) - unproven} of them verified"
-        return f"{total} registered on {url}, {verified}: {shares}; that {unproven} of them work cannot be proven"
-    return f"{total} registered and verified on {url}: {shares}"
+        return f"{total} registered on {url}, {verified}: {shares}; that {unproven} of them work cannot be proven{off}"
+    return f"{total} registered and verified on {url}: {shares}{off}"
 
 
 def as_dict(report: Report) -> dict[str, Any]:

@@ -66,6 +66,27 @@ def test_disabled_collections_are_logged(run: Run) -> None:
     ]
 
 
+@pytest.mark.parametrize("command", ["register", "check", "validate"])
+def test_disabled_collections_are_in_the_report(server: FakeLlamaStack, run: Run, command: str) -> None:
+    """As such, with the reason, and the message counts them; nothing fails by them and nothing is made of them."""
+    collections = [*entries("a", provider_id="${env.OFF:+milvus-shared}"), *entries("b")]
+    if command == "check":
+        run(server.url, collections=entries("b"))
+
+    outcome = run(server.url, command, collections=collections)
+
+    assert outcome.exit_code == 0
+    assert outcome.states[0] == "disabled"
+    assert [collection["name"] for collection in outcome.report["collections"]] == ["a", "b"]
+    assert outcome.detail("a") == (
+        "its provider_id ${env.OFF:+milvus-shared} switches it off; if the server's own environment does not, give "
+        "the hook the same variables"
+    )
+    assert outcome.report["message"].startswith("1 collection ")
+    assert outcome.report["message"].endswith("; 1 more disabled")
+    assert "a" not in server.names()
+
+
 def test_a_section_that_nobody_reads_is_logged_and_the_run_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hook.config import MAX_CONFIG_BYTES, Config, load, parse
-from hook.domain import Collection
+from hook.config import MAX_CONFIG_BYTES, load, parse
+from hook.domain import Collection, Finding, State
 from hook.errors import ConfigError
 from tests.fake_llamastack import GRANITE
 
@@ -36,7 +36,7 @@ vector_dbs:
     embedding_dimension: 768
 """
 
-    assert parse(text, {}) == Config((Collection("red_hat_docs", GRANITE, "milvus-shared", 768),))
+    assert parse(text, {}).collections == (Collection("red_hat_docs", GRANITE, "milvus-shared", 768),)
 
 
 def test_registered_resources_become_collections() -> None:
@@ -55,7 +55,7 @@ registered_resources:
       embedding_dimension: 384
 """
 
-    assert parse(text, {}) == Config((Collection("docs", "sentence-transformers/m", "milvus", 384),))
+    assert parse(text, {}).collections == (Collection("docs", "sentence-transformers/m", "milvus", 384),)
 
 
 def test_both_sections_are_read() -> None:
@@ -119,7 +119,23 @@ def test_disabled_entries_are_left_out_and_told(provider_id: str) -> None:
     """What LlamaStack would leave out is left out, but not in silence."""
     text = f"vector_dbs: [{{vector_db_id: a, {MODEL}, provider_id: '{provider_id}'}}, {{vector_db_id: b, {MODEL}}}]"
 
-    assert parse(text, {}) == Config((Collection("b", "m"),), disabled=("a",))
+    config = parse(text, {})
+
+    assert config.collections == (Collection("b", "m"),)
+    assert config.disabled == {"a": provider_id}
+    assert [(finding.name, finding.state) for finding in config.findings(State.VALID).values()] == [
+        ("a", State.DISABLED),
+        ("b", State.VALID),
+    ]
+
+
+def test_of_two_entries_of_a_name_one_may_be_switched_off() -> None:
+    """That is how a collection is moved to the provider that an environment has."""
+    text = "\n".join(
+        ["vector_dbs:", *(f"- {{vector_db_id: a, {MODEL}, provider_id: '${{env.{x}:+{x}}}'}}" for x in "XYZ")]
+    )
+
+    assert parse(text, {"Y": "1"}).findings(State.VALID) == {"a": Finding("a", State.VALID)}
 
 
 @pytest.mark.parametrize(

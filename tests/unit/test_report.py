@@ -1,6 +1,7 @@
 """The one result object, told as text, as JSON and as a termination message."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from hook.report import (
 PRESENT = Finding("docs", State.PRESENT, "vs_1")
 DECLARED = Finding("eu_ai_act", State.REGISTERED, "eu_ai_act")
 MISSING = Finding("acme", State.MISSING, None, "the server does not list it; run `register`")
+DISABLED = Finding("off", State.DISABLED, None, "its provider_id __disabled__ switches it off")
 URL = "http://stack:8321"
 
 
@@ -100,6 +102,18 @@ def test_text_cannot_be_forged_by_a_server() -> None:
             "register",
             (PRESENT, MISSING),
             f"1 of 2 collections failed on {URL}: 'acme' is missing: the server does not list it; run `register`",
+        ),
+        (
+            "check",
+            (DISABLED, PRESENT, MISSING),
+            f"1 of 2 collections failed on {URL}; 1 more disabled: 'acme' is missing: the server does not list it; "
+            "run `register`",
+        ),
+        (
+            "register",
+            (replace(PRESENT, unproven=True), DECLARED, DISABLED),
+            f"2 collections registered on {URL}, 1 of them verified: 1 new, 1 already there; that 1 of them work "
+            "cannot be proven; 1 more disabled",
         ),
         (
             "register",
