@@ -53,10 +53,10 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
             try:
                 terminals = (logs.is_terminal(sys.stdout), logs.is_terminal(sys.stderr))
                 presentation = settings.presentation({}, environ, terminals=terminals)
-                logs.configure(presentation.log_level, presentation.log_format)
+                logs.configure(presentation.log_level, presentation.log_format, environ)
                 arguments = flags.parse_arguments(sys.argv[1:] if argv is None else argv)
                 presentation = settings.presentation(arguments, environ, terminals=terminals)
-                logs.configure(presentation.log_level, presentation.log_format)
+                logs.configure(presentation.log_level, presentation.log_format, environ)
                 progress.command, names = arguments["command"], arguments["names"]
                 _execute(settings.parse(arguments, environ), environ, progress)
             finally:

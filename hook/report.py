@@ -1,6 +1,7 @@
 """One result, told three ways: the report on stdout as text or JSON, and the pod's termination message."""
 
 import json
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -99,18 +100,37 @@ def render_addresses(report: Report, names: Sequence[str], output: str) -> str:
 
 
 def render_text(report: Report) -> str:
-    """Return the report for a person: the problems, a table of the collections, and the closing sentence."""
+    """Return the report for a person: the problems, a table of the collections, and the closing sentence.
+
+    What failed comes first in the table, since nobody scrolls up to what went well.
+    """
     lines = [f"  {one_line(problem)}" for problem in report.problems]
     if report.findings:
         rows = [["COLLECTION", "STATE", "ID", "ADDRESSED BY", "DETAIL"]]
-        rows += [[f.name, f.state.value, f.id or "-", f.addressed_by or "-", f.detail] for f in report.findings]
+        findings = sorted(report.findings, key=_is_good)
+        rows += [[f.name, f.state.value, f.id or "-", f.addressed_by or "-", f.detail] for f in findings]
         cells = [[one_line(cell, 2000) for cell in row] for row in rows]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines += ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
+        widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+        lines += ["  ".join(map(_padded, row, widths)).rstrip() for row in cells]
         lines.append("")
     outcome = "OK" if report.exit_code is ExitCode.OK else f"FAILED ({report.exit_code.name.lower()})"
     lines.append(f"{outcome}, exit code {int(report.exit_code)}, {report.elapsed_seconds:.1f} s: {report.message}")
     return "\n".join(lines)
+
+
+def _is_good(finding: Finding) -> bool:
+    return finding.state in GOOD_STATES
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a terminal a text takes: two for an East Asian character, none for an accent."""
+    return sum(
+        0 if unicodedata.category(c) in ("Mn", "Me") else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text
+    )
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - _width(text))
 
 
 def termination_message(report: Report) -> bytes:
@@ -124,7 +144,7 @@ def termination_message(report: Report) -> bytes:
     # The line says it, and stdout says all of it.
     del body["message"], body["problems"]
     body["server"]["url"] = body["server"]["url"] and one_line(body["server"]["url"], 200)
-    findings = sorted(report.findings, key=lambda finding: finding.state in GOOD_STATES)
+    findings = sorted(report.findings, key=_is_good)
     body |= {"collections": [], "collections_omitted": len(findings)}
     left = TERMINATION_MESSAGE_BYTES - len(line) - 1 - len(_compact(body))
     for finding in findings:

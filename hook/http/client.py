@@ -17,6 +17,7 @@ from hook.deadline import SLICE_SECONDS, Deadline
 from hook.errors import BudgetError, RefusedError, UnavailableError, one_line
 from hook.http import tls
 from hook.http.answers import Answer, read
+from hook.http.trace import traced
 from hook.secrets import keep_out, read_token
 from hook.settings import Server
 
@@ -141,7 +142,7 @@ class Http:
                 return response, _read(response, what)
 
         try:
-            response, content = _within(seconds + _GRACE_SECONDS, exchange)
+            response, content = traced(method, path, lambda: _within(seconds + _GRACE_SECONDS, exchange))
         except TimeoutError as error:
             raise self._timeout(what, method, seconds) from error
         except requests.RequestException as error:

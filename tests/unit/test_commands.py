@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -168,6 +170,42 @@ def test_text_and_console_are_for_people(
     assert captured.out.splitlines()[-1].startswith("OK, exit code 0, ")
     assert "collection.registered" in captured.err
     assert not captured.err.startswith("{")
+
+
+@pytest.mark.parametrize(
+    ("environ", "colored"),
+    [
+        ({}, False),
+        ({"FORCE_COLOR": "1"}, True),
+        ({"FORCE_COLOR": "1", "TERM": "dumb"}, True),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+        ({"FORCE_COLOR": "", "NO_COLOR": ""}, False),
+    ],
+)
+def test_the_console_obeys_the_variables_for_colors(
+    environ: dict[str, str], colored: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """NO_COLOR before FORCE_COLOR, and an empty one counts as unset."""
+    main(["validate", "--config", "missing", "--log-format", "console"], environ)
+
+    assert ("\x1b[" in capsys.readouterr().err) is colored
+
+
+@pytest.mark.parametrize(
+    ("environ", "colored"),
+    [({}, True), ({"TERM": "dumb"}, False), ({"NO_COLOR": "1"}, False), ({"TERM": "xterm"}, True)],
+)
+def test_a_terminal_has_colors_unless_it_cannot_or_nobody_wants_them(environ: dict[str, str], colored: bool) -> None:
+    """A real terminal stands at the other end."""
+    ours, theirs = os.openpty()
+    subprocess.run(
+        [sys.executable, "-m", "hook", "validate", "--config", "missing"], env=environ, stderr=theirs, check=False
+    )
+    shown = os.read(ours, 65536)
+    os.close(ours)
+    os.close(theirs)
+
+    assert (b"\x1b[" in shown) is colored
 
 
 def test_a_bug_is_exit_code_1_with_its_traceback(

@@ -28,6 +28,7 @@ from tests.fake_llamastack import (
     reset,
     truncate,
 )
+from tests.unit.conftest import Run, entries
 
 PATH = "/v1/health"
 
@@ -423,6 +424,36 @@ def test_a_large_error_is_cut_before_it_is_cleaned(content: bytes) -> None:
     assert len(shown) == 400
     assert shown.endswith("…")
     assert steps < 100_000
+
+
+def test_debug_shows_every_request(server: FakeLlamaStack, run: Run) -> None:
+    """With its status and its time, also the ones that are asked again, and without what may be secret."""
+    server.fault("GET /v1/health", reset, times=1)
+    server.fault("GET /v1/health", answer(503), times=1)
+
+    outcome = run(
+        server.url,
+        "check",
+        "--log-level",
+        "debug",
+        environ={"LLAMA_STACK_API_KEY": "s3cr3t-key"},
+        collections=entries("a"),
+    )
+    told = [event for event in outcome.events if event["event"].startswith("http.")]
+
+    assert [event["event"] for event in told[:3]] == ["http.failed", "http.answered", "http.answered"]
+    assert (
+        told[0].items() >= {"level": "debug", "method": "GET", "path": "/v1/health", "error": "ConnectionError"}.items()
+    )
+    assert [event["status"] for event in told[1:3]] == [503, 200]
+    assert all(event["seconds"] >= 0 for event in told)
+    assert len(told) == len(server.requests)
+    assert "s3cr3t" not in json.dumps(outcome.events)
+
+
+def test_info_shows_no_request(server: FakeLlamaStack, run: Run) -> None:
+    """They are many."""
+    assert [name for name in run(server.url).event_names() if name.startswith("http.")] == []
 
 
 def test_a_secret_at_the_edge_of_what_is_looked_at_is_masked() -> None:

@@ -62,12 +62,30 @@ def test_text_is_an_aligned_table_and_a_sentence() -> None:
     """A person sees at a glance what is wrong and what to do."""
     assert render_text(report(PRESENT, DECLARED, MISSING, code=ExitCode.MISMATCH)).splitlines() == [
         "COLLECTION  STATE       ID         ADDRESSED BY  DETAIL",
+        "acme        missing     -          -             the server does not list it; run `register`",
         "docs        present     vs_1       id",
         "eu_ai_act   registered  eu_ai_act  name",
-        "acme        missing     -          -             the server does not list it; run `register`",
         "",
         "FAILED (mismatch), exit code 5, 1.2 s: The sentence",
     ]
+
+
+def test_wide_and_combining_characters_keep_the_columns() -> None:
+    """A terminal gives an East Asian character two columns, and an accent of its own none."""
+    findings = [Finding(name, State.PRESENT, "vs_1") for name in ("資料庫", "cafe\u0301", "x")]
+
+    assert render_text(report(*findings)).splitlines()[1:4] == [
+        "資料庫      present  vs_1  id",
+        "cafe\u0301        present  vs_1  id",
+        "x           present  vs_1  id",
+    ]
+
+
+def test_the_json_keeps_the_order_of_the_configuration() -> None:
+    """A program looks for what it wants by itself."""
+    findings = json.loads(render_json(report(PRESENT, MISSING)))["collections"]
+
+    assert [finding["name"] for finding in findings] == ["docs", "acme"]
 
 
 def test_text_lists_the_problems_of_a_configuration() -> None:
