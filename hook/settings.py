@@ -165,6 +165,11 @@ class _Values:
     def server(self) -> Server:
         url, source = self.text("--url")
         api_key, api_key_file = self.api_key()
+        if re.search(r"\s|\$\{", str(url)):
+            self.problems.append(
+                f"{source}: has white space or a ${{…}} in it, which nobody replaces here; write the address itself"
+            )
+            return Server("")
         try:
             parts = urlsplit(str(url))
             port = f":{parts.port}" if parts.port is not None else ""

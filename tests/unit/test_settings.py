@@ -103,6 +103,23 @@ def test_a_url_that_cannot_be_read_is_a_problem(url: str) -> None:
     assert problems("--url", url) == ("--url: is no URL; write % and / in a password as %25 and %2F",)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://${HOST}:8321",
+        "http://stack:8321/${PREFIX}",
+        "http://llama stack:8321",
+        "http://stack/a b",
+        "http://stack\n",
+    ],
+)
+def test_a_url_that_nobody_filled_in_is_a_problem(url: str) -> None:
+    """It is told at once, and not after the budget was spent on a host that cannot be."""
+    assert problems(LLAMA_STACK_URL=url) == (
+        "LLAMA_STACK_URL: has white space or a ${…} in it, which nobody replaces here; write the address itself",
+    )
+
+
 def test_the_path_of_the_api_is_not_part_of_the_url() -> None:
     """OpenAI clients take the URL with /v1, so it is often at hand in that form."""
     assert problems("--url", "http://stack/v1/") == ("--url: leave out the /v1 at its end; the hook adds it",)
