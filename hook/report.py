@@ -55,8 +55,9 @@ def closing_sentence(command: str, findings: tuple[Finding, ...], url: str) -> s
     shares = f"{new} new, {len(findings) - new} already there"
     unproven = sum(finding.unproven for finding in findings)
     if unproven:
-        verified = f"{len(findings) - unproven} of them verified"
-        return f"{total} registered on {url}, {verified}: {shares}; that {unproven} of them work cannot be proven{off}"
+        proven = len(findings) - unproven
+        verified = f"{proven} verified, and for the other {unproven} it" if proven else "it"
+        return f"{total} registered on {url}: {shares}; {verified} cannot be proven that inserts and queries work{off}"
     return f"{total} registered and verified on {url}: {shares}{off}"
 
 

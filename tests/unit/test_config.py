@@ -240,6 +240,10 @@ def test_of_two_entries_of_a_name_one_may_be_switched_off() -> None:
             "vector_dbs[0].provider_id: '${env.NONE:+${env.HOME}}' has a substitution within a substitution, which "
             "LlamaStack leaves half done; write one of them",
         ),
+        (
+            f"vector_dbs: [{{{MODEL}, provider_id: __disabled__}}, {{vector_db_id: b, {MODEL}}}]",
+            "vector_dbs[0].vector_db_id: is missing",
+        ),
         ("vector_dbs: [a]", "vector_dbs[0]: must be a mapping, not 'a'"),
         ("vector_dbs: [null]", "vector_dbs[0]: must be a mapping, not empty"),
         ("vector_dbs: {a: b}", "vector_dbs: must be a list of collections, not a mapping"),

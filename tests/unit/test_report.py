@@ -130,8 +130,14 @@ def test_text_cannot_be_forged_by_a_server() -> None:
         (
             "register",
             (replace(PRESENT, unproven=True), DECLARED, DISABLED),
-            f"2 collections registered on {URL}, 1 of them verified: 1 new, 1 already there; that 1 of them work "
-            "cannot be proven; 1 more disabled",
+            f"2 collections registered on {URL}: 1 new, 1 already there; 1 verified, and for the other 1 it cannot be "
+            "proven that inserts and queries work; 1 more disabled",
+        ),
+        (
+            "check",
+            (replace(PRESENT, unproven=True),),
+            f"1 collection registered on {URL}: 0 new, 1 already there; it cannot be proven that inserts and queries "
+            "work",
         ),
         (
             "register",

@@ -134,6 +134,12 @@ def test_a_duration_is_a_positive_number_of_seconds(value: str) -> None:
     )
 
 
+@pytest.mark.parametrize("value", ["0", "201", "many", "1.5"])
+def test_connections_are_a_whole_number_in_bounds(value: str) -> None:
+    """Each is a question more, for each of the questions."""
+    assert problems("--connections", value) == (f"--connections: must be a whole number from 1 to 200, not '{value}'",)
+
+
 def test_choices_are_checked_wherever_they_come_from() -> None:
     """Each wrong choice is named with what it could be."""
     assert problems(HOOK_OUTPUT="xml", HOOK_LOG_LEVEL="loud", HOOK_LOG_FORMAT="x", HOOK_ON_LOST="y") == (
