@@ -33,10 +33,10 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
     try:
         terminals = (logs.is_terminal(sys.stdout), logs.is_terminal(sys.stderr))
         presentation = settings.presentation({}, environ, terminals=terminals)
-        logs.configure(presentation.log_level, presentation.log_format)
+        logs.configure(presentation.log_level, presentation.log_format, environ)
         arguments = flags.parse_arguments(sys.argv[1:] if argv is None else argv)
         presentation = settings.presentation(arguments, environ, terminals=terminals)
-        logs.configure(presentation.log_level, presentation.log_format)
+        logs.configure(presentation.log_level, presentation.log_format, environ)
         progress.command, names = arguments["command"], arguments["names"]
         heed_signals()
         _execute(settings.parse(arguments, environ), environ, progress)
@@ -55,16 +55,19 @@ def _execute(asked: Settings, environ: Mapping[str, str], progress: Progress) ->
     """Do what was asked and write what came of it into `progress`."""
     loaded = config.load(asked.config, environ)
     log.info("config.loaded", path=str(asked.config), collections=len(loaded.collections))
+    for path, hint in loaded.ignored.items():
+        log.warning("config.section_ignored", path=path, hint=hint)
     if loaded.disabled:
-        log.warning("config.collections_disabled", collections=loaded.disabled)
+        log.warning("config.collections_disabled", collections=list(loaded.disabled))
     problems = exposure.problems_before([*(c.name for c in loaded.collections), *loaded.disabled], asked.server.url)
     if problems:
         raise ConfigError(problems)
     if asked.command == "validate":
-        progress.findings = {c.name: Finding(c.name, State.VALID) for c in loaded.collections}
+        progress.findings = loaded.findings(State.VALID)
         return
-    wanted = _named(loaded.collections, asked.names)
-    progress.findings = {c.name: Finding(c.name, State.UNKNOWN) for c in wanted}
+    findings = loaded.findings(State.UNKNOWN)
+    wanted = _named(loaded.collections, asked.names, findings)
+    progress.findings = {name: findings[name] for name in asked.names or findings}
     progress.server_url = asked.server.url
     deadline = Deadline(asked.timeout_seconds)
     publisher = None
@@ -89,12 +92,16 @@ def _execute(asked: Settings, environ: Mapping[str, str], progress: Progress) ->
         _publish(publisher, progress)
 
 
-def _named(collections: Sequence[Collection], names: Sequence[str]) -> list[Collection]:
-    """Return the collections of these names, or all if none is named. Raises ConfigError for an unknown one."""
+def _named(
+    collections: Sequence[Collection], names: Sequence[str], findings: Mapping[str, Finding]
+) -> list[Collection]:
+    """Return the collections of these names, or all if none is named. Raises ConfigError for one without an address."""
     known = {collection.name: collection for collection in collections}
     declared = one_line(", ".join(known))
     problems = [
-        f"{one_line(name, 100)}: no collection of this name is declared; there are: {declared}"
+        f"{one_line(name, 100)}: is disabled: {findings[name].detail}"
+        if name in findings
+        else f"{one_line(name, 100)}: no collection of this name is declared; there are: {declared}"
         for name in names
         if name not in known
     ]
@@ -105,9 +112,10 @@ def _named(collections: Sequence[Collection], names: Sequence[str]) -> list[Coll
 
 def _publish(publisher: Publisher, progress: Progress) -> None:
     """Publish the addresses of a verified run; a name that cannot be a key is a mismatch."""
-    good = {finding.name: str(finding.id) for finding in progress.findings.values() if can_be_key(finding.name)}
+    found = {name: each for name, each in progress.findings.items() if each.state is not State.DISABLED}
+    good = {name: str(finding.id) for name, finding in found.items() if can_be_key(name)}
     publisher.publish(good, str(progress.server_url))
-    for name, finding in progress.findings.items():
+    for name, finding in found.items():
         if name not in good:
             detail = "registered, but its name cannot be a key of a ConfigMap: rename it to use only A-Z a-z 0-9 . _ -"
             progress.findings[name] = replace(finding, state=State.UNPUBLISHED, detail=detail)

@@ -6,23 +6,23 @@ Everything else in a run.yaml is somebody else's. Every problem is collected, so
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from hook import files
 from hook.documents import declares, dig, find_document
-from hook.domain import Collection
+from hook.domain import Collection, Finding, State
 from hook.errors import ConfigError, one_line
+from hook.substitution import has_substitution, substitute
 
 DISABLED = "__disabled__"
 """The provider_id with which LlamaStack switches an entry off (core/stack.py `replace_env_vars`, 0.3.5)."""
 
 MAX_CONFIG_BYTES = 2**20
 """What etcd, and so a ConfigMap, can hold."""
-
-_SUBSTITUTION = re.compile(r"\$\{env\.([A-Z0-9_]+)(?::([=+])([^}]*))?\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +46,37 @@ SECTIONS = (
 )
 
 
+MISNAMED = {
+    ("vector_databases",): "vector_dbs",
+    ("registered_resources", "vector_dbs"): "vector_stores",
+    ("registered_resources", "vector_databases"): "vector_stores",
+}
+"""What is written for a section by mistake, and what it should be called."""
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """What a configuration file declares."""
 
     collections: tuple[Collection, ...]
-    disabled: tuple[str, ...] = ()
-    """Ids of the entries that LlamaStack would leave out: their provider_id is `__disabled__` or expands to nothing."""
+    disabled: Mapping[str, str] = field(default_factory=dict)
+    """The entries that LlamaStack would leave out, since their provider_id is `__disabled__` or expands to nothing: by
+    name, the provider_id as it is written."""
+    ignored: Mapping[str, str] = field(default_factory=dict)
+    """The path of what stands beside the sections and only looks like one, and what to do about it."""
+    names: tuple[str, ...] = ()
+    """All that are declared, in their order, the disabled ones included."""
+
+    def findings(self, state: State) -> dict[str, Finding]:
+        """Return what is known of each before anything is asked: this state, or that it is disabled."""
+        return {name: self._disabled(name) if name in self.disabled else Finding(name, state) for name in self.names}
+
+    def _disabled(self, name: str) -> Finding:
+        detail = (
+            f"its provider_id {one_line(self.disabled[name], 80)} switches it off; if the server's own environment "
+            "does not, give the hook the same variables"
+        )
+        return Finding(name, State.DISABLED, detail=detail)
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Config:
@@ -77,22 +101,27 @@ def parse(text: str, environ: Mapping[str, str]) -> Config:
 
     Raises ConfigError with every problem, each with its path, such as `vector_dbs[2].embedding_dimension`.
     """
-    prefix, document = find_document(text, [section.path for section in SECTIONS])
+    document = find_document(text, [section.path for section in SECTIONS], MISNAMED)
+    ignored = document.ignored(MISNAMED)
     reader = _Reader(environ)
     collections = [
         collection
         for section in SECTIONS
-        for collection in reader.read_section(section, dig(document, section.path), prefix)
+        for collection in reader.read_section(section, dig(document.content, section.path), document.prefix)
     ]
     if not collections and not reader.problems:
         sections = " and ".join(
-            prefix + ".".join(section.path) for section in SECTIONS if declares(document, section.path)
+            document.prefix + ".".join(section.path) for section in SECTIONS if declares(document.content, section.path)
         )
-        disabled = f"; disabled: {one_line(', '.join(reader.disabled))}" if reader.disabled else ""
-        reader.problems.append(f"{sections}: no collection is declared, so there is nothing to register{disabled}")
+        disabled = [f"disabled: {one_line(', '.join(reader.disabled))}"] if reader.disabled else []
+        nothing = f"{sections}: no collection is declared, so there is nothing to register"
+        reader.problems.append("; ".join([nothing, *disabled, *map(" ".join, ignored.items())]))
     if reader.problems:
         raise ConfigError(reader.problems)
-    return Config(tuple(collections), tuple(reader.disabled))
+    enabled = {collection.name for collection in collections}
+    # One of two entries of a name may be switched off, as for two providers; then the other one counts.
+    off = {name: provider_id for name, provider_id in reader.disabled.items() if name not in enabled}
+    return Config(tuple(collections), off, ignored, tuple(reader.names))
 
 
 class _Reader:
@@ -100,7 +129,8 @@ class _Reader:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.problems: list[str] = []
-        self.disabled: list[str] = []
+        self.disabled: dict[str, str] = {}
+        self.names: dict[str, None] = {}
         self._environ = environ
         self._paths: dict[str, str] = {}
 
@@ -128,7 +158,9 @@ class _Reader:
                 self.problems.append(f"{path}.{one_line(str(key), 60)}: unknown key; {hint}")
         name = self._text(entry, section.id_key, path, required=True)
         if "provider_id" in entry and self._is_disabled(entry["provider_id"]):
-            self.disabled.append(name or path)
+            if name is not None:
+                self.disabled[name] = entry["provider_id"]
+                self.names[name] = None
             return None
         model = self._text(entry, "embedding_model", path, required=True)
         provider_id = self._text(entry, "provider_id", path)
@@ -141,13 +173,17 @@ class _Reader:
             )
         if name is None or model is None or len(self.problems) > before:
             return None
+        self.names[name] = None
         return Collection(name, model, provider_id, dimension)
 
     def _is_disabled(self, value: Any) -> bool:
         """Tell whether LlamaStack would leave the entry out, as 0.3.5 does in core/stack.py."""
-        if not isinstance(value, str) or not (value == DISABLED or _SUBSTITUTION.search(value)):
+        if not isinstance(value, str) or not (value == DISABLED or has_substitution(value)):
             return False
-        return self._substitute(value, None) in ("", DISABLED)
+        # What cannot be expanded is a problem, and told as one when the text is read.
+        with suppress(ValueError):
+            return substitute(value, self._environ) in ("", DISABLED)
+        return False
 
     def _text(self, entry: dict[Any, Any], key: str, path: str, *, required: bool = False) -> str | None:
         value = entry.get(key)
@@ -172,46 +208,23 @@ class _Reader:
         path = f"{path}.embedding_dimension"
         if isinstance(value, str):
             value = self._substitute(value, path)
-            if value is not None and re.fullmatch(r"[0-9]{1,9}", value):
+            if value is not None and re.fullmatch(r"[1-9][0-9]{0,8}", value):
                 value = int(value)
         if value is None or (type(value) is int and value > 0):
             return value
-        self.problems.append(f"{path}: must be a whole number above 0, not {_kind(value)}")
+        self.problems.append(f"{path}: must be a whole number above 0 in plain digits, such as 768, not {_kind(value)}")
         return None
 
-    def _substitute(self, text: str, path: str | None) -> str | None:
-        """Expand `${env.NAME}`, `${env.NAME:=default}` and `${env.NAME:+value}` as LlamaStack does.
-
-        As there, a variable that is set but empty counts as unset. None where one is unset without a default.
-        """
-        unset: list[str] = []
-
-        def expand(match: re.Match[str]) -> str:
-            name, operator, operand = match.groups()
-            value = self._environ.get(name)
-            if operator == "+":
-                return str(operand) if value else ""
-            if value:
-                return value
-            if operator is None:
-                unset.append(name)
-            return operand or ""
-
-        result = _SUBSTITUTION.sub(expand, text)
-        problem = ""
-        if unset:
-            problem = f"the environment variable {unset[0]} is not set, and has no default (${{env.{unset[0]}:=…}})"
-        elif "${" in _SUBSTITUTION.sub("", text):
-            problem = f"'{one_line(text, 80)}' has a substitution that LlamaStack does not know; it knows ${{env.NAME}}"
-        if problem and path is not None:
-            self.problems.append(f"{path}: {problem}")
-        return None if problem else result
+    def _substitute(self, text: str, path: str) -> str | None:
+        """Return the expanded text, or None where that is a problem."""
+        try:
+            return substitute(text, self._environ)
+        except ValueError as error:
+            self.problems.append(f"{path}: {error}")
+            return None
 
 
 def _kind(value: object) -> str:
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
-    try:
-        return "empty" if value is None else one_line(repr(value), 80)
-    except ValueError:
-        return "a number of thousands of digits"
+    return "empty" if value is None else one_line(repr(value), 80)

@@ -141,9 +141,11 @@ class State(StrEnum):
     REJECTED = "rejected"
     UNPUBLISHED = "unpublished"
     UNKNOWN = "unknown"
+    DISABLED = "disabled"
+    """Its own provider_id switches it off, so it is neither looked at nor registered."""
 
 
-GOOD_STATES = frozenset({State.VALID, State.PRESENT, State.REGISTERED})
+GOOD_STATES = frozenset({State.VALID, State.PRESENT, State.REGISTERED, State.DISABLED})
 """The states with which a run may end with exit code 0."""
 
 

@@ -9,6 +9,9 @@ from hook.secrets import masked
 
 TEXT_LIMIT = 400
 """Characters of somebody else's text that one message carries: enough for every answer seen, short in a log."""
+_RAW_CHARACTERS_EACH = 20
+"""How much of a text is looked at for each character of it that is shown: the rest of it would not be, unless the
+beginning is nearly all white space."""
 MAX_PROBLEMS = 100
 """How many problems of one configuration are told; more come from one cause."""
 
@@ -101,8 +104,13 @@ def one_line(text: str, limit: int = TEXT_LIMIT) -> str:
     """Return somebody else's text as one printable line of at most `limit` characters.
 
     White space is folded and control characters are escaped, so that no answer can forge a line of a log. Secrets
-    are masked before it is cut, which could leave half of one.
+    are masked before it is cut, which could leave half of one; and it is cut before it is cleaned, which takes seconds
+    for an answer of some MiB.
     """
-    folded = " ".join(masked(text).split())
+    masked_text = masked(text)
+    cut = masked_text[: limit * _RAW_CHARACTERS_EACH]
+    folded = " ".join(cut.split())
     printable = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in folded)
-    return printable if len(printable) <= limit else printable[: limit - 1] + "…"
+    if len(printable) <= limit and len(cut) == len(masked_text):
+        return printable
+    return printable[: limit - 1] + "…"

@@ -1,28 +1,44 @@
-"""Reading and writing files that are files: a FIFO or a device could hold the run for ever, or never end."""
+"""Files that are read and written without ever waiting: what is no regular file is refused.
+
+A pipe has no end before somebody writes to it, and a device may have none at all.
+"""
 
 import errno
 import os
-import stat
 from pathlib import Path
+from stat import S_ISREG
+
+_NO_FILE = "it is not a regular file"
 
 
 def read(path: Path, limit: int) -> bytes:
-    """Return the first `limit` bytes of a file. Raises OSError, also where it is no regular one."""
-    with os.fdopen(_open(path, os.O_RDONLY), "rb") as file:
+    """Return at most `limit` bytes of a file. Raises OSError, also for what is no regular file."""
+    with os.fdopen(_opened(path, os.O_RDONLY), "rb") as file:
         return file.read(limit)
 
 
 def write(path: Path, content: bytes) -> None:
-    """Let a file hold this and nothing else; it is made where it is not there. Raises OSError as `read` does."""
-    with os.fdopen(_open(path, os.O_WRONLY | os.O_CREAT), "wb") as file:
+    """Replace the content of a file. Raises OSError, also for what is no regular file."""
+    with os.fdopen(_opened(path, os.O_WRONLY | os.O_CREAT), "wb") as file:
         file.truncate()
         file.write(content)
 
 
-def _open(path: Path, flags: int) -> int:
-    # O_NONBLOCK, since opening a FIFO waits for its other end, and means nothing for a regular file.
-    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY, 0o666)
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return descriptor
-    os.close(descriptor)
-    raise OSError(errno.EINVAL, "it is no regular file")
+def check(path: Path) -> None:
+    """Raise OSError where somebody else, who is going to open it, would not find a regular file."""
+    os.close(_opened(path, os.O_RDONLY))
+
+
+def _opened(path: Path, flags: int) -> int:
+    try:
+        descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        # What the kernel says of a pipe that nobody reads.
+        if error.errno == errno.ENXIO:
+            raise OSError(errno.EINVAL, _NO_FILE, str(path)) from error
+        raise
+    # Asked of what is open, and not before, so that it cannot be replaced in between.
+    if not S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, _NO_FILE, str(path))
+    return descriptor

@@ -1,7 +1,7 @@
 """Structured logs on stderr: one event a line, a constant name and key-values."""
 
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, TextIO
 
@@ -38,13 +38,20 @@ def _mask_secrets(_: object, __: str, event: MutableMapping[str, Any]) -> Mutabl
     return {key: masked(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
-def configure(level: str, log_format: str) -> None:
+def _has_colors(environ: Mapping[str, str]) -> bool:
+    """Tell whether stderr is to be colored: an empty variable counts as unset, and NO_COLOR comes before the others."""
+    if environ.get("NO_COLOR"):
+        return False
+    return bool(environ.get("FORCE_COLOR")) or (is_terminal(sys.stderr) and environ.get("TERM") != "dumb")
+
+
+def configure(level: str, log_format: str, environ: Mapping[str, str]) -> None:
     """Send events of `level` and above to stderr, as `json` or, for a person, as `console` lines."""
     renderer: Any
     if log_format == "json":
         renderer = structlog.processors.JSONRenderer(ensure_ascii=True)
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=is_terminal(sys.stderr))
+        renderer = structlog.dev.ConsoleRenderer(colors=_has_colors(environ))
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

@@ -1,6 +1,7 @@
 """One result, told three ways: the report on stdout as text or JSON, and the pod's termination message."""
 
 import json
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,21 +40,25 @@ def counts(findings: tuple[Finding, ...]) -> dict[str, int]:
 
 def closing_sentence(command: str, findings: tuple[Finding, ...], url: str) -> str:
     """Return the sentence for a run that came to its end: what was proven, or what failed first."""
+    disabled = sum(finding.state is State.DISABLED for finding in findings)
+    off = f"; {disabled} more disabled" if disabled else ""
+    findings = tuple(finding for finding in findings if finding.state is not State.DISABLED)
     total = f"{len(findings)} collection{'' if len(findings) == 1 else 's'}"
     failed = [finding for finding in findings if finding.state not in GOOD_STATES]
     if failed:
         others = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
         first = failed[0]
-        return f"{len(failed)} of {total} failed on {url}: '{first.name}' is {first.state}{others}: {first.detail}"
+        return f"{len(failed)} of {total} failed on {url}{off}: '{first.name}' is {first.state}{others}: {first.detail}"
     if command == "validate":
-        return f"{total} declared, and nothing is wrong with the configuration; no server was asked"
+        return f"{total} declared, and nothing is wrong with the configuration; no server was asked{off}"
     new = sum(finding.state is State.REGISTERED for finding in findings)
     shares = f"{new} new, {len(findings) - new} already there"
     unproven = sum(finding.unproven for finding in findings)
     if unproven:
-        verified = f"{len(findings) - unproven} of them verified"
-        return f"{total} registered on {url}, {verified}: {shares}; that {unproven} of them work cannot be proven"
-    return f"{total} registered and verified on {url}: {shares}"
+        proven = len(findings) - unproven
+        verified = f"{proven} verified, and for the other {unproven} it" if proven else "it"
+        return f"{total} registered on {url}: {shares}; {verified} cannot be proven that inserts and queries work{off}"
+    return f"{total} registered and verified on {url}: {shares}{off}"
 
 
 def as_dict(report: Report) -> dict[str, Any]:
@@ -96,18 +101,37 @@ def render_addresses(report: Report, names: Sequence[str], output: str) -> str:
 
 
 def render_text(report: Report) -> str:
-    """Return the report for a person: the problems, a table of the collections, and the closing sentence."""
+    """Return the report for a person: the problems, a table of the collections, and the closing sentence.
+
+    What failed comes first in the table, since nobody scrolls up to what went well.
+    """
     lines = [f"  {one_line(problem)}" for problem in report.problems]
     if report.findings:
         rows = [["COLLECTION", "STATE", "ID", "ADDRESSED BY", "DETAIL"]]
-        rows += [[f.name, f.state.value, f.id or "-", f.addressed_by or "-", f.detail] for f in report.findings]
+        findings = sorted(report.findings, key=_is_good)
+        rows += [[f.name, f.state.value, f.id or "-", f.addressed_by or "-", f.detail] for f in findings]
         cells = [[one_line(cell, 2000) for cell in row] for row in rows]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines += ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
+        widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+        lines += ["  ".join(map(_padded, row, widths)).rstrip() for row in cells]
         lines.append("")
     outcome = "OK" if report.exit_code is ExitCode.OK else f"FAILED ({report.exit_code.name.lower()})"
     lines.append(f"{outcome}, exit code {int(report.exit_code)}, {report.elapsed_seconds:.1f} s: {report.message}")
     return "\n".join(lines)
+
+
+def _is_good(finding: Finding) -> bool:
+    return finding.state in GOOD_STATES
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a terminal a text takes: two for an East Asian character, none for an accent."""
+    return sum(
+        0 if unicodedata.category(c) in ("Mn", "Me") else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text
+    )
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - _width(text))
 
 
 def termination_message(report: Report) -> bytes:
@@ -121,7 +145,7 @@ def termination_message(report: Report) -> bytes:
     # The line says it, and stdout says all of it.
     del body["message"], body["problems"]
     body["server"]["url"] = body["server"]["url"] and one_line(body["server"]["url"], 200)
-    findings = sorted(report.findings, key=lambda finding: finding.state in GOOD_STATES)
+    findings = sorted(report.findings, key=_is_good)
     body |= {"collections": [], "collections_omitted": len(findings)}
     left = TERMINATION_MESSAGE_BYTES - len(line) - 1 - len(_compact(body))
     for finding in findings:

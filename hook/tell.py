@@ -55,7 +55,7 @@ def _write_termination_message(report: Report, environ: Mapping[str, str]) -> No
     try:
         files.write(path, termination_message(report))
     except OSError as error:
-        log.error("termination_message.not_written", path=str(path), cause=str(error))
+        log.error("termination_message.not_written", path=str(path), cause=error.strerror)
 
 
 def _log_summary(report: Report) -> None:

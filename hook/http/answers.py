@@ -25,6 +25,9 @@ _TIMEOUT_STATUSES = (408, 504, 524)
 
 _MAX_RETRY_AFTER_SECONDS = 1e9
 
+_MAX_ERROR_BYTES = 256 * 1024
+"""What is read of an error answer, a thousand times what is shown of it: to take one apart can take seconds a MiB."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -104,7 +107,7 @@ def error_text(content: bytes) -> str:
     The shapes are `detail` as text or as an object (up to 0.4.7), `error.detail` (0.5.x and every validation error
     up to there), `error.message` (0.6.0 and newer), and plain text from what stands in front of the server.
     """
-    text = content.decode("utf-8", "replace")
+    text = content[:_MAX_ERROR_BYTES].decode("utf-8", "replace")
     with suppress(ValueError, RecursionError):
         value: Any = json.loads(text)
         for keys in (("error", "message"), ("error", "detail"), ("detail",), ("error",), ("message",)):

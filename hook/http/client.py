@@ -17,6 +17,7 @@ from hook.errors import BudgetError, ConfigError, RefusedError, UnavailableError
 from hook.http import tls
 from hook.http.answers import Answer, read
 from hook.http.patience import within
+from hook.http.trace import traced
 from hook.secrets import keep_out, read_token
 from hook.settings import Server
 
@@ -139,7 +140,7 @@ class Http:
                 return response, _read(response, what, self._server.advice.name)
 
         try:
-            response, content = within(seconds + _GRACE_SECONDS, exchange)
+            response, content = traced(method, path, lambda: within(seconds + _GRACE_SECONDS, exchange))
         except TimeoutError as error:
             raise self._timeout(what, method, seconds) from error
         except (requests.RequestException, *_UNWRAPPED) as error:

@@ -36,7 +36,7 @@ def check_files(server: Server) -> None:
         if server.ca_bundle is not None:
             is_folder = Path(server.ca_bundle).is_dir()
             if not is_folder:
-                files.read(Path(server.ca_bundle), 1)
+                files.check(Path(server.ca_bundle))
             context.load_verify_locations(
                 cafile=None if is_folder else server.ca_bundle, capath=server.ca_bundle if is_folder else None
             )
@@ -46,7 +46,7 @@ def check_files(server: Server) -> None:
     try:
         if server.client_certificate is not None:
             for path in server.client_certificate:
-                files.read(Path(path), 1)
+                files.check(Path(path))
             # An encrypted key would ask for its password on the terminal.
             context.load_cert_chain(*server.client_certificate, password=lambda: "")
     except (OSError, ValueError) as error:

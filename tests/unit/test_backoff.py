@@ -35,7 +35,7 @@ class Time:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
     """Return a clock, with the longest jitter that there can be."""
     monkeypatch.setattr(random, "uniform", lambda _, most: most)
-    logs.configure("info", "json")
+    logs.configure("info", "json", {})
     return Time(monkeypatch)
 
 

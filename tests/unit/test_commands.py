@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -65,6 +66,41 @@ def test_disabled_collections_are_logged(run: Run) -> None:
     assert [event["collections"] for event in outcome.events if event["event"] == "config.collections_disabled"] == [
         ["b"]
     ]
+
+
+@pytest.mark.parametrize("command", ["register", "check", "validate"])
+def test_disabled_collections_are_in_the_report(server: FakeLlamaStack, run: Run, command: str) -> None:
+    """As such, with the reason, and the message counts them; nothing fails by them and nothing is made of them."""
+    collections = [*entries("a", provider_id="${env.OFF:+milvus-shared}"), *entries("b")]
+    if command == "check":
+        run(server.url, collections=entries("b"))
+
+    outcome = run(server.url, command, collections=collections)
+
+    assert outcome.exit_code == 0
+    assert outcome.states[0] == "disabled"
+    assert [collection["name"] for collection in outcome.report["collections"]] == ["a", "b"]
+    assert outcome.detail("a") == (
+        "its provider_id ${env.OFF:+milvus-shared} switches it off; if the server's own environment does not, give "
+        "the hook the same variables"
+    )
+    assert outcome.report["message"].startswith("1 collection ")
+    assert outcome.report["message"].endswith("; 1 more disabled")
+    assert "a" not in server.names()
+
+
+def test_a_section_that_nobody_reads_is_logged_and_the_run_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With its path; beside it stands the right one."""
+    path = tmp_path / "collections.yaml"
+    path.write_text(json.dumps({"vector_dbs": entries("a"), "vector_databases": entries("b")}))
+
+    assert main(["validate", "--config", str(path)], {}) == 0
+    events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    (event,) = [event for event in events if event["event"] == "config.section_ignored"]
+    assert (event["level"], event["path"]) == ("warning", "vector_databases")
+    assert event["hint"] == "is read by no LlamaStack release: rename it to vector_dbs"
 
 
 def test_a_wrong_setting_is_a_configuration_error_and_nothing_is_sent(server: FakeLlamaStack, run: Run) -> None:
@@ -134,6 +170,42 @@ def test_text_and_console_are_for_people(
     assert captured.out.splitlines()[-1].startswith("OK, exit code 0, ")
     assert "collection.registered" in captured.err
     assert not captured.err.startswith("{")
+
+
+@pytest.mark.parametrize(
+    ("environ", "colored"),
+    [
+        ({}, False),
+        ({"FORCE_COLOR": "1"}, True),
+        ({"FORCE_COLOR": "1", "TERM": "dumb"}, True),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+        ({"FORCE_COLOR": "", "NO_COLOR": ""}, False),
+    ],
+)
+def test_the_console_obeys_the_variables_for_colors(
+    environ: dict[str, str], colored: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """NO_COLOR before FORCE_COLOR, and an empty one counts as unset."""
+    main(["validate", "--config", "missing", "--log-format", "console"], environ)
+
+    assert ("\x1b[" in capsys.readouterr().err) is colored
+
+
+@pytest.mark.parametrize(
+    ("environ", "colored"),
+    [({}, True), ({"TERM": "dumb"}, False), ({"NO_COLOR": "1"}, False), ({"TERM": "xterm"}, True)],
+)
+def test_a_terminal_has_colors_unless_it_cannot_or_nobody_wants_them(environ: dict[str, str], colored: bool) -> None:
+    """A real terminal stands at the other end."""
+    ours, theirs = os.openpty()
+    subprocess.run(
+        [sys.executable, "-m", "hook", "validate", "--config", "missing"], env=environ, stderr=theirs, check=False
+    )
+    shown = os.read(ours, 65536)
+    os.close(ours)
+    os.close(theirs)
+
+    assert (b"\x1b[" in shown) is colored
 
 
 def test_a_bug_is_exit_code_1_with_its_traceback(

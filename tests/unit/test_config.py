@@ -1,11 +1,12 @@
 """What the loader accepts, and that it shows every problem with its path."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from hook.config import MAX_CONFIG_BYTES, Config, load, parse
-from hook.domain import Collection
+from hook.config import MAX_CONFIG_BYTES, load, parse
+from hook.domain import Collection, Finding, State
 from hook.errors import ConfigError
 from tests.fake_llamastack import GRANITE
 
@@ -35,7 +36,7 @@ vector_dbs:
     embedding_dimension: 768
 """
 
-    assert parse(text, {}) == Config((Collection("red_hat_docs", GRANITE, "milvus-shared", 768),))
+    assert parse(text, {}).collections == (Collection("red_hat_docs", GRANITE, "milvus-shared", 768),)
 
 
 def test_registered_resources_become_collections() -> None:
@@ -54,7 +55,7 @@ registered_resources:
       embedding_dimension: 384
 """
 
-    assert parse(text, {}) == Config((Collection("docs", "sentence-transformers/m", "milvus", 384),))
+    assert parse(text, {}).collections == (Collection("docs", "sentence-transformers/m", "milvus", 384),)
 
 
 def test_both_sections_are_read() -> None:
@@ -118,7 +119,23 @@ def test_disabled_entries_are_left_out_and_told(provider_id: str) -> None:
     """What LlamaStack would leave out is left out, but not in silence."""
     text = f"vector_dbs: [{{vector_db_id: a, {MODEL}, provider_id: '{provider_id}'}}, {{vector_db_id: b, {MODEL}}}]"
 
-    assert parse(text, {}) == Config((Collection("b", "m"),), disabled=("a",))
+    config = parse(text, {})
+
+    assert config.collections == (Collection("b", "m"),)
+    assert config.disabled == {"a": provider_id}
+    assert [(finding.name, finding.state) for finding in config.findings(State.VALID).values()] == [
+        ("a", State.DISABLED),
+        ("b", State.VALID),
+    ]
+
+
+def test_of_two_entries_of_a_name_one_may_be_switched_off() -> None:
+    """That is how a collection is moved to the provider that an environment has."""
+    text = "\n".join(
+        ["vector_dbs:", *(f"- {{vector_db_id: a, {MODEL}, provider_id: '${{env.{x}:+{x}}}'}}" for x in "XYZ")]
+    )
+
+    assert parse(text, {"Y": "1"}).findings(State.VALID) == {"a": Finding("a", State.VALID)}
 
 
 @pytest.mark.parametrize(
@@ -147,19 +164,41 @@ def test_disabled_entries_are_left_out_and_told(provider_id: str) -> None:
         ),
         (
             f"vector_dbs: [{{vector_db_id: a, {MODEL}, embedding_dimension: 0}}]",
-            "vector_dbs[0].embedding_dimension: must be a whole number above 0, not 0",
+            "vector_dbs[0].embedding_dimension: must be a whole number above 0 in plain digits, such as 768, not 0",
         ),
         (
             f"vector_dbs: [{{vector_db_id: a, {MODEL}, embedding_dimension: true}}]",
-            "vector_dbs[0].embedding_dimension: must be a whole number above 0, not True",
+            "vector_dbs[0].embedding_dimension: must be a whole number above 0 in plain digits, such as 768, not True",
         ),
         (
             f"vector_dbs: [{{vector_db_id: a, {MODEL}, embedding_dimension: 7.5}}]",
-            "vector_dbs[0].embedding_dimension: must be a whole number above 0, not 7.5",
+            "vector_dbs[0].embedding_dimension: must be a whole number above 0 in plain digits, such as 768, not 7.5",
         ),
         (
             f"vector_dbs: [{{vector_db_id: a, {MODEL}, embedding_dimension: many}}]",
-            "vector_dbs[0].embedding_dimension: must be a whole number above 0, not 'many'",
+            "vector_dbs[0].embedding_dimension: must be a whole number above 0 in plain digits, such as 768, "
+            "not 'many'",
+        ),
+        (
+            f"vector_dbs: [{{vector_db_id: a, {MODEL}, embedding_dimension: 12:48}}]",
+            "vector_dbs[0].embedding_dimension: must be a whole number above 0 in plain digits, such as 768, not 12:48",
+        ),
+        (
+            f"vector_dbs: [{{vector_db_id: a, {MODEL}, embedding_dimension: 01400}}]",
+            "vector_dbs[0].embedding_dimension: must be a whole number above 0 in plain digits, such as 768, not 01400",
+        ),
+        (
+            f"vector_dbs: [{{vector_db_id: a, {MODEL}, embedding_dimension: 0x300}}]",
+            "vector_dbs[0].embedding_dimension: must be a whole number above 0 in plain digits, such as 768, not 0x300",
+        ),
+        (
+            f"vector_dbs: [{{vector_db_id: a, {MODEL}, embedding_dimension: 1_000}}]",
+            "vector_dbs[0].embedding_dimension: must be a whole number above 0 in plain digits, such as 768, not 1_000",
+        ),
+        (
+            f"vector_dbs: [{{vector_db_id: a, {MODEL}, embedding_dimension: '01400'}}]",
+            "vector_dbs[0].embedding_dimension: must be a whole number above 0 in plain digits, such as 768, "
+            "not '01400'",
         ),
         (
             f"vector_dbs: [{{vector_db_id: a, {MODEL}, provider_id: [x]}}]",
@@ -191,6 +230,20 @@ def test_disabled_entries_are_left_out_and_told(provider_id: str) -> None:
             "vector_dbs[0].vector_db_id: '${env.lower}' has a substitution that LlamaStack does not know; "
             "it knows ${env.NAME}",
         ),
+        (
+            f"vector_dbs: [{{vector_db_id: '${{env.NONE:=${{env.HOME}}}}', {MODEL}}}]",
+            "vector_dbs[0].vector_db_id: '${env.NONE:=${env.HOME}}' has a substitution within a substitution, which "
+            "LlamaStack leaves half done; write one of them",
+        ),
+        (
+            f"vector_dbs: [{{vector_db_id: a, {MODEL}, provider_id: '${{env.NONE:+${{env.HOME}}}}'}}]",
+            "vector_dbs[0].provider_id: '${env.NONE:+${env.HOME}}' has a substitution within a substitution, which "
+            "LlamaStack leaves half done; write one of them",
+        ),
+        (
+            f"vector_dbs: [{{{MODEL}, provider_id: __disabled__}}, {{vector_db_id: b, {MODEL}}}]",
+            "vector_dbs[0].vector_db_id: is missing",
+        ),
         ("vector_dbs: [a]", "vector_dbs[0]: must be a mapping, not 'a'"),
         ("vector_dbs: [null]", "vector_dbs[0]: must be a mapping, not empty"),
         ("vector_dbs: {a: b}", "vector_dbs: must be a list of collections, not a mapping"),
@@ -215,16 +268,34 @@ def test_disabled_entries_are_left_out_and_told(provider_id: str) -> None:
         ),
         (
             "kind: ConfigMap\ndata:\n  run.yaml: 'vector_dbs: ['",
-            "data[run.yaml]: line 1, column 14: not valid YAML: expected the node content, but found '<stream end>'",
+            "data[run.yaml]: line 2, column 1: not valid YAML: did not find expected node content",
         ),
         (
             "vector_dbs: []\n---\nkind: ConfigMap\ndata:\n  a: 'vector_dbs: []'",
-            "more than one part declares collections: top level, data[a]",
+            "more than one part declares collections: document 1 (line 1), data[a] of document 2 (line 3), there "
+            "document 1 (line 1); keep one of them",
         ),
         (
             "server: {}\nvector_databases: []",
             "has neither vector_dbs nor registered_resources.vector_stores; its keys are: server, vector_databases; "
             "vector_databases is read by no LlamaStack release: rename it to vector_dbs",
+        ),
+        (
+            "registered_resources: {vector_dbs: []}\n---\nvector_databases: []",
+            "has neither vector_dbs nor registered_resources.vector_stores; its keys are: registered_resources, "
+            "vector_databases; registered_resources.vector_dbs is read by no LlamaStack release: rename it to "
+            "vector_stores; vector_databases is read by no LlamaStack release: rename it to vector_dbs",
+        ),
+        (
+            "kind: ConfigMap\ndata:\n  a: 'registered_resources: {vector_databases: []}'",
+            "has neither vector_dbs nor registered_resources.vector_stores; its keys are: "
+            "data[a].registered_resources; data[a].registered_resources.vector_databases is read by no LlamaStack "
+            "release: rename it to vector_stores",
+        ),
+        (
+            "vector_dbs: []\nvector_databases: []",
+            "vector_dbs: no collection is declared, so there is nothing to register; vector_databases is read by no "
+            "LlamaStack release: rename it to vector_dbs",
         ),
         (
             "kind: ConfigMap\ndata:\n  run.yaml: 'server: 1'",
@@ -235,9 +306,13 @@ def test_disabled_entries_are_left_out_and_told(provider_id: str) -> None:
             "has neither vector_dbs nor registered_resources.vector_stores; its keys are: none",
         ),
         ("", "is empty or no mapping; it needs vector_dbs: with at least one collection"),
-        ("a: [", "line 1, column 5: not valid YAML: expected the node content, but found '<stream end>'"),
+        ("a: [", "line 2, column 1: not valid YAML: did not find expected node content"),
+        (
+            "a: {<<: text}",
+            "line 1, column 9: not valid YAML: expected a mapping or list of mappings for merging, but found scalar",
+        ),
         ("a: 1\na: 2", "line 2, column 1: not valid YAML: the key 'a' stands twice in one mapping"),
-        ("a: \x00", "not valid YAML: unacceptable character #x0000: special characters are not allowed in "
+        ("a: \x00", "not valid YAML: unacceptable character #x0000: control characters are not allowed in "
          '"<unicode string>", position 3'),
     ],
 )  # fmt: skip
@@ -247,10 +322,71 @@ def test_a_problem_is_shown_with_its_path(text: str, expected: str) -> None:
 
 
 def test_deep_nesting_is_a_problem_and_no_crash() -> None:
-    """A document that is deeper than the parser can follow is refused."""
-    (problem,) = problems("[" * 500)
+    """A document that is deeper than the parser can follow is refused, before it is followed."""
+    assert problems("[" * 500) == ("line 1, column 101: not valid YAML: nested deeper than 100",)
+    assert problems("- " * 200_000) == ("line 1, column 201: not valid YAML: nested deeper than 100",)
 
-    assert problem.startswith("not valid YAML: maximum recursion depth exceeded")
+
+def test_a_flood_of_values_is_a_problem() -> None:
+    """What fits into a ConfigMap and holds a value in every other byte is no configuration."""
+    (problem,) = problems(f"a: [{'[],' * 200_000}]")
+
+    assert problem.endswith("not valid YAML: too many values up to here")
+
+
+def test_a_large_file_costs_few_steps_a_collection() -> None:
+    """A ConfigMap of 1 MiB is read before anybody waits for it: what steps through each character is not Python's."""
+    text = "vector_dbs:\n" + "".join(
+        f"- vector_db_id: name-{number}\n  {MODEL}\n  provider_id: milvus\n" for number in range(1000)
+    )
+    calls = 0
+
+    def count(_: object, event: str, __: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        found = names(text)
+    finally:
+        sys.setprofile(None)
+
+    assert len(found) == 1000
+    assert calls < 150 * 1000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"x: {{{'<<: {}, ' * 2000}}}",
+        f"l: &l {{{', '.join(f'k{n}: 1' for n in range(900))}}}\nx: [{'{<<: *l},' * 200}]",
+        # Where what is merged stands deeper than what merges it, it is made later.
+        "d: "
+        + "".join(f"[{{a: &l{n} {{<<: [{', '.join([f'*l{n - 1}' if n else '{a: b}'] * 30)}]}}}}, " for n in range(6))
+        + "]" * 6
+        + "\nx: {<<: *l5}",
+    ],
+    ids=["many-merges", "many-mappings", "deep"],
+)
+def test_merges_are_bounded_in_every_way(text: str) -> None:
+    """None of these is large, and each would take minutes."""
+    assert problems(text)[0].endswith("not valid YAML: too many merged keys")
+
+
+def test_a_configmap_that_repeats_itself_by_aliases_is_a_problem() -> None:
+    """Each alias would be read as a document of its own."""
+    text = f"kind: ConfigMap\ndata:\n  a: &a '{'x' * 100}'\n  b: *a\n  c: *a\n  d: *a\n"
+
+    assert problems(text) == ("document 1 (line 1): its data is larger than the file, by aliases; write it out",)
+
+
+def test_a_section_that_nobody_reads_is_told_beside_the_right_one() -> None:
+    """It may be what somebody is looking for, or a leftover."""
+    text = f"vector_dbs: [{{vector_db_id: a, {MODEL}}}]\nregistered_resources: {{vector_dbs: []}}"
+
+    assert parse(text, {}).ignored == {
+        "registered_resources.vector_dbs": "is read by no LlamaStack release: rename it to vector_stores"
+    }
 
 
 def test_merged_mappings_cannot_multiply() -> None:
@@ -280,23 +416,21 @@ def test_a_file_larger_than_a_configmap_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", ["!!bool maybe", "!!int ''", "!!float ''", "!!timestamp foo"])
 def test_a_value_that_the_parser_fails_at_is_a_problem(value: str) -> None:
     """PyYAML raises whatever comes to it."""
-    assert problems(f"vector_dbs: [{{vector_db_id: {value}}}]")[0].startswith("not valid YAML: ")
+    assert problems(f"vector_dbs: [{{vector_db_id: {value}}}]")[0].split("not valid YAML: ")[1]
 
 
 def test_a_number_of_thousands_of_digits_is_a_problem() -> None:
-    """Python does not even print it."""
+    """Python does not even print it, so it is told as it is written."""
     text = f"vector_dbs: [{{vector_db_id: 0x{'f' * 5000}, {MODEL}}}]"
 
-    assert problems(text) == (
-        "vector_dbs[0].vector_db_id: must be text, not a number of thousands of digits; quote it",
-    )
+    assert problems(text) == (f"vector_dbs[0].vector_db_id: must be text, not 0x{'f' * 77}…; quote it",)
 
 
 def test_a_broken_part_of_a_configmap_is_not_passed_over() -> None:
     """Else an old copy beside it would be taken for the configuration."""
     text = f"kind: ConfigMap\ndata:\n  run.yaml: 'a: ['\n  old.yaml: 'vector_dbs: [{{vector_db_id: a, {MODEL}}}]'"
 
-    assert problems(text)[0].startswith("data[run.yaml]: line 1, column 5: not valid YAML")
+    assert problems(text)[0].startswith("data[run.yaml]: line 2, column 1: not valid YAML")
 
 
 def test_a_merge_may_override_what_was_merged_before() -> None:

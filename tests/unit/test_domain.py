@@ -381,7 +381,7 @@ def test_the_exit_code_follows_the_worst_cause(states: list[State], expected: Ex
 
 
 def test_every_state_has_an_exit_code() -> None:
-    """Only the three good states end with 0."""
+    """Only the good states end with 0."""
     good = {state for state in State if exit_code([Finding("docs", state)]) is ExitCode.OK}
 
-    assert good == {State.VALID, State.PRESENT, State.REGISTERED}
+    assert good == {State.VALID, State.PRESENT, State.REGISTERED, State.DISABLED}

@@ -1,73 +1,100 @@
-"""Files that are none: a FIFO or a device never holds a run."""
+"""Files of the pod: what is read and written has an end."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
-from tests.fake_llamastack import FakeLlamaStack
-from tests.unit.conftest import Run
+from hook import files
+from hook.app import main
+from tests.fake_llamastack import FakeLlamaStack, closed_port
+from tests.unit.conftest import Run, entries
 
-NOT_REGULAR = ["fifo", "/dev/zero", "/dev/tty", "folder"]
-
-
-def make(kind: str, folder: Path) -> str:
-    """Return the path of something that is no regular file."""
-    path = folder / kind
-    if kind == "fifo":
-        os.mkfifo(path)
-    elif kind == "folder":
-        path.mkdir()
-    return str(path)
+NO_FILE = "it is not a regular file"
 
 
-@pytest.mark.parametrize("kind", NOT_REGULAR)
-def test_a_configuration_that_is_no_file_is_a_problem(run: Run, tmp_path: Path, kind: str) -> None:
-    """It is said, and not waited for."""
-    outcome = run("http://stack", "validate", config=make(kind, tmp_path))
-
-    assert outcome.exit_code == 2
-    assert ": cannot be read: " in outcome.report["problems"][0]
-
-
-@pytest.mark.parametrize("kind", NOT_REGULAR)
-@pytest.mark.parametrize("variable", ["LLAMA_STACK_API_KEY_FILE", "HOOK_CONSUMER_API_KEY_FILE"])
-def test_a_token_that_is_no_file_is_a_problem(run: Run, tmp_path: Path, kind: str, variable: str) -> None:
-    """It is said, and not waited for."""
-    path = make(kind, tmp_path)
-    outcome = run("http://stack", environ={variable: path})
-
-    assert outcome.exit_code == 2
-    assert outcome.report["problems"][0].startswith(f"{variable}: {path}: cannot be read: ")
+@pytest.fixture
+def fifo(tmp_path: Path) -> Path:
+    """Return a named pipe that nobody writes to or reads from."""
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    return path
 
 
-@pytest.mark.parametrize("kind", ["fifo", "/dev/zero"])
-def test_certificates_that_are_no_file_are_a_problem(run: Run, tmp_path: Path, kind: str) -> None:
-    """The library would read them for ever."""
-    path = make(kind, tmp_path)
-    bundle = run("https://stack", environ={"REQUESTS_CA_BUNDLE": path})
-    client = run("https://stack", environ={"LLAMA_STACK_CLIENT_CERT": path, "LLAMA_STACK_CLIENT_KEY": path})
-
-    assert (bundle.exit_code, client.exit_code) == (2, 2)
-    assert "it is no regular file" in bundle.report["message"] + client.report["message"]
-
-
-@pytest.mark.parametrize("kind", NOT_REGULAR)
-def test_a_termination_log_that_is_no_file_is_left_alone(
-    server: FakeLlamaStack, run: Run, tmp_path: Path, kind: str
+@pytest.mark.parametrize("device", [None, "/dev/zero", "/dev"], ids=["fifo", "device", "directory"])
+def test_a_configuration_that_is_no_file_is_a_problem(
+    fifo: Path, device: str | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The result stands, and the log says so."""
-    outcome = run(server.url, environ={"HOOK_TERMINATION_LOG": make(kind, tmp_path)})
+    """Waiting for somebody who writes would be waiting for ever."""
+    path = device or str(fifo)
+
+    assert main(["validate", "--config", path], {}) == 2
+    assert json.loads(capsys.readouterr().out)["problems"] == [
+        f"{path}: cannot be read: {NO_FILE}; mount it there, or set HOOK_CONFIG"
+    ]
+
+
+def test_a_token_that_is_no_file_is_a_problem(fifo: Path, run: Run) -> None:
+    """The same, for each of the credentials."""
+    with closed_port() as url:
+        outcome = run(url, "--api-key-file", str(fifo), "--consumer-api-key-file", "/dev/zero")
+
+    assert outcome.exit_code == 2
+    assert outcome.report["problems"] == [
+        f"--api-key-file: {fifo}: cannot be read: {NO_FILE}",
+        f"--consumer-api-key-file: /dev/zero: cannot be read: {NO_FILE}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("environ", "problem"),
+    [
+        ({"REQUESTS_CA_BUNDLE": "FIFO"}, "REQUESTS_CA_BUNDLE: no certificates to trust"),
+        (
+            {"LLAMA_STACK_CLIENT_CERT": "FIFO", "LLAMA_STACK_CLIENT_KEY": "/dev/null"},
+            "LLAMA_STACK_CLIENT_CERT, LLAMA_STACK_CLIENT_KEY: no certificate with its key",
+        ),
+        (
+            {"LLAMA_STACK_CLIENT_CERT": __file__, "LLAMA_STACK_CLIENT_KEY": "FIFO"},
+            "LLAMA_STACK_CLIENT_CERT, LLAMA_STACK_CLIENT_KEY: no certificate with its key",
+        ),
+    ],
+    ids=["bundle", "certificate", "key"],
+)
+def test_a_certificate_that_is_no_file_is_a_problem(
+    fifo: Path, run: Run, environ: dict[str, str], problem: str
+) -> None:
+    """What reads it is OpenSSL, which would wait, too."""
+    outcome = run("https://stack", environ={key: value.replace("FIFO", str(fifo)) for key, value in environ.items()})
+
+    assert outcome.exit_code == 2
+    (told,) = outcome.report["problems"]
+    assert told.startswith(f"{problem}: ")
+    assert told.endswith(f"{NO_FILE}: '{fifo}'")
+
+
+@pytest.mark.parametrize("reader", [False, True], ids=["nobody-reads", "somebody-reads"])
+def test_a_termination_log_that_is_no_file_changes_no_result(
+    server: FakeLlamaStack, run: Run, fifo: Path, reader: bool
+) -> None:
+    """It is said in the log, and the run ends as it would."""
+    descriptor = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK) if reader else None
+    outcome = run(server.url, environ={"HOOK_TERMINATION_LOG": str(fifo)}, collections=entries("a"))
+    if descriptor is not None:
+        os.close(descriptor)
 
     assert outcome.exit_code == 0
-    assert "termination_message.not_written" in outcome.event_names()
+    (event,) = [event for event in outcome.events if event["event"] == "termination_message.not_written"]
+    assert event["cause"] == NO_FILE
+    assert event["path"] == str(fifo)
 
 
-def test_a_termination_message_replaces_what_was_there(server: FakeLlamaStack, run: Run, tmp_path: Path) -> None:
-    """All of it, however long it was."""
-    path = tmp_path / "termination-log"
-    path.write_text("x" * 10000)
-    outcome = run(server.url, environ={"HOOK_TERMINATION_LOG": str(path)})
+def test_a_shorter_text_leaves_nothing_of_the_longer_one(tmp_path: Path) -> None:
+    """A file that is written again holds what was written last."""
+    path = tmp_path / "file"
+    files.write(path, b"longer")
+    files.write(path, b"short")
 
-    assert path.read_text().split("\n")[0] == outcome.report["message"]
-    assert "x" * 100 not in path.read_text()
+    assert files.read(path, 10) == b"short"
+    assert files.read(path, 3) == b"sho"

@@ -1,6 +1,7 @@
 """One request: what counts as «later», what as «never», and that nothing holds it longer than it may."""
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -12,9 +13,10 @@ import pytest
 import trustme
 
 from hook.deadline import Deadline
-from hook.errors import BudgetError, ConfigError, HookError, RefusedError, UnavailableError
+from hook.errors import BudgetError, ConfigError, HookError, RefusedError, UnavailableError, one_line
 from hook.http.answers import error_text, retry_after_seconds
 from hook.http.client import MAX_ANSWER_BYTES, Http
+from hook.secrets import forget, keep_out
 from hook.settings import Server
 from tests.fake_llamastack import (
     Action,
@@ -26,6 +28,7 @@ from tests.fake_llamastack import (
     reset,
     truncate,
 )
+from tests.unit.conftest import Run, entries
 
 PATH = "/v1/health"
 
@@ -393,3 +396,78 @@ def test_retry_after_as_a_date() -> None:
     assert found is not None
     assert 90 < found <= 100
     assert retry_after_seconds("Fri, 01 Jan 1999 00:00:00 GMT") == 0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x01" * (15 * 2**20),
+        b"x " * (7 * 2**20),
+        b'{"detail": "' + b"\\u0001" * (2 * 2**20) + b'"}',
+        json.dumps({"detail": "{'errors': [" + "[], " * (3 * 2**20) + "]}"}).encode(),
+    ],
+    ids=["control", "spaces", "escaped", "python"],
+)
+def test_a_large_error_is_cut_before_it_is_cleaned(content: bytes) -> None:
+    """What is shown of it is a line, and the budget must not go into the rest."""
+    steps = 0
+
+    def count(_: object, event: str, __: object) -> None:
+        nonlocal steps
+        steps += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        shown = error_text(content)
+    finally:
+        sys.setprofile(None)
+
+    assert len(shown) == 400
+    assert shown.endswith("…")
+    assert steps < 100_000
+
+
+def test_debug_shows_every_request(server: FakeLlamaStack, run: Run) -> None:
+    """With its status and its time, also the ones that are asked again, and without what may be secret."""
+    server.fault("GET /v1/health", reset, times=1)
+    server.fault("GET /v1/health", answer(503), times=1)
+
+    outcome = run(
+        server.url,
+        "check",
+        "--log-level",
+        "debug",
+        environ={"LLAMA_STACK_API_KEY": "s3cr3t-key"},
+        collections=entries("a"),
+    )
+    told = [event for event in outcome.events if event["event"].startswith("http.")]
+
+    assert [event["event"] for event in told[:3]] == ["http.failed", "http.answered", "http.answered"]
+    assert (
+        told[0].items() >= {"level": "debug", "method": "GET", "path": "/v1/health", "error": "ConnectionError"}.items()
+    )
+    assert [event["status"] for event in told[1:3]] == [503, 200]
+    assert all(event["seconds"] >= 0 for event in told)
+    assert len(told) == len(server.requests)
+    assert "s3cr3t" not in json.dumps(outcome.events)
+
+
+def test_info_shows_no_request(server: FakeLlamaStack, run: Run) -> None:
+    """They are many."""
+    assert [name for name in run(server.url).event_names() if name.startswith("http.")] == []
+
+
+def test_a_secret_at_the_edge_of_what_is_looked_at_is_masked() -> None:
+    """Half of it would be a secret that nobody recognizes any more."""
+    keep_out("a test", "s3cr3t-s3cr3t")
+    try:
+        shown = [one_line(" " * space + "s3cr3t-s3cr3t" + "x" * 500, 10) for space in range(180, 202)]
+    finally:
+        forget()
+
+    assert [line for line in shown if "s3" in line] == []
+
+
+def test_a_text_that_begins_with_much_space_says_that_it_goes_on() -> None:
+    """It is not looked at to its end."""
+    assert one_line(" " * 500 + "x", 10) == "…"

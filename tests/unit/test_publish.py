@@ -65,6 +65,15 @@ def test_a_verified_run_publishes_its_addresses(
     }
 
 
+def test_a_disabled_collection_is_not_published(server: FakeLlamaStack, kubernetes: FakeKubernetes, run: Run) -> None:
+    """It has no address, and is no failure."""
+    wanted = [*entries("off", provider_id="__disabled__"), *entries("on")]
+    outcome = run(server.url, environ=kubernetes.environ() | {"HOOK_PUBLISH_CONFIGMAP": "ids"}, collections=wanted)
+
+    assert (outcome.exit_code, outcome.states) == (0, ["disabled", "registered"])
+    assert kubernetes.configmaps[PATH]["data"] == {"on": server.stores[0]["id"]}
+
+
 def test_what_is_so_already_is_not_rewritten(kubernetes: FakeKubernetes, publish_run: Run) -> None:
     """The time of change stays the time of the change."""
     publish_run()

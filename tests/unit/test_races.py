@@ -43,7 +43,7 @@ def start(url: str, barrier: threading.Barrier) -> dict[str, Finding]:
 @pytest.mark.parametrize("count", [2, 5])
 def test_runs_at_the_same_instant_agree_on_one_store_a_name(server: FakeLlamaStack, count: int) -> None:
     """Whichever came first stays, and each run finds it present or its own."""
-    logs.configure("info", "json")
+    logs.configure("info", "json", {})
     barrier = threading.Barrier(count)
     with ThreadPoolExecutor(count) as pool:
         results = list(pool.map(lambda _: start(server.url, barrier), range(count)))

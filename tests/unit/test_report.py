@@ -1,6 +1,7 @@
 """The one result object, told as text, as JSON and as a termination message."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from hook.report import (
 PRESENT = Finding("docs", State.PRESENT, "vs_1")
 DECLARED = Finding("eu_ai_act", State.REGISTERED, "eu_ai_act")
 MISSING = Finding("acme", State.MISSING, None, "the server does not list it; run `register`")
+DISABLED = Finding("off", State.DISABLED, None, "its provider_id __disabled__ switches it off")
 URL = "http://stack:8321"
 
 
@@ -60,12 +62,30 @@ def test_text_is_an_aligned_table_and_a_sentence() -> None:
     """A person sees at a glance what is wrong and what to do."""
     assert render_text(report(PRESENT, DECLARED, MISSING, code=ExitCode.MISMATCH)).splitlines() == [
         "COLLECTION  STATE       ID         ADDRESSED BY  DETAIL",
+        "acme        missing     -          -             the server does not list it; run `register`",
         "docs        present     vs_1       id",
         "eu_ai_act   registered  eu_ai_act  name",
-        "acme        missing     -          -             the server does not list it; run `register`",
         "",
         "FAILED (mismatch), exit code 5, 1.2 s: The sentence",
     ]
+
+
+def test_wide_and_combining_characters_keep_the_columns() -> None:
+    """A terminal gives an East Asian character two columns, and an accent of its own none."""
+    findings = [Finding(name, State.PRESENT, "vs_1") for name in ("資料庫", "cafe\u0301", "x")]
+
+    assert render_text(report(*findings)).splitlines()[1:4] == [
+        "資料庫      present  vs_1  id",
+        "cafe\u0301        present  vs_1  id",
+        "x           present  vs_1  id",
+    ]
+
+
+def test_the_json_keeps_the_order_of_the_configuration() -> None:
+    """A program looks for what it wants by itself."""
+    findings = json.loads(render_json(report(PRESENT, MISSING)))["collections"]
+
+    assert [finding["name"] for finding in findings] == ["docs", "acme"]
 
 
 def test_text_lists_the_problems_of_a_configuration() -> None:
@@ -100,6 +120,24 @@ def test_text_cannot_be_forged_by_a_server() -> None:
             "register",
             (PRESENT, MISSING),
             f"1 of 2 collections failed on {URL}: 'acme' is missing: the server does not list it; run `register`",
+        ),
+        (
+            "check",
+            (DISABLED, PRESENT, MISSING),
+            f"1 of 2 collections failed on {URL}; 1 more disabled: 'acme' is missing: the server does not list it; "
+            "run `register`",
+        ),
+        (
+            "register",
+            (replace(PRESENT, unproven=True), DECLARED, DISABLED),
+            f"2 collections registered on {URL}: 1 new, 1 already there; 1 verified, and for the other 1 it cannot be "
+            "proven that inserts and queries work; 1 more disabled",
+        ),
+        (
+            "check",
+            (replace(PRESENT, unproven=True),),
+            f"1 collection registered on {URL}: 0 new, 1 already there; it cannot be proven that inserts and queries "
+            "work",
         ),
         (
             "register",

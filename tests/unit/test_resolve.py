@@ -108,6 +108,20 @@ def test_an_unknown_name_is_a_configuration_error(
     assert server.requests == []
 
 
+def test_a_disabled_name_is_a_configuration_error(
+    server: FakeLlamaStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is declared, so it is not unknown, but nothing stands behind it."""
+    path = tmp_path / "disabled.yaml"
+    path.write_text(json.dumps({"vector_dbs": [*entries("off", provider_id="__disabled__"), *entries("on")]}))
+
+    assert resolve(server, str(path), "off") == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "off: is disabled: its provider_id __disabled__ switches it off" in captured.err
+    assert server.requests == []
+
+
 @pytest.mark.parametrize("arguments", [["resolve"], ["check", "red_hat_docs"]])
 def test_names_belong_to_resolve(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """And it needs one."""

@@ -1,0 +1,48 @@
+"""LlamaStack's `${env.…}`, expanded as its core/stack.py does (`replace_env_vars`, 0.3.5)."""
+
+import re
+from collections.abc import Mapping
+
+from hook.errors import one_line
+
+_SUBSTITUTION = re.compile(r"\$\{env\.([A-Z0-9_]+)(?::([=+])([^}]*))?\}")
+
+
+def has_substitution(text: str) -> bool:
+    """Tell whether something in the text would be replaced."""
+    return _SUBSTITUTION.search(text) is not None
+
+
+def substitute(text: str, environ: Mapping[str, str]) -> str:
+    """Expand `${env.NAME}`, `${env.NAME:=default}` and `${env.NAME:+value}`.
+
+    As there, a variable that is set but empty counts as unset. Raises ValueError with what is wrong: a variable that
+    is unset and has no default, or a form that LlamaStack does not know or does not do to its end.
+    """
+    unset: list[str] = []
+
+    def expand(match: re.Match[str]) -> str:
+        name, operator, operand = match.groups()
+        value = environ.get(name)
+        if operator == "+":
+            return str(operand) if value else ""
+        if value:
+            return value
+        if operator is None:
+            unset.append(name)
+        return operand or ""
+
+    # Its pattern ends at the first brace, so what is within is never replaced, whether the variable is set or not.
+    if any("${" in (match[3] or "") for match in _SUBSTITUTION.finditer(text)):
+        raise ValueError(
+            f"'{one_line(text, 80)}' has a substitution within a substitution, which LlamaStack leaves half done; "
+            "write one of them"
+        )
+    result = _SUBSTITUTION.sub(expand, text)
+    if unset:
+        raise ValueError(f"the environment variable {unset[0]} is not set, and has no default (${{env.{unset[0]}:=…}})")
+    if "${" in _SUBSTITUTION.sub("", text):
+        raise ValueError(
+            f"'{one_line(text, 80)}' has a substitution that LlamaStack does not know; it knows ${{env.NAME}}"
+        )
+    return result
