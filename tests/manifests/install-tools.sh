@@ -31,6 +31,10 @@ if ! command -v helm >/dev/null; then
   install_with_go helm helm.sh/helm/v3/cmd/helm@v3.22.0
 fi
 
+if ! command -v actionlint >/dev/null; then
+  install_with_go actionlint github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+fi
+
 # argocd's go.mod replaces modules, which `go install` does not do: so it is built in its own folder.
 if ! command -v argocd >/dev/null; then
   if ! command -v go >/dev/null; then
