@@ -69,8 +69,9 @@ def _immutable(rendering: str) -> dict[str, Any]:
 
 def last_release() -> str:
     """Return the last tag of a release before this state, or nothing."""
-    tags = run("git", "-C", ROOT, "tag", "--list", "v*", "--sort=-version:refname", "--merged", "HEAD").stdout.split()
-    return tags[0] if tags else ""
+    done = run("git", "-C", ROOT, "tag", "--list", "v*", "--sort=-version:refname", "--merged", "HEAD")
+    assert done.returncode == 0, done.stderr
+    return next(iter(done.stdout.split()), "")
 
 
 def test_an_upgrade_from_the_last_release_goes_through(tmp_path: Path) -> None:
