@@ -8,7 +8,8 @@ BIN := $(VENV)/bin
 
 IMAGE ?= register-collections:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' hook/__init__.py)
 
-.PHONY: help demo test lint format test-live test-faults bench record image test-image test-manifests lock clean
+.PHONY: help demo test lint format test-live test-faults bench record image test-image test-manifests chart-readme chart \
+	release-check lock clean
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -62,6 +63,15 @@ test-image: $(VENV)/.ready ## Build the image and run it as OpenShift would, aga
 test-manifests: $(VENV)/.ready ## Render the manifests and the chart, and check what comes out.
 	PYTHON=$(PYTHON) tests/manifests/install-tools.sh
 	$(BIN)/python -m pytest tests/manifests
+
+chart-readme: $(VENV)/.ready ## Write the chart's README anew, from its values.yaml.
+	$(BIN)/python -m release.chart_readme
+
+chart: $(VENV)/.ready ## Package the chart for the pushed image IMAGE_NAME@IMAGE_DIGEST, built from SOURCE, into dist/.
+	$(BIN)/python -m release.package_chart --image $(IMAGE_NAME) --digest $(IMAGE_DIGEST) --source $(SOURCE)
+
+release-check: $(VENV)/.ready ## Say whether version, changelog, chart and image tag agree; TAG=v1.2.3 is to be released.
+	@TAG=$(TAG) $(BIN)/python -m release.check
 
 lock: $(VENV)/.ready ## Pin the dependencies anew, with hashes.
 	$(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet uv

@@ -71,6 +71,14 @@ def engine() -> str:
     pytest.fail("neither podman nor a running docker is here: install podman, or run tests/image/install-tools.sh")
 
 
+def syft() -> str:
+    """Return the program that makes bills of materials. A test that needs it fails without it."""
+    path = os.pathsep.join([str(_CACHE / "tools" / "bin"), os.environ["PATH"]])
+    return shutil.which("syft", path=path) or pytest.fail(
+        "syft is not installed: install it, or run tests/image/install-tools.sh"
+    )
+
+
 def base_image() -> str:
     """Return $BASE_IMAGE, else the Containerfile's own base, else one made of Debian's packages."""
     if asked := os.environ.get("BASE_IMAGE"):

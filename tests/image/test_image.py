@@ -258,3 +258,24 @@ def test_our_layers_are_small(base: str, capsys: pytest.CaptureFixture[str]) -> 
     with capsys.disabled():
         print(f"\nOur layers add {added / 1e6:.1f} MB to {base}")
     assert added < MAX_ADDED_BYTES
+
+
+def test_a_bill_of_materials_names_each_package_of_ours(tmp_path: Path) -> None:
+    """As it is made for a release; a scanner for vulnerabilities sees no more than stands in it."""
+    code = (
+        "import importlib.metadata, json; "
+        "print(json.dumps([[d.name, d.version] for d in importlib.metadata.distributions()]))"
+    )
+    installed = engine.execute(*engine.run_command("-c", code, options=[PYTHON]))
+    assert installed.returncode == 0, installed.stderr
+    archive = tmp_path / "image.tar"
+    saved = engine.execute(engine.engine(), "save", "--output", archive, engine.IMAGE)
+    assert saved.returncode == 0, saved.stderr
+
+    done = engine.execute(engine.syft(), f"docker-archive:{archive}", "--output", "spdx-json")
+
+    assert done.returncode == 0, done.stderr
+    packages = {(p["name"].lower(), p.get("versionInfo")): p for p in json.loads(done.stdout)["packages"]}
+    missing = [package for package in json.loads(installed.stdout) if (package[0].lower(), package[1]) not in packages]
+    assert missing == []
+    assert packages["register-collections", __version__]["licenseDeclared"] == "Apache-2.0"

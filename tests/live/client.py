@@ -4,7 +4,7 @@ import sys
 from typing import Any
 
 import requests
-from servers import Server, hook_environ, run
+from servers import HERE, REPOSITORY, Server, hook_environ, install, run
 
 PROVIDER = "milvus-shared"
 OTHER_PROVIDER = "faiss-first"
@@ -18,6 +18,7 @@ model hashes texts; the two vectors have a positive cosine, which is all that a 
 
 COMPONENTS_SENTENCE = "A pipeline asks for the address, and inserts under it."
 """Another one, so that it is the component's own chunk that is found."""
+FILES_SENTENCE = "The server cuts a file into chunks, and embeds each of them."
 
 
 class WrongError(Exception):
@@ -111,6 +112,18 @@ def run_component(server: Server, store: str) -> None:
     arguments = (server.url, model_id(server), "document-2", COMPONENTS_SENTENCE, QUESTION)
     done = run([sys.executable, "-c", code, *arguments], hook_environ(VECTOR_DB_ID=store, PYTHONDONTWRITEBYTECODE="1"))
     require(done.returncode == 0, f"the component for Kubeflow fails: {done.stderr}")
+
+
+def run_files_example(server: Server, store: str) -> None:
+    """Run the example for the Files API, with the official client: a server takes only one of its own minor version."""
+    packages = HERE / "releases" / server.release / "client.txt"
+    python = install(f"client-{server.release}", packages) / "bin" / "python"
+    file = server.folder / "handbook.txt"
+    file.write_text(FILES_SENTENCE)
+    example = REPOSITORY / "examples" / "ingest_file.py"
+    done = run([str(python), str(example), server.url, store, str(file), QUESTION], hook_environ())
+    require(done.returncode == 0, f"the example for the Files API fails: {done.stderr}")
+    require(FILES_SENTENCE in done.stdout, f"the example for the Files API finds {done.stdout}")
 
 
 def store_key(server: Server) -> str:

@@ -23,6 +23,7 @@ from client import (
     query,
     require,
     run_component,
+    run_files_example,
     stores,
 )
 from edits import TOKEN, TokenServer, declare, without_milvus
@@ -41,6 +42,7 @@ REGISTERED = "registers three collections, with neither the first provider nor t
 AGAIN = "a second run creates nothing, `check` agrees"
 ADDRESS = "consumers address a collection by its"
 INSERTED = "a chunk inserted under that address is found by a query"
+FILED = "a file attached under that address is found by a search, with the official client"
 RESTARTED = "all of it still holds after a restart"
 DELETED = "a collection deleted behind its back: `check` exits 5, `register` restores it"
 WRONG = "a wrong provider, model or dimension: exit 4, nothing created"
@@ -57,6 +59,7 @@ FACTS = (
     AGAIN,
     ADDRESS,
     INSERTED,
+    FILED,
     RESTARTED,
     DELETED,
     WRONG,
@@ -87,11 +90,13 @@ class Expected:
     milvus_restart: str | None = None
     """The state of a collection on Milvus after a restart; None where no Milvus Lite boots."""
     boots_without_milvus: bool = False
+    files: bool = True
+    """Whether what is attached to a vector store as a file is found under its address."""
 
 
 EXPECTED = {
-    "0.2.12": Expected("name", "drifted"),
-    "0.2.24": Expected("name", "present", "present"),
+    "0.2.12": Expected("name", "drifted", files=False),
+    "0.2.24": Expected("name", "present", "present", files=False),
     "0.3.5": Expected("id", "missing", "lost"),
     "0.4.7": Expected("id", "present", "lost"),
     "0.7.3": Expected("id", "present", "lost"),
@@ -171,6 +176,8 @@ class Column:
 
     def _not_applicable(self) -> Iterator[str]:
         milvus = self.expected.milvus_restart
+        if not self.expected.files:
+            yield FILED
         if milvus is None:
             yield MILVUS_RESTARTED
         if milvus is None or self.expected.declared != "present":
@@ -218,6 +225,9 @@ class Column:
                     insert_and_query(server, address(item))
                     if not is_old(server):
                         run_component(server, address(item))
+            if self.expected.files:
+                with self.cell(FILED):
+                    run_files_example(server, address(registered[0]))
             with self.cell(RESTARTED):
                 server.restart()
                 require(ids(hook.expect(0, "present", "check")) == ids(registered), "other ids after the restart")

@@ -30,3 +30,31 @@ fi
 if ! command -v helm >/dev/null; then
   install_with_go helm helm.sh/helm/v3/cmd/helm@v3.22.0
 fi
+
+if ! command -v actionlint >/dev/null; then
+  install_with_go actionlint github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+fi
+
+# argocd's go.mod replaces modules, which `go install` does not do: so it is built in its own folder.
+if ! command -v argocd >/dev/null; then
+  if ! command -v go >/dev/null; then
+    echo "argocd is not on PATH, and there is no Go to build it with: install argocd" >&2
+    exit 1
+  fi
+  echo "Building argocd: ten minutes, once …" >&2
+  folder=$(go mod download -json github.com/argoproj/argo-cd/v3@v3.2.11 | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+  (cd "$folder" && CGO_ENABLED=0 GOFLAGS=-buildvcs=false go build -trimpath -o "$tools/bin/argocd" ./cmd)
+fi
+
+# promtool cannot be had from its module by `go install`: Debian's package has it, of which nothing else is wanted.
+if ! command -v promtool >/dev/null; then
+  if ! command -v apt-get >/dev/null; then
+    echo "promtool is not on PATH: install it, it comes with Prometheus" >&2
+    exit 1
+  fi
+  folder=$(mktemp -d)
+  (cd "$folder" && { apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }; } 2>/dev/null &&
+    dpkg-deb -x prometheus_*.deb .)
+  mv "$folder/usr/bin/promtool" "$tools/bin/"
+  rm -rf "$folder"
+fi

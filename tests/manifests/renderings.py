@@ -5,8 +5,10 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -15,14 +17,16 @@ import yaml
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"
 CHART = Path("helm", "llamastack-register-collections")
-COMPONENTS = ("service-ca", "api-key", "consumer-api-key", "self-heal", "publish-ids", "rollout")
+COMPONENTS = ("service-ca", "api-key", "consumer-api-key", "self-heal", "publish-ids", "rollout", "alerts")
+OPERATED = {"ogx-server": "ogx", "llama-stack-distribution": "llama-stack"}
+"""The overlays for a server that an operator runs, each with the name of its server: that of its Deployment."""
 NAME = "llamastack-register-collections"
 PUBLISHED = "llamastack-collections"
 DEPLOYMENT = "llama-stack"
 NAMESPACE = "private-ai-demo"
 
 _TOOLS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "register-collections" / "tools"
-_SECONDS = 120
+_SECONDS = 300
 
 _KUSTOMIZATIONS: dict[str, dict[str, Any]] = {
     f"{root}{''.join(f'+{component}' for component in components)}": {
@@ -54,6 +58,16 @@ _KUSTOMIZATIONS["consumer"] = {
     ],
     "resources": ["llamastack-config.yaml", "../manifests/overlays/stage02"],
 }
+_KUSTOMIZATIONS |= {
+    # What an operator runs; and the same with every component, of which its own has `rollout`.
+    f"{overlay}{''.join(f'+{component}' for component in components)}": {
+        "namespace": NAMESPACE,
+        "resources": [f"../manifests/overlays/{overlay}"],
+        "components": [f"../manifests/components/{component}" for component in components],
+    }
+    for overlay in OPERATED
+    for components in ((), tuple(component for component in COMPONENTS if component != "rollout"))
+}
 _KUSTOMIZATIONS["own"] = {
     # The base with a list and a setting of one's own, as the README has it.
     "namespace": NAMESPACE,
@@ -79,15 +93,33 @@ _CHARTS: dict[str, dict[str, Any]] = {
         "consumerApiKeySecret": {"name": f"{NAME}-consumer-api-key"},
         "waitForDeployment": DEPLOYMENT,
     },
-    "chart+read": {"prove": "read", "connections": 40, "waitForDeployment": DEPLOYMENT},
+    # Every setting of the program, none with its default.
+    "chart+settings": {
+        "requestTimeoutSeconds": 10,
+        "apiKeySecret": {"name": "api-key"},
+        "consumerApiKeySecret": {"name": "consumer-api-key"},
+        "connections": 40,
+        "prove": "read",
+        "onDuplicate": "oldest",
+        "onLost": "recreate",
+        "publishConfigMap": PUBLISHED,
+        "waitForDeployment": DEPLOYMENT,
+        "output": "text",
+        "logLevel": "debug",
+        "logFormat": "console",
+    },
     "chart+existing": {
         "existingConfigMap": {"name": "llamastack-config"},
         "image": {"repository": "quay.example/hook", "digest": f"sha256:{'0' * 64}"},
         "imagePullSecrets": [{"name": "pull"}],
-        "extraEnv": [{"name": "HOOK_ON_DUPLICATE", "value": "oldest"}],
+        "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+        "envFrom": [{"configMapRef": {"name": "proxies"}}, {"secretRef": {"name": "credentials", "optional": True}}],
+        "extraVolumes": [{"name": "client", "secret": {"secretName": "client-certificate"}}],
+        "extraVolumeMounts": [{"name": "client", "mountPath": "/etc/client", "readOnly": True}],
+        "podLabels": {"team": "rag"},
     },
 }
-KUSTOMIZE_ALL = f"base+{'+'.join(COMPONENTS)}", f"stage02+{'+'.join(COMPONENTS)}"
+KUSTOMIZE_ALL = f"base+{'+'.join(COMPONENTS)}", f"stage02+{'+'.join(COMPONENTS)}", *OPERATED
 KUSTOMIZED = tuple(_KUSTOMIZATIONS)
 CHARTS = tuple(_CHARTS)
 EVERY = KUSTOMIZED + CHARTS
@@ -140,14 +172,18 @@ def render(name: str, manifests: Path = MANIFESTS) -> subprocess.CompletedProces
         return helm_template(manifests / CHART, "--values", str(values))
 
 
-def kustomize(kustomization: dict[str, Any], manifests: Path = MANIFESTS) -> subprocess.CompletedProcess[str]:
-    """Render a kustomization beside a copy of `manifests`, as an app in another repository would."""
+def kustomize(
+    kustomization: dict[str, Any], manifests: Path = MANIFESTS, files: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.CompletedProcess[str]:
+    """Render a kustomization beside a copy of `manifests`, as an app with `files` of its own would."""
     with tempfile.TemporaryDirectory() as temporary:
         shutil.copytree(manifests, Path(temporary, "manifests"))
         app = Path(temporary, "app")
         app.mkdir()
         (app / "llamastack-config.yaml").write_text(_CONSUMERS_CONFIGMAP)
         (app / "collections.yaml").write_text(_OWN_COLLECTIONS)
+        for file, content in files.items():
+            (app / file).write_text(content)
         (app / "kustomization.yaml").write_text(json.dumps(kustomization))
         program = tool("kubectl", "kustomize")
         return run(program, "kustomize" if Path(program).name == "kubectl" else "build", app)
@@ -174,7 +210,17 @@ def publishes(name: str) -> bool:
 
 def waits(name: str) -> bool:
     """Return whether one of `EVERY` was asked to wait for the server's rollout, which needs a right to read it."""
-    return "rollout" in name or bool(_CHARTS.get(name, {}).get("waitForDeployment"))
+    return "rollout" in name or is_operated(name) or bool(_CHARTS.get(name, {}).get("waitForDeployment"))
+
+
+def is_operated(name: str) -> bool:
+    """Return whether one of `EVERY` is for a server that an operator runs."""
+    return name.split("+")[0] in OPERATED
+
+
+def deployment(name: str) -> str:
+    """Return the name of the Deployment that one of `EVERY` waits for."""
+    return OPERATED.get(name.split("+")[0], DEPLOYMENT)
 
 
 def objects(name: str) -> list[Any]:

@@ -12,13 +12,13 @@ import pytest
 from hook.errors import ExitCode
 from tests.manifests.renderings import (
     CHARTS,
-    DEPLOYMENT,
     EVERY,
     KUSTOMIZED,
     NAME,
     PUBLISHED,
     ROOT,
     container,
+    deployment,
     environment,
     job_specs,
     objects,
@@ -253,9 +253,9 @@ def test_waiting_may_read_one_deployment_and_nothing_else(name: str) -> None:
     role, binding = one(name, "Role", f"{NAME}-rollout"), one(name, "RoleBinding", f"{NAME}-rollout")
 
     assert role["rules"] == [
-        {"apiGroups": ["apps"], "resources": ["deployments"], "resourceNames": [DEPLOYMENT], "verbs": ["get"]}
+        {"apiGroups": ["apps"], "resources": ["deployments"], "resourceNames": [deployment(name)], "verbs": ["get"]}
     ]
-    assert environment(name)["HOOK_WAIT_FOR_DEPLOYMENT"] == DEPLOYMENT
+    assert environment(name)["HOOK_WAIT_FOR_DEPLOYMENT"] == deployment(name)
     assert binding["roleRef"]["name"] == role["metadata"]["name"]
 
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from hook import config
+from hook.flags import SETTINGS
 from tests.manifests.renderings import (
     CHART,
     CHARTS,
@@ -22,10 +23,14 @@ from tests.manifests.renderings import (
     MANIFESTS,
     NAME,
     NAMESPACE,
+    OPERATED,
+    PUBLISHED,
     ROOT,
     container,
+    deployment,
     environment,
     helm_template,
+    is_operated,
     job_specs,
     kustomize,
     objects,
@@ -44,6 +49,7 @@ ACCEPTED_CHECKS = {
     "CKV_K8S_15": "imagePullPolicy Always: a released tag never moves, and a digest cannot; a registry that is down "
     "shall not stop the hook on a node that has the image",
     "CKV_K8S_21": "the default namespace: base and chart leave theirs to whoever installs them; stage02 has its own",
+    "CKV_K8S_35": "a Secret as environment variables: only where one's own `envFrom` of the chart names it",
     "CKV_K8S_38": "a ServiceAccount token: only where it publishes or waits for a rollout, which need it",
     "CKV_K8S_40": "a high UID: OpenShift's restricted-v2 assigns one, and rejects a pod that asks for its own",
     "CKV_K8S_43": "image by digest: it is known only where the image was pushed; `images:` and the chart take one",
@@ -52,13 +58,21 @@ ACCEPTED_CHECKS = {
 }
 
 
+DESCRIPTIONS = ("README.md",)
+"""Files of the chart that no template reads."""
+
+
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with every rendering as a file."""
+    """Return a folder with every rendering as a file, without what is not Kubernetes' own."""
     path = tmp_path_factory.mktemp("renderings")
     for name in EVERY:
-        (path / f"{name}.yaml").write_text(text(name))
+        (path / f"{name}.yaml").write_text(yaml.safe_dump_all(kubernetes_objects(name)))
     return path
+
+
+def kubernetes_objects(name: str) -> list[Any]:
+    return [o for o in objects(name) if o["kind"] != "PrometheusRule"]
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +89,7 @@ def test_each_object_is_valid_in_each_kubernetes(folder: Path, kubernetes_versio
     done = run(tool("kubernetes-validate"), "--strict", *versions, *sorted(folder.iterdir()))
 
     assert done.returncode == 0, done.stdout + done.stderr
-    expected = len(kubernetes_versions) * sum(len(objects(name)) for name in EVERY)
+    expected = len(kubernetes_versions) * sum(len(kubernetes_objects(name)) for name in EVERY)
     assert (done.stdout + done.stderr).count(" passed for resource ") == expected
 
 
@@ -159,16 +173,18 @@ def test_each_component_does_what_it_is_for(name: str) -> None:
             ("consumer-api-key", "HOOK_CONSUMER_API_KEY_FILE" in variables),
             ("self-heal", one(name, "CronJob")["spec"]["suspend"] is False),
             ("publish-ids", "HOOK_PUBLISH_CONFIGMAP" in variables),
-            ("rollout", "HOOK_WAIT_FOR_DEPLOYMENT" in variables),
+            ("rollout", "HOOK_WAIT_FOR_DEPLOYMENT" in variables and not is_operated(name)),
+            ("alerts", "PrometheusRule" in {o["kind"] for o in objects(name)}),
         )
         if done
     ]
 
 
-@pytest.mark.parametrize("root", ["base", "overlays/stage02"])
+@pytest.mark.parametrize("root", ["base", "overlays/stage02", *(f"overlays/{overlay}" for overlay in OPERATED)])
 def test_the_components_compose_in_any_order(root: str) -> None:
     """Each pair in both orders: what two do not undo for each other, more do not either."""
-    for pair in combinations(COMPONENTS, 2):
+    with_rollout = Path(root).name in OPERATED
+    for pair in combinations([each for each in COMPONENTS if not with_rollout or each != "rollout"], 2):
         rendered = []
         for order in (pair, pair[::-1]):
             components = [f"../manifests/components/{component}" for component in order]
@@ -219,6 +235,86 @@ def test_stage02_has_no_list_of_its_own() -> None:
     assert [o["kind"] for o in objects("stage02")] == ["ServiceAccount", "CronJob", "Job"]
 
 
+@pytest.mark.parametrize("name", [name for name in KUSTOMIZED if is_operated(name)])
+def test_an_operators_server_is_asked_at_its_service(name: str) -> None:
+    """Kubernetes expands `$(…)` by the variables that stand above it, and by no other."""
+    variables = environment(name)
+
+    assert variables["SERVER_NAME"] == deployment(name)
+    assert variables["LLAMA_STACK_URL"] == "http://$(SERVER_NAME)-service:8321"
+    assert list(variables).index("SERVER_NAME") < list(variables).index("LLAMA_STACK_URL")
+
+
+@pytest.mark.parametrize(
+    ("overlay", "expected"),
+    [("ogx-server", "ogx-config"), ("llama-stack-distribution", "llama-stack-config")],
+)
+def test_an_operators_server_shares_its_configuration(overlay: str, expected: str) -> None:
+    """The ConfigMap that the server itself reads is mounted, and there is no list beside it."""
+    (volume,) = (v["configMap"] for v in pod(overlay)["spec"]["volumes"] if v["name"] == "config")
+
+    assert volume == {"name": expected, "items": [{"key": "config.yaml", "path": "config.yaml"}]}
+    assert environment(overlay)["HOOK_CONFIG"] == "/config/config.yaml"
+    assert "ConfigMap" not in {o["kind"] for o in objects(overlay)}
+
+
+SERVERS = {
+    "ogx-server": {
+        "apiVersion": "ogx.io/v1beta1",
+        "kind": "OGXServer",
+        "metadata": {"name": "other"},
+        "spec": {"overrideConfig": {"name": "other-config", "key": "stack.yaml"}},
+    },
+    "llama-stack-distribution": {
+        "apiVersion": "llamastack.io/v1alpha1",
+        "kind": "LlamaStackDistribution",
+        "metadata": {"name": "other"},
+        "spec": {"server": {"userConfig": {"configMapName": "other-config"}}},
+    },
+}
+
+
+@pytest.mark.parametrize("overlay", OPERATED)
+def test_another_server_is_one_file(overlay: str, tmp_path: Path) -> None:
+    """No other file of the overlay names the server, its ConfigMap or the key."""
+    copy = tmp_path / "manifests"
+    shutil.copytree(MANIFESTS, copy)
+    server = copy / "overlays" / overlay / "server.yaml"
+    server.write_text(json.dumps(SERVERS[overlay]))
+
+    done = kustomize({"resources": [f"../manifests/overlays/{overlay}"]}, copy)
+
+    rendered = {o["kind"]: o for o in yaml.safe_load_all(done.stdout)}
+    spec = rendered["Job"]["spec"]["template"]["spec"]
+    variables = {variable["name"]: variable["value"] for variable in spec["containers"][0]["env"]}
+    (volume,) = (v["configMap"] for v in spec["volumes"] if v["name"] == "config")
+    key = "stack.yaml" if overlay == "ogx-server" else "config.yaml"
+    assert (variables["SERVER_NAME"], variables["HOOK_WAIT_FOR_DEPLOYMENT"]) == ("other", "other")
+    assert volume == {"name": "other-config", "items": [{"key": key, "path": "config.yaml"}]}
+    assert rendered["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["spec"] == spec
+    assert rendered["Role"]["rules"][0]["resourceNames"] == ["other"]
+
+
+@pytest.mark.parametrize("component", OPERATED)
+def test_a_server_beside_the_base_gives_its_name(component: str) -> None:
+    """With a list of one's own, and no name written anywhere."""
+    done = kustomize(
+        {
+            "namespace": NAMESPACE,
+            "resources": ["../manifests/base", "server.yaml"],
+            "components": [f"../manifests/components/{component}"],
+        },
+        files={"server.yaml": json.dumps(SERVERS[component])},
+    )
+
+    rendered = {o["kind"]: o for o in yaml.safe_load_all(done.stdout)}
+    spec = rendered["Job"]["spec"]["template"]["spec"]
+    assert {"name": "SERVER_NAME", "value": "other"} in spec["containers"][0]["env"]
+    assert {"name": "config", "configMap": {"name": NAME}} in spec["volumes"]
+    assert rendered["ConfigMap"]["metadata"]["name"] == NAME
+    assert rendered[SERVERS[component]["kind"]]["metadata"]["name"] == "other"
+
+
 def documented_kustomizations() -> list[dict[str, Any]]:
     """Return what the documentation tells people to write, its parts put together until one comes again."""
     found: list[dict[str, Any]] = []
@@ -244,7 +340,9 @@ def test_what_is_documented_renders() -> None:
 
 
 def files() -> list[str]:
-    return sorted(str(path.relative_to(MANIFESTS)) for path in MANIFESTS.rglob("*") if path.is_file())
+    """Return the files that are rendered: those of `argocd` are for Argo CD itself."""
+    paths = (path.relative_to(MANIFESTS) for path in MANIFESTS.rglob("*") if path.is_file())
+    return sorted(str(path) for path in paths if path.parts[0] != "argocd" and path.name not in DESCRIPTIONS)
 
 
 @pytest.mark.parametrize("file", files())
@@ -281,6 +379,13 @@ def test_helm_lints_the_chart() -> None:
         ("connections=0", "minimum"),
         ("connections=201", "maximum"),
         ("prove=nothing", "must be one of"),
+        ("onLost=forget", "must be one of"),
+        ("podLabels.app=llama-stack", "'not' failed"),
+        (r"podLabels.app\.kubernetes\.io/name=other", "false schema"),
+        ("extraVolumes[0].name=host,extraVolumes[0].hostPath.path=/", "false schema"),
+        ("extraVolumes[0].name=tmp,extraVolumes[0].emptyDir.medium=Memory", "'not' failed"),
+        ("extraVolumeMounts[0].name=x", "missing property 'mountPath'"),
+        ("envFrom[0].prefix=X_", "missing property"),
         ("publishConfigMap=Not_A_Name", "does not match pattern"),
         ("publishConfigMap=llamastack-register-collections", "must not be the ConfigMap that declares"),
         ("publishConfigMap=run,existingConfigMap.name=run", "must not be the ConfigMap that declares"),
@@ -309,10 +414,54 @@ def test_the_chart_keeps_the_text_of_values() -> None:
 
 def test_the_chart_hands_its_settings_on() -> None:
     """What is the program's own default is left out."""
-    settings = {"HOOK_CONNECTIONS": "40", "HOOK_PROVE": "read", "HOOK_WAIT_FOR_DEPLOYMENT": DEPLOYMENT}
+    settings = {
+        "HOOK_REQUEST_TIMEOUT_SECONDS": "10",
+        "HOOK_CONNECTIONS": "40",
+        "HOOK_PROVE": "read",
+        "HOOK_ON_DUPLICATE": "oldest",
+        "HOOK_ON_LOST": "recreate",
+        "HOOK_PUBLISH_CONFIGMAP": PUBLISHED,
+        "HOOK_WAIT_FOR_DEPLOYMENT": DEPLOYMENT,
+        "HOOK_OUTPUT": "text",
+        "HOOK_LOG_LEVEL": "debug",
+        "HOOK_LOG_FORMAT": "console",
+    }
 
-    assert settings.items() <= environment("chart+read").items()
+    assert settings.items() <= environment("chart+settings").items()
     assert not settings.keys() & environment("chart").keys()
+
+
+def test_the_chart_has_a_value_for_each_setting_of_the_program() -> None:
+    """One that is new is wanted in `_job.tpl`, `values.yaml` and its schema, and in `chart+settings` here."""
+    assert {setting.variable for setting in SETTINGS} == environment("chart+settings").keys()
+
+
+@pytest.mark.parametrize(("key", "variable"), [("logLevel", "HOOK_LOG_LEVEL"), ("onLost", "HOOK_ON_LOST")])
+def test_the_chart_offers_the_program_s_choices(key: str, variable: str) -> None:
+    schema = json.loads((MANIFESTS / CHART / "values.schema.json").read_text())
+    (choices,) = (setting.choices for setting in SETTINGS if setting.variable == variable)
+
+    assert tuple(schema["properties"][key]["enum"]) == choices
+
+
+def test_the_chart_adds_to_the_pod_what_it_is_given() -> None:
+    """To both pods, which another test compares; and what the hook needs itself stays as it was."""
+    own, plain = pod("chart+existing"), pod("chart")
+
+    assert own["metadata"]["labels"] == plain["metadata"]["labels"] | {"team": "rag"}
+    assert own["spec"]["imagePullSecrets"] == [{"name": "pull"}]
+    assert container("chart+existing")["envFrom"] == [
+        {"configMapRef": {"name": "proxies"}},
+        {"secretRef": {"name": "credentials", "optional": True}},
+    ]
+    assert environment("chart+existing")["HTTPS_PROXY"] == "http://proxy:3128"
+    assert {"name": "client", "secret": {"secretName": "client-certificate"}} in own["spec"]["volumes"]
+    assert container("chart+existing")["volumeMounts"][:-1] == container("chart")["volumeMounts"]
+    assert container("chart+existing")["volumeMounts"][-1] == {
+        "name": "client",
+        "mountPath": "/etc/client",
+        "readOnly": True,
+    }
 
 
 @pytest.mark.parametrize("name", CHARTS)

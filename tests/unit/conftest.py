@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from hook import signals
 from hook.app import main
 from tests.fake_llamastack import GRANITE, FakeLlamaStack
 
+REPORT_SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "report-v1.schema.json").read_text())
+REPORT_VALIDATOR = Draft202012Validator(REPORT_SCHEMA)
 NAMES = ("red_hat_docs", "acme_corporate", "eu_ai_act")
 
 
@@ -116,6 +119,8 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
         code = main(arguments, {"PATH": os.environ["PATH"]} | (environ or {}))
         captured = capsys.readouterr()
         events = [json.loads(line) for line in captured.err.splitlines()]
-        return Outcome(code, json.loads(captured.out), events)
+        report = json.loads(captured.out)
+        REPORT_VALIDATOR.validate(report)
+        return Outcome(code, report, events)
 
     return call

@@ -37,6 +37,9 @@ template:
       app.kubernetes.io/name: {{ .Values.name }}
       app.kubernetes.io/part-of: llama-stack
       sidecar.istio.io/inject: "false"
+      {{- with .Values.podLabels }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
     annotations:
       sidecar.istio.io/inject: "false"
   spec:
@@ -77,25 +80,31 @@ template:
           - name: HOOK_CONSUMER_API_KEY_FILE
             value: /etc/llama-stack-consumer-api-key/token
           {{- end }}
-          {{- if ne (int .Values.connections) 20 }}
-          - name: HOOK_CONNECTIONS
-            value: {{ .Values.connections | quote }}
+          {{- /* Each variable, its value, and the program's own default, with which it is left out. */ -}}
+          {{- range list
+            (list "HOOK_REQUEST_TIMEOUT_SECONDS" .Values.requestTimeoutSeconds 30)
+            (list "HOOK_CONNECTIONS" .Values.connections 20)
+            (list "HOOK_PROVE" .Values.prove "write")
+            (list "HOOK_ON_DUPLICATE" .Values.onDuplicate "fail")
+            (list "HOOK_ON_LOST" .Values.onLost "fail")
+            (list "HOOK_WAIT_FOR_DEPLOYMENT" .Values.waitForDeployment "")
+            (list "HOOK_PUBLISH_CONFIGMAP" .Values.publishConfigMap "")
+            (list "HOOK_OUTPUT" .Values.output "json")
+            (list "HOOK_LOG_LEVEL" .Values.logLevel "info")
+            (list "HOOK_LOG_FORMAT" .Values.logFormat "json")
+          }}
+          {{- if ne (toString (index . 1)) (toString (index . 2)) }}
+          - name: {{ index . 0 }}
+            value: {{ index . 1 | quote }}
           {{- end }}
-          {{- if ne .Values.prove "write" }}
-          - name: HOOK_PROVE
-            value: {{ .Values.prove }}
-          {{- end }}
-          {{- if .Values.waitForDeployment }}
-          - name: HOOK_WAIT_FOR_DEPLOYMENT
-            value: {{ .Values.waitForDeployment | quote }}
-          {{- end }}
-          {{- if .Values.publishConfigMap }}
-          - name: HOOK_PUBLISH_CONFIGMAP
-            value: {{ .Values.publishConfigMap | quote }}
           {{- end }}
           {{- with .Values.extraEnv }}
           {{- toYaml . | nindent 10 }}
           {{- end }}
+        {{- with .Values.envFrom }}
+        envFrom:
+          {{- toYaml . | nindent 10 }}
+        {{- end }}
         terminationMessagePolicy: FallbackToLogsOnError
         resources:
           {{- toYaml .Values.resources | nindent 10 }}
@@ -124,6 +133,9 @@ template:
           - name: consumer-api-key
             mountPath: /etc/llama-stack-consumer-api-key
             readOnly: true
+          {{- end }}
+          {{- with .Values.extraVolumeMounts }}
+          {{- toYaml . | nindent 10 }}
           {{- end }}
     volumes:
       - name: config
@@ -160,5 +172,8 @@ template:
           items:
             - key: {{ .Values.consumerApiKeySecret.key }}
               path: token
+      {{- end }}
+      {{- with .Values.extraVolumes }}
+      {{- toYaml . | nindent 6 }}
       {{- end }}
 {{- end }}

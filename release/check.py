@@ -1,0 +1,82 @@
+"""Says whether every place names one version, and with TAG whether that version can be released under it."""
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+CHART = Path("manifests", "helm", "llamastack-register-collections")
+
+
+def main() -> int:
+    """Print every place with its version, then what is wrong; 0 if nothing is. With --changes: what is new."""
+    if sys.argv[1:] == ["--changes"]:
+        print("\n".join(f"- {change}" for change in changes(ROOT)))
+        return 0
+    for place, version in versions(ROOT):
+        print(f"{version or 'none':12} {place}")
+    found = problems(ROOT, os.environ.get("TAG", ""))
+    for problem in found:
+        print(f"WRONG: {problem}", file=sys.stderr)
+    return 1 if found else 0
+
+
+def problems(root: Path, tag: str = "") -> list[str]:
+    """Return what keeps a version from being released; `tag` is empty where none is to be released yet."""
+    named = list(versions(root))
+    version = named[0][1]
+    found = [f"{place} says {other}, the program {version}" for place, other in named if other != version]
+    if tag and tag != f"v{version}":
+        found.append(f"the tag is {tag}, and the version asks for v{version}")
+    if tag and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", heading(root)[1]):
+        found.append(f"CHANGELOG.md gives {version} no date, but: {heading(root)[1]}")
+    return found
+
+
+def versions(root: Path) -> Iterator[tuple[str, str]]:
+    """Yield each place that names the version, and what it says; the program's own first."""
+    yield "hook/__init__.py", _found(r'__version__ = "(.*)"', root / "hook" / "__init__.py")
+    yield "CHANGELOG.md", heading(root)[0]
+    chart = _yaml(root / CHART / "Chart.yaml")
+    yield "Chart.yaml, version", str(chart["version"])
+    yield "Chart.yaml, appVersion", str(chart["appVersion"])
+    yield "Containerfile", _found(r'image\.version="(.*)"', root / "Containerfile")
+    for name in ("job", "cronjob"):
+        path = root / "manifests" / "base" / f"{name}.yaml"
+        yield f"manifests/base/{name}.yaml", _found(r"image: register-collections:(\S+)", path)
+    for path in (root / "README.md", *sorted(root.glob("docs/*.md"))):
+        for version in sorted(set(re.findall(r"\?ref=v([0-9.]+[0-9])", path.read_text()))):
+            yield f"{path.relative_to(root)}, ref", version
+    for path in sorted(root.glob("manifests/overlays/*/kustomization.yaml")):
+        for image in _yaml(path).get("images", []):
+            yield str(path.relative_to(root)), str(image["newTag"])
+
+
+def heading(root: Path) -> tuple[str, str]:
+    """Return the newest version of the changelog, and what stands behind it in brackets: its date, or `unreleased`."""
+    found = re.search(r"^## (\S+) \((.*)\)$", (root / "CHANGELOG.md").read_text(), re.MULTILINE)
+    return (found[1], found[2]) if found else ("", "")
+
+
+def changes(root: Path) -> list[str]:
+    """Return the entries of the changelog for its newest version, each on one line."""
+    section = re.split(r"^## .*$", (root / "CHANGELOG.md").read_text(), flags=re.MULTILINE)[1]
+    return [" ".join(entry.split()) for entry in re.split(r"^- ", section, flags=re.MULTILINE)[1:]]
+
+
+def _found(pattern: str, path: Path) -> str:
+    match = re.search(pattern, path.read_text())
+    return match[1] if match else ""
+
+
+def _yaml(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""The workflows of CI and of a release: what can be said of them where they do not run."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.manifests.renderings import ROOT, run, tool
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").iterdir())
+every_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+
+
+def workflow(name: str) -> Any:
+    return yaml.safe_load((ROOT / ".github" / "workflows" / name).read_text())
+
+
+def steps(name: str, job: str) -> list[Any]:
+    found: list[Any] = workflow(name)["jobs"][job]["steps"]
+    return found
+
+
+def test_actionlint_finds_nothing_wrong() -> None:
+    done = run(tool("actionlint"), "-no-color", *WORKFLOWS)
+
+    assert done.returncode == 0, done.stdout
+
+
+@every_workflow
+def test_each_action_is_one_commit_for_ever(path: Path) -> None:
+    """A tag can be moved to another's code; the comment says what the commit is."""
+    used = re.findall(r"uses: (.*)", path.read_text())
+
+    assert used
+    assert [each for each in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", each)] == []
+
+
+@every_workflow
+def test_no_job_has_a_right_that_it_does_not_name(path: Path) -> None:
+    content = yaml.safe_load(path.read_text())
+
+    assert content["permissions"] == {}
+    assert [name for name, job in content["jobs"].items() if not job.get("permissions")] == []
+
+
+def test_only_a_release_may_write() -> None:
+    permissions = [job["permissions"] for job in workflow("ci.yaml")["jobs"].values()]
+
+    assert permissions == [{"contents": "read"}]
+
+
+@every_workflow
+def test_no_job_keeps_the_token_in_its_checkout(path: Path) -> None:
+    """What a test runs could read it there."""
+    for job in yaml.safe_load(path.read_text())["jobs"].values():
+        for step in job["steps"]:
+            if step.get("uses", "").startswith("actions/checkout@"):
+                assert step["with"]["persist-credentials"] is False
+
+
+def test_ci_runs_what_ci_run_runs() -> None:
+    """Each target of make in `.ci/run` is one of a job."""
+    here = set(re.findall(r"^make ([a-z-]+)", (ROOT / ".ci" / "run").read_text(), re.MULTILINE))
+    (job,) = workflow("ci.yaml")["jobs"].values()
+    there = {word for each in job["strategy"]["matrix"]["include"] for word in each["run"].split()}
+
+    assert here <= there
+
+
+def test_the_image_is_released_for_two_architectures_with_sbom_provenance_and_signature() -> None:
+    (build,) = (step for step in steps("release.yaml", "image") if step.get("id") == "build")
+
+    assert build["with"]["platforms"] == "linux/amd64,linux/arm64"
+    assert (build["with"]["sbom"], build["with"]["provenance"]) == (True, "mode=max")
+    signed = steps("release.yaml", "image")[-1]
+    assert signed["run"].startswith("cosign sign --yes --recursive")
+    assert signed["env"]["IMAGE"].endswith("@${{ steps.build.outputs.digest }}")
+
+
+def test_nothing_is_released_before_the_check() -> None:
+    jobs = workflow("release.yaml")["jobs"]
+
+    assert "release-check" in jobs["check"]["steps"][-1]["run"]
+    assert (jobs["image"]["needs"], jobs["chart"]["needs"]) == ("check", "image")
+
+
+def test_one_place_names_the_registry() -> None:
+    text = (ROOT / ".github" / "workflows" / "release.yaml").read_text()
+
+    assert text.count("ghcr.io") == 1

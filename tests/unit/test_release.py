@@ -1,0 +1,100 @@
+"""What a release is checked by, and what is generated for it."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from release import chart_readme, check
+
+ROOT = Path(__file__).parents[2]
+VERSION = check.heading(ROOT)[0]
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Return a copy of what names the version."""
+    for path in ("hook/__init__.py", "CHANGELOG.md", "README.md", "Containerfile", "manifests", "docs"):
+        target = tmp_path / path
+        target.parent.mkdir(exist_ok=True)
+        (shutil.copytree if (ROOT / path).is_dir() else shutil.copy)(ROOT / path, target)
+    return tmp_path
+
+
+def change(path: Path, before: str, after: str) -> None:
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after, 1))
+
+
+def test_every_place_names_one_version() -> None:
+    assert check.problems(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "before", "after", "problem"),
+    [
+        ("hook/__init__.py", VERSION, "9.9.9", f"CHANGELOG.md says {VERSION}, the program 9.9.9"),
+        ("CHANGELOG.md", f"## {VERSION}", "## 9.9.9", "CHANGELOG.md says 9.9.9"),
+        ("README.md", f"?ref=v{VERSION}", "?ref=v9.9.9", "README.md, ref says 9.9.9"),
+        ("Containerfile", f'version="{VERSION}"', 'version="9.9.9"', "Containerfile says 9.9.9"),
+        ("manifests/base/job.yaml", f":{VERSION}", ":9.9.9", "manifests/base/job.yaml says 9.9.9"),
+        ("manifests/base/cronjob.yaml", f":{VERSION}", ":9.9.9", "manifests/base/cronjob.yaml says 9.9.9"),
+        ("manifests/overlays/stage02/kustomization.yaml", VERSION, "9.9.9", "kustomization.yaml says 9.9.9"),
+        (f"{check.CHART}/Chart.yaml", f"\nversion: {VERSION}", "\nversion: 9.9.9", "Chart.yaml, version says 9.9.9"),
+        (f"{check.CHART}/Chart.yaml", f"appVersion: {VERSION}", "appVersion: 9.9.9", "appVersion says 9.9.9"),
+    ],
+)
+def test_a_place_with_another_version_is_named(copy: Path, path: str, before: str, after: str, problem: str) -> None:
+    change(copy / path, before, after)
+
+    assert problem in "; ".join(check.problems(copy))
+
+
+def test_a_tag_is_that_of_the_version(copy: Path) -> None:
+    (copy / "CHANGELOG.md").write_text(f"# Changelog\n\n## {VERSION} (2026-11-24)\n\n- All.\n")
+
+    assert check.problems(copy, f"v{VERSION}") == []
+    assert check.problems(copy, "v9.9.9") == [f"the tag is v9.9.9, and the version asks for v{VERSION}"]
+
+
+def test_what_is_released_has_a_date(copy: Path) -> None:
+    """An `unreleased` in a released changelog stays there for ever."""
+    (copy / "CHANGELOG.md").write_text(f"# Changelog\n\n## {VERSION} (unreleased)\n\n- All.\n")
+
+    assert check.problems(copy) == []
+    assert check.problems(copy, f"v{VERSION}") == [f"CHANGELOG.md gives {VERSION} no date, but: unreleased"]
+
+
+def test_the_changes_of_a_version_are_lines(copy: Path) -> None:
+    (copy / "CHANGELOG.md").write_text(
+        "# C\n\n## 2.0.0 (x)\n\n- One,\n  on two lines.\n- Two.\n\n## 1.0.0 (y)\n\n- Old.\n"
+    )
+
+    assert check.changes(copy) == ["One, on two lines.", "Two."]
+
+
+def test_the_chart_s_readme_is_generated() -> None:
+    """`make chart-readme` writes it anew."""
+    assert (ROOT / check.CHART / "README.md").read_text() == chart_readme.render(ROOT / check.CHART)
+
+
+def test_the_chart_s_readme_has_each_value() -> None:
+    """One without a comment in values.yaml would be left out."""
+    documented = set(re.findall(r"^\| `([\w.]+)`", chart_readme.render(ROOT / check.CHART), re.MULTILINE))
+    values = yaml.safe_load((ROOT / check.CHART / "values.yaml").read_text())
+
+    assert {name.split(".")[0] for name in documented} == values.keys()
+
+
+def test_one_licence() -> None:
+    """Wherever one is named."""
+    assert "Apache License\n                           Version 2.0" in (ROOT / "LICENSE").read_text()
+    for path, pattern in (
+        ("pyproject.toml", r'^license = "(.*)"$'),
+        ("Containerfile", r'image\.licenses="(.*?)"'),
+        (f"{check.CHART}/Chart.yaml", r"artifacthub\.io/license: (.*)"),
+    ):
+        assert re.findall(pattern, (ROOT / path).read_text(), re.MULTILINE) == ["Apache-2.0"]
