@@ -43,6 +43,7 @@ class Registrar:
         self._asked = asked
         self._ids: dict[str, str] = {}
         """By name, what this run registered."""
+        self._has_sent = False
         self._failed: set[str] = set()
         self._repeated: set[str] = set()
         self._canaries: dict[tuple[str, str], Proof | None] = {}
@@ -72,7 +73,10 @@ class Registrar:
         return True
 
     def create(self, targets: Sequence[Target], look: Look, findings: dict[str, Finding]) -> bool:
-        """Create what the findings ask for, and return whether anything was made. Raises UnavailableError."""
+        """Create what the findings ask for, and return whether anything was sent. Raises UnavailableError.
+
+        Also where each of them failed, time has passed, and the server may have restarted.
+        """
         self._creator.found_ids = {store.id for store in look.stores}
         if any(proof.life is Life.DIVIDED for proof in look.proofs.values()):
             # What is made here is known to one process, and makes a second one of its name after a restart.
@@ -93,7 +97,7 @@ class Registrar:
                 findings[target.name] = self._register(target, found.lost_ids, dead_providers)
         if self._asked.prove_write:
             self._try_canaries(look)
-        return bool(self._ids)
+        return self._has_sent
 
     def has_failed(self, target: Target) -> bool:
         """Tell whether the create of a target failed, so that its finding stands."""
@@ -136,6 +140,7 @@ class Registrar:
         if failure is not None:
             self._failed.add(target.name)
             return Finding(target.name, State.UNAVAILABLE, detail=failure)
+        self._has_sent = True
         try:
             store = self._creator.create(target, lost_ids)
         except RefusedError as error:

@@ -765,6 +765,26 @@ def test_present_collections_are_looked_at_again_after_a_write(server: FakeLlama
     assert (outcome.exit_code, outcome.states) == (5, ["missing", "registered"])
 
 
+@pytest.mark.parametrize(("refused", "states"), [(False, ["lost", "registered"]), (True, ["lost", "rejected"])])
+def test_what_a_restart_lost_in_the_middle_of_the_run_is_not_present(
+    server: FakeLlamaStack, run: Run, refused: bool, states: list[str]
+) -> None:
+    """It was proven before the last write; all is proven anew after it, whatever came of it."""
+    early = server.add("red_hat_docs")
+
+    def restart(handler: Any) -> None:
+        server.lost_ids.add(early)
+        status, body = (400, {"error": {"message": "no"}}) if refused else handler._create(server.requests[-1].body)
+        handler.reply(status, body)
+
+    server.fault(CREATE, restart, times=1)
+
+    outcome = run(server.url, collections=entries("red_hat_docs", "acme_corporate"))
+
+    assert outcome.states == states
+    assert outcome.exit_code == (4 if refused else 5)
+
+
 @pytest.mark.parametrize("body", [{}, b"<html>created</html>"])
 def test_an_answer_that_cannot_be_read_says_that_something_took_place(
     server: FakeLlamaStack, run: Run, body: Any
