@@ -59,14 +59,7 @@ _KUSTOMIZATIONS["own"] = {
     "namespace": NAMESPACE,
     "resources": ["../manifests/base"],
     "configMapGenerator": [{"name": NAME, "behavior": "replace", "files": ["collections.yaml"]}],
-    "patches": [
-        {
-            "target": {"kind": kind},
-            "patch": f"- op: add\n  path: /spec/{path}template/spec/containers/0/env/-\n"
-            "  value: {name: HOOK_ON_LOST, value: recreate}\n",
-        }
-        for kind, path in (("Job", ""), ("CronJob", "jobTemplate/spec/"))
-    ],
+    "patches": [{"path": "settings.yaml"}],
 }
 _CHARTS: dict[str, dict[str, Any]] = {
     "chart": {},
@@ -148,6 +141,7 @@ def kustomize(kustomization: dict[str, Any], manifests: Path = MANIFESTS) -> sub
         app.mkdir()
         (app / "llamastack-config.yaml").write_text(_CONSUMERS_CONFIGMAP)
         (app / "collections.yaml").write_text(_OWN_COLLECTIONS)
+        shutil.copy(ROOT / "examples" / "settings.yaml", app)
         (app / "kustomization.yaml").write_text(json.dumps(kustomization))
         program = tool("kubectl", "kustomize")
         return run(program, "kustomize" if Path(program).name == "kubectl" else "build", app)

@@ -224,7 +224,7 @@ def documented_kustomizations() -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for path in sorted(ROOT.glob("*.md")):
         for block in re.findall(r"```yaml\n(.*?)```", path.read_text(), re.DOTALL):
-            part = yaml.safe_load(block)
+            part = next(yaml.safe_load_all(block))
             if part.keys() <= {"namespace", "resources", "components", "images", "patches", "configMapGenerator"}:
                 if not found or part.keys() & found[-1].keys():
                     found.append({})
