@@ -34,131 +34,140 @@ podFailurePolicy:
 template:
   metadata:
     labels:
-      app.kubernetes.io/name: {{ .Values.name }}
-      app.kubernetes.io/part-of: llama-stack
-      sidecar.istio.io/inject: "false"
+      {{- include "register-collections.podLabels" . | nindent 6 }}
     annotations:
       sidecar.istio.io/inject: "false"
   spec:
-    restartPolicy: Never
-    serviceAccountName: {{ .Values.name }}
-    automountServiceAccountToken: {{ or (ne .Values.publishConfigMap "") (ne .Values.waitForDeployment "") }}
-    enableServiceLinks: false
-    {{- with .Values.imagePullSecrets }}
-    imagePullSecrets:
-      {{- toYaml . | nindent 6 }}
+    {{- include "register-collections.podSpec" . | nindent 4 }}
+{{- end }}
+
+{{- define "register-collections.podLabels" -}}
+app.kubernetes.io/name: {{ .Values.name }}
+app.kubernetes.io/part-of: llama-stack
+sidecar.istio.io/inject: "false"
+{{- end }}
+
+{{- define "register-collections.podSpec" -}}
+{{- $existing := .Values.existingConfigMap -}}
+restartPolicy: Never
+serviceAccountName: {{ .Values.name }}
+automountServiceAccountToken: {{ or (ne .Values.publishConfigMap "") (ne .Values.waitForDeployment "") }}
+enableServiceLinks: false
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  seccompProfile:
+    type: RuntimeDefault
+containers:
+  - name: register-collections
+    {{- with .Values.image }}
+    image: {{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
+    imagePullPolicy: {{ .pullPolicy }}
     {{- end }}
+    env:
+      - name: LLAMA_STACK_URL
+        value: {{ .Values.url | quote }}
+      - name: HOOK_CONFIG
+        value: {{ printf "/config/%s" (ternary $existing.key "collections.yaml" (ne $existing.name "")) | quote }}
+      - name: HOOK_TIMEOUT_SECONDS
+        value: {{ .Values.timeoutSeconds | quote }}
+      {{- if .Values.serviceCa.enabled }}
+      - name: REQUESTS_CA_BUNDLE
+        value: /etc/service-ca/service-ca.crt
+      {{- end }}
+      {{- if .Values.apiKeySecret.name }}
+      - name: LLAMA_STACK_API_KEY_FILE
+        value: /etc/llama-stack-api-key/token
+      {{- end }}
+      {{- if .Values.consumerApiKeySecret.name }}
+      - name: HOOK_CONSUMER_API_KEY_FILE
+        value: /etc/llama-stack-consumer-api-key/token
+      {{- end }}
+      {{- if ne (int .Values.connections) 20 }}
+      - name: HOOK_CONNECTIONS
+        value: {{ .Values.connections | quote }}
+      {{- end }}
+      {{- if ne .Values.prove "write" }}
+      - name: HOOK_PROVE
+        value: {{ .Values.prove }}
+      {{- end }}
+      {{- if .Values.waitForDeployment }}
+      - name: HOOK_WAIT_FOR_DEPLOYMENT
+        value: {{ .Values.waitForDeployment | quote }}
+      {{- end }}
+      {{- if .Values.publishConfigMap }}
+      - name: HOOK_PUBLISH_CONFIGMAP
+        value: {{ .Values.publishConfigMap | quote }}
+      {{- end }}
+      {{- with .Values.extraEnv }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
+    terminationMessagePolicy: FallbackToLogsOnError
+    resources:
+      {{- toYaml .Values.resources | nindent 6 }}
     securityContext:
-      runAsNonRoot: true
-      seccompProfile:
-        type: RuntimeDefault
-    containers:
-      - name: register-collections
-        {{- with .Values.image }}
-        image: {{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
-        imagePullPolicy: {{ .pullPolicy }}
-        {{- end }}
-        env:
-          - name: LLAMA_STACK_URL
-            value: {{ .Values.url | quote }}
-          - name: HOOK_CONFIG
-            value: {{ printf "/config/%s" (ternary $existing.key "collections.yaml" (ne $existing.name "")) | quote }}
-          - name: HOOK_TIMEOUT_SECONDS
-            value: {{ .Values.timeoutSeconds | quote }}
-          {{- if .Values.serviceCa.enabled }}
-          - name: REQUESTS_CA_BUNDLE
-            value: /etc/service-ca/service-ca.crt
-          {{- end }}
-          {{- if .Values.apiKeySecret.name }}
-          - name: LLAMA_STACK_API_KEY_FILE
-            value: /etc/llama-stack-api-key/token
-          {{- end }}
-          {{- if .Values.consumerApiKeySecret.name }}
-          - name: HOOK_CONSUMER_API_KEY_FILE
-            value: /etc/llama-stack-consumer-api-key/token
-          {{- end }}
-          {{- if ne (int .Values.connections) 20 }}
-          - name: HOOK_CONNECTIONS
-            value: {{ .Values.connections | quote }}
-          {{- end }}
-          {{- if ne .Values.prove "write" }}
-          - name: HOOK_PROVE
-            value: {{ .Values.prove }}
-          {{- end }}
-          {{- if .Values.waitForDeployment }}
-          - name: HOOK_WAIT_FOR_DEPLOYMENT
-            value: {{ .Values.waitForDeployment | quote }}
-          {{- end }}
-          {{- if .Values.publishConfigMap }}
-          - name: HOOK_PUBLISH_CONFIGMAP
-            value: {{ .Values.publishConfigMap | quote }}
-          {{- end }}
-          {{- with .Values.extraEnv }}
-          {{- toYaml . | nindent 10 }}
-          {{- end }}
-        terminationMessagePolicy: FallbackToLogsOnError
-        resources:
-          {{- toYaml .Values.resources | nindent 10 }}
-        securityContext:
-          allowPrivilegeEscalation: false
-          readOnlyRootFilesystem: true
-          capabilities:
-            drop: [ALL]
-        volumeMounts:
-          - name: config
-            mountPath: /config
-            readOnly: true
-          - name: tmp
-            mountPath: /tmp
-          {{- if .Values.serviceCa.enabled }}
-          - name: service-ca
-            mountPath: /etc/service-ca
-            readOnly: true
-          {{- end }}
-          {{- if .Values.apiKeySecret.name }}
-          - name: api-key
-            mountPath: /etc/llama-stack-api-key
-            readOnly: true
-          {{- end }}
-          {{- if .Values.consumerApiKeySecret.name }}
-          - name: consumer-api-key
-            mountPath: /etc/llama-stack-consumer-api-key
-            readOnly: true
-          {{- end }}
-    volumes:
+      allowPrivilegeEscalation: false
+      readOnlyRootFilesystem: true
+      capabilities:
+        drop: [ALL]
+    volumeMounts:
       - name: config
-        configMap:
-          name: {{ $existing.name | default .Values.name }}
-          {{- if $existing.name }}
-          items:
-            - key: {{ $existing.key }}
-              path: {{ $existing.key }}
-          {{- end }}
+        mountPath: /config
+        readOnly: true
       - name: tmp
-        emptyDir:
-          sizeLimit: 16Mi
+        mountPath: /tmp
       {{- if .Values.serviceCa.enabled }}
       - name: service-ca
-        configMap:
-          name: {{ .Values.name }}-service-ca
-          items:
-            - key: service-ca.crt
-              path: service-ca.crt
+        mountPath: /etc/service-ca
+        readOnly: true
       {{- end }}
       {{- if .Values.apiKeySecret.name }}
       - name: api-key
-        secret:
-          secretName: {{ .Values.apiKeySecret.name }}
-          items:
-            - key: {{ .Values.apiKeySecret.key }}
-              path: token
+        mountPath: /etc/llama-stack-api-key
+        readOnly: true
       {{- end }}
       {{- if .Values.consumerApiKeySecret.name }}
       - name: consumer-api-key
-        secret:
-          secretName: {{ .Values.consumerApiKeySecret.name }}
-          items:
-            - key: {{ .Values.consumerApiKeySecret.key }}
-              path: token
+        mountPath: /etc/llama-stack-consumer-api-key
+        readOnly: true
       {{- end }}
+volumes:
+  - name: config
+    configMap:
+      name: {{ $existing.name | default .Values.name }}
+      {{- if $existing.name }}
+      items:
+        - key: {{ $existing.key }}
+          path: {{ $existing.key }}
+      {{- end }}
+  - name: tmp
+    emptyDir:
+      sizeLimit: 16Mi
+  {{- if .Values.serviceCa.enabled }}
+  - name: service-ca
+    configMap:
+      name: {{ .Values.name }}-service-ca
+      items:
+        - key: service-ca.crt
+          path: service-ca.crt
+  {{- end }}
+  {{- if .Values.apiKeySecret.name }}
+  - name: api-key
+    secret:
+      secretName: {{ .Values.apiKeySecret.name }}
+      items:
+        - key: {{ .Values.apiKeySecret.key }}
+          path: token
+  {{- end }}
+  {{- if .Values.consumerApiKeySecret.name }}
+  - name: consumer-api-key
+    secret:
+      secretName: {{ .Values.consumerApiKeySecret.name }}
+      items:
+        - key: {{ .Values.consumerApiKeySecret.key }}
+          path: token
+  {{- end }}
 {{- end }}
