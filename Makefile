@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 
 IMAGE ?= register-collections:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' hook/__init__.py)
 
-.PHONY: help demo test lint format test-live test-faults bench record image test-image test-manifests lock clean
+.PHONY: help demo test lint format test-live test-faults bench record image test-image test-manifests test-cluster lock clean
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -59,6 +59,9 @@ test-image: $(VENV)/.ready ## Build the image and run it as OpenShift would, aga
 test-manifests: $(VENV)/.ready ## Render the manifests and the chart, and check what comes out.
 	PYTHON=$(PYTHON) tests/manifests/install-tools.sh
 	$(BIN)/python -m pytest tests/manifests
+
+test-cluster: $(VENV)/.ready ## Use Argo CD, Helm and Jobs on KUBECONFIG's cluster, else kind's, else one that is made here.
+	$(BIN)/python -m pytest tests/cluster --numprocesses 4 --durations 10 -v
 
 lock: $(VENV)/.ready ## Pin the dependencies anew, with hashes.
 	$(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet uv

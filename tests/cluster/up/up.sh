@@ -6,6 +6,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./lib.sh
+trap 'say "failed; the logs are in $LOGS"' ERR
 [ "$(id -u)" = 0 ] || { echo "A cluster of its own needs root; or set KUBECONFIG, or install kind." >&2; exit 1; }
 [ -d /sys/fs/cgroup/cpuset ] || { echo "A cluster of its own needs cgroups of version 1 here; or install kind." >&2; exit 1; }
 ./packages.sh
