@@ -284,7 +284,7 @@ def test_waiting_may_read_one_deployment_and_nothing_else(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in EVERY if publishes(name) or waits(name)])
 def test_the_right_is_the_hooks_alone(name: str) -> None:
-    """Kubernetes refuses a ServiceAccount as a subject without its namespace, which nobody fills in later."""
+    """Of that one namespace."""
     namespace = "demo" if name in CHARTS else one(name, "Job")["metadata"]["namespace"]
     for binding in (o for o in rights(name) if o["kind"] == "RoleBinding"):
         assert binding["subjects"] == [{"kind": "ServiceAccount", "name": NAME, "namespace": namespace}]
