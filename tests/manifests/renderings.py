@@ -21,7 +21,7 @@ PUBLISHED = "llamastack-collections"
 DEPLOYMENT = "llama-stack"
 NAMESPACE = "private-ai-demo"
 
-_TOOLS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "register-collections" / "tools"
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "register-collections"
 _SECONDS = 120
 
 _KUSTOMIZATIONS: dict[str, dict[str, Any]] = {
@@ -110,7 +110,8 @@ data:
 
 def tool(*names: str) -> str:
     """Return the first of these programs that is installed. A test that needs one fails without it."""
-    path = os.pathsep.join([str(_TOOLS / "bin"), str(_TOOLS / "checkers" / "bin"), os.environ["PATH"]])
+    folders = [_CACHE / "tools" / "checkers" / "bin", os.environ["PATH"], _CACHE / "cluster" / "bin"]
+    path = os.pathsep.join(map(str, folders))
     for name in names:
         found = shutil.which(name, path=path)
         if found:
