@@ -327,6 +327,24 @@ def setting_patches(settings: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"patch": "\n---\n".join(map(json.dumps, documents))}] if settings else []
 
 
+def deployment_spec(image: str, **container: Any) -> dict[str, Any]:
+    """Return the spec of a Deployment that does nothing, and may be in a namespace of Pod Security `restricted`."""
+    labels = {"app": "idle"}
+    idle = {
+        "name": "idle",
+        "image": image,
+        "command": ["sleep", "600"],
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        **container,
+    }
+    pod = {
+        "terminationGracePeriodSeconds": 0,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [idle],
+    }
+    return {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}
+
+
 def image(reference: str) -> dict[str, str]:
     """Return the fields of kustomize's `images` for another image."""
     repository, _, tag = reference.rpartition(":")

@@ -10,7 +10,19 @@ import pytest
 import yaml
 
 from tests.cluster.argocd import App
-from tests.cluster.kube import HOOK, MODEL, PUBLISHED, Api, Room, collections, create_store, delete_store, image, run
+from tests.cluster.kube import (
+    HOOK,
+    MODEL,
+    PUBLISHED,
+    Api,
+    Room,
+    collections,
+    create_store,
+    delete_store,
+    deployment_spec,
+    image,
+    run,
+)
 
 pytestmark = pytest.mark.needs("Argo CD")
 
@@ -251,6 +263,55 @@ def test_a_commit_that_changes_nothing_tracked_runs_no_hook(app: App) -> None:
 
     assert app.status()[0] == "Synced"
     assert app.job_uid() == before
+
+
+def test_a_commit_that_changes_a_setting_runs_the_hook(app: App) -> None:
+    """It is in the CronJob, too, which is compared with Git."""
+    revision = commit(app, collections("setting_changed"))
+    app.create({"automated": {}})
+    app.until_synced(revision, "Succeeded")
+    before = app.job_uid()
+    revision = commit(app, collections("setting_changed"), HOOK_LOG_LEVEL="debug")
+    app.until_synced(revision, "Succeeded")
+
+    assert app.job_uid() != before
+
+
+def test_a_job_of_the_same_name_that_is_there_already_is_replaced(app: App) -> None:
+    """Such as the one with curl that was there before the product."""
+    app.room.must("create", "job", HOOK, "--image=register-collections:0.1.0", "--", "false")
+    before = app.job_uid()
+    commit(app, collections("replacing"))
+    app.create()
+    app.synced()
+
+    assert app.job_uid() != before
+
+
+def test_what_waits_for_its_address_within_the_app_stops_the_sync_before_the_hook(app: App) -> None:
+    """PostSync waits until all is healthy, and the pod for what only the hook writes."""
+    content = app.room.kustomization("publish-ids", config=collections("deadlock"))
+    content["resources"].append("consumer.yaml")
+    address = {"configMapKeyRef": {"name": PUBLISHED, "key": "deadlock"}}
+    spec = deployment_spec(
+        app.room.facts.image or "register-collections:0.1.0", env=[{"name": "VECTOR_DB_ID", "valueFrom": address}]
+    )
+    consumer = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "consumer"},
+        "spec": spec,
+    }
+    app.commit(content, consumer__yaml=json.dumps(consumer))
+    app.create()
+    done = app.sync("--async")
+    assert done.returncode == 0, done.stderr
+    app.room.api.until(
+        "Argo CD waits", lambda: "waiting for healthy state of apps/Deployment/consumer" in app.operation()["message"]
+    )
+
+    assert app.room.job() is None
+    run("argocd", "app", "terminate-op", app.name)
 
 
 @pytest.mark.parametrize("options", [(), ("ServerSideApply=true",)], ids=["client-side", "server-side"])

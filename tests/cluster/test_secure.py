@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.kube import CONTAINER, HOOK, PUBLISHED, UID, Api, Room, collections
+from tests.cluster.kube import CONTAINER, HOOK, PUBLISHED, UID, Api, Room, collections, deployment_spec
 from tests.cluster.stack import TOKEN
 
 pytestmark = pytest.mark.needs("a service CA of the tests' own")
@@ -46,29 +46,11 @@ class TestSecure:
     def test_all_components_together_register_and_publish(self, secure: Room) -> None:
         """The pod waits for the certificate authority, and the program for the rollout."""
         secure.secret(f"{HOOK}-consumer-api-key", TOKEN)
-        labels = {"app": "llama-stack"}
-        container = {
-            "name": "server",
-            "image": secure.facts.image or f"{CONTAINER}:0.1.0",
-            "command": ["sleep", "600"],
-            "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-        }
-        security = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
         deployment = {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
             "metadata": {"name": "llama-stack"},
-            "spec": {
-                "selector": {"matchLabels": labels},
-                "template": {
-                    "metadata": {"labels": labels},
-                    "spec": {
-                        "terminationGracePeriodSeconds": 0,
-                        "securityContext": security,
-                        "containers": [container],
-                    },
-                },
-            },
+            "spec": deployment_spec(secure.facts.image or f"{CONTAINER}:0.1.0"),
         }
         secure.must("apply", "-f", "-", stdin=json.dumps(deployment))
         components = ("service-ca", "api-key", "consumer-api-key", "publish-ids", "rollout", "self-heal")

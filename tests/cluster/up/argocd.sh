@@ -6,7 +6,8 @@ enter_network
 folder=$RUN/argocd
 mkdir -p "$folder"/{home,gpg,tls,ssh,tmp,plugins} "$RUN/git"
 kubectl apply --server-side -f "$CACHE/argocd-crds" -f "$HERE/argocd.yaml" >/dev/null
-kubectl wait --for=condition=Established --timeout=60s -f "$CACHE/argocd-crds" >/dev/null
+# A definition that is too fresh has no conditions, which kubectl takes for an error.
+wait_for 60 kubectl wait --for=condition=Established --timeout=1s -f "$CACHE/argocd-crds"
 kubectl -n argocd patch secret argocd-secret --type merge \
   -p "{\"stringData\": {\"server.secretkey\": \"$(openssl rand -hex 16)\"}}" >/dev/null
 # The README's remote bases are folders here.
