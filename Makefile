@@ -8,8 +8,8 @@ BIN := $(VENV)/bin
 
 IMAGE ?= register-collections:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' hook/__init__.py)
 
-.PHONY: help demo test lint format test-live test-faults bench record image test-image test-manifests chart-readme chart \
-	release-check lock clean
+.PHONY: help demo test lint format test-live test-faults bench record image test-image test-manifests test-cluster \
+	chart-readme chart release-check lock clean
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -72,6 +72,8 @@ chart: $(VENV)/.ready ## Package the chart for the pushed image IMAGE_NAME@IMAGE
 
 release-check: $(VENV)/.ready ## Say whether version, changelog, chart and image tag agree; TAG=v1.2.3 is to be released.
 	@TAG=$(TAG) $(BIN)/python -m release.check
+test-cluster: $(VENV)/.ready ## Use Argo CD, Helm and Jobs on KUBECONFIG's cluster, else kind's, else one that is made here.
+	$(BIN)/python -m pytest tests/cluster --numprocesses 4 --durations 10 -v
 
 lock: $(VENV)/.ready ## Pin the dependencies anew, with hashes.
 	$(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet uv

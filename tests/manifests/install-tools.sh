@@ -3,8 +3,7 @@
 set -eu
 cd "$(dirname "$0")"
 tools=${XDG_CACHE_HOME:-$HOME/.cache}/register-collections/tools
-export PATH="$tools/bin:$PATH"
-mkdir -p "$tools/bin"
+mkdir -p "$tools"
 
 # The checkers have many dependencies, so an environment of their own; again whenever the list changes.
 if ! cmp -s requirements.txt "$tools/checkers/installed.txt"; then
@@ -15,20 +14,9 @@ if ! cmp -s requirements.txt "$tools/checkers/installed.txt"; then
   cp requirements.txt "$tools/checkers/installed.txt"
 fi
 
-# The renderers: what is on PATH is taken, and the rest is built where there is Go.
-install_with_go() {
-  if ! command -v go >/dev/null; then
-    echo "$1 is not on PATH, and there is no Go to build it with: install $1" >&2
-    exit 1
-  fi
-  echo "Building $1: some minutes, once …" >&2
-  GOBIN="$tools/bin" go install "$2"
-}
+# The renderers: what is on PATH is taken, and the rest is what the tests of the cluster build.
 if ! command -v kubectl >/dev/null && ! command -v kustomize >/dev/null; then
-  install_with_go kustomize sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
-fi
-if ! command -v helm >/dev/null; then
-  install_with_go helm helm.sh/helm/v3/cmd/helm@v3.22.0
+  ../cluster/up/programs.sh kustomize
 fi
 
 if ! command -v actionlint >/dev/null; then

@@ -73,14 +73,7 @@ _KUSTOMIZATIONS["own"] = {
     "namespace": NAMESPACE,
     "resources": ["../manifests/base"],
     "configMapGenerator": [{"name": NAME, "behavior": "replace", "files": ["collections.yaml"]}],
-    "patches": [
-        {
-            "target": {"kind": kind},
-            "patch": f"- op: add\n  path: /spec/{path}template/spec/containers/0/env/-\n"
-            "  value: {name: HOOK_ON_LOST, value: recreate}\n",
-        }
-        for kind, path in (("Job", ""), ("CronJob", "jobTemplate/spec/"))
-    ],
+    "patches": [{"path": "settings.yaml"}],
 }
 _CHARTS: dict[str, dict[str, Any]] = {
     "chart": {},
@@ -184,6 +177,7 @@ def kustomize(
         (app / "collections.yaml").write_text(_OWN_COLLECTIONS)
         for file, content in files.items():
             (app / file).write_text(content)
+        shutil.copy(ROOT / "examples" / "settings.yaml", app)
         (app / "kustomization.yaml").write_text(json.dumps(kustomization))
         program = tool("kubectl", "kustomize")
         return run(program, "kustomize" if Path(program).name == "kubectl" else "build", app)

@@ -4,6 +4,7 @@ No API server can run here, so these are assertions on the renderings; the mista
 Kubernetes' and OpenShift's own issues and documentation.
 """
 
+import copy
 import re
 from typing import Any
 
@@ -131,7 +132,9 @@ def test_a_failed_pod_keeps_its_log_and_its_reason(name: str) -> None:
     """With OnFailure the pod is gone with the last try, and HookFailed would delete it."""
     assert pod(name)["spec"]["restartPolicy"] == "Never"
     assert container(name)["terminationMessagePolicy"] == "FallbackToLogsOnError"
-    assert not re.search("hook-?(failed|succeeded)", str(objects(name)), re.IGNORECASE)
+    hooks = [hook_annotations(o) for o in objects(name)]
+    deleted = {policy for hook in hooks for key, policy in hook.items() if key.endswith("hook-delete-policy")}
+    assert not re.search("hook-?(failed|succeeded)", str(deleted), re.IGNORECASE)
 
 
 @every_rendering
@@ -168,8 +171,28 @@ def test_the_configuration_has_one_name_for_ever(name: str) -> None:
 
 @every_rendering
 def test_only_the_job_is_a_hook(name: str) -> None:
-    """A ConfigMap or ServiceAccount that is a hook is not tracked, and deleted too early."""
-    assert [o["kind"] for o in objects(name) if hook_annotations(o)] == ["Job"]
+    """A ConfigMap or ServiceAccount that is a hook is not tracked, and deleted too early. Helm's test is one, too."""
+    assert sorted(o["kind"] for o in objects(name) if hook_annotations(o)) == ["Job", "Pod"][: 1 + (name in CHARTS)]
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_helms_test_is_the_hooks_pod_with_check(name: str) -> None:
+    """It changes nothing; its log is there for `--logs`, and until the next test."""
+    test = one(name, "Pod", f"{NAME}-check")
+    expected = copy.deepcopy(pod(name)["spec"])
+    expected["containers"][0]["args"] = ["check"]
+
+    assert test["spec"] == expected
+    assert hook_annotations(test) == {
+        "helm.sh/hook": "test",
+        "helm.sh/hook-delete-policy": "before-hook-creation",
+        "helm.sh/hook-output-log-policy": "hook-failed",
+    }
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_helm_prints_the_log_of_a_failed_hook(name: str) -> None:
+    assert hook_annotations(one(name, "Job"))["helm.sh/hook-output-log-policy"] == "hook-failed"
 
 
 @every_rendering
@@ -261,7 +284,7 @@ def test_waiting_may_read_one_deployment_and_nothing_else(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in EVERY if publishes(name) or waits(name)])
 def test_the_right_is_the_hooks_alone(name: str) -> None:
-    """Kubernetes refuses a ServiceAccount as a subject without its namespace, which nobody fills in later."""
+    """Of that one namespace."""
     namespace = "demo" if name in CHARTS else one(name, "Job")["metadata"]["namespace"]
     for binding in (o for o in rights(name) if o["kind"] == "RoleBinding"):
         assert binding["subjects"] == [{"kind": "ServiceAccount", "name": NAME, "namespace": namespace}]

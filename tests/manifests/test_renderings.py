@@ -46,6 +46,8 @@ OLDEST_KUBERNETES = 29
 """1.29: before, the schema wants `onPodConditions` in every rule of a podFailurePolicy."""
 
 ACCEPTED_CHECKS = {
+    "CKV_K8S_8": "a liveness probe: the pod of Helm's test runs a program to its end",
+    "CKV_K8S_9": "a readiness probe: the same",
     "CKV_K8S_15": "imagePullPolicy Always: a released tag never moves, and a digest cannot; a registry that is down "
     "shall not stop the hook on a node that has the image",
     "CKV_K8S_21": "the default namespace: base and chart leave theirs to whoever installs them; stage02 has its own",
@@ -320,7 +322,7 @@ def documented_kustomizations() -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for path in sorted(ROOT.glob("*.md")):
         for block in re.findall(r"```yaml\n(.*?)```", path.read_text(), re.DOTALL):
-            part = yaml.safe_load(block)
+            part = next(yaml.safe_load_all(block))
             if part.keys() <= {"namespace", "resources", "components", "images", "patches", "configMapGenerator"}:
                 if not found or part.keys() & found[-1].keys():
                     found.append({})

@@ -55,3 +55,10 @@ def test_the_states_are_the_program_s() -> None:
     documented = {state for row in table("The report") for state in row[0].split(", ")}
 
     assert documented == {state.value for state in State}
+
+
+def test_the_settings_patch_is_the_one_of_the_examples() -> None:
+    """Which the tests of the manifests and of the cluster apply."""
+    example = (Path(__file__).parents[2] / "examples" / "settings.yaml").read_text()
+
+    assert f"<!-- settings -->\n```yaml\n{example}```\n" in README

@@ -34,146 +34,155 @@ podFailurePolicy:
 template:
   metadata:
     labels:
-      app.kubernetes.io/name: {{ .Values.name }}
-      app.kubernetes.io/part-of: llama-stack
-      sidecar.istio.io/inject: "false"
-      {{- with .Values.podLabels }}
-      {{- toYaml . | nindent 6 }}
-      {{- end }}
+      {{- include "register-collections.podLabels" . | nindent 6 }}
     annotations:
       sidecar.istio.io/inject: "false"
   spec:
-    restartPolicy: Never
-    serviceAccountName: {{ .Values.name }}
-    automountServiceAccountToken: {{ or (ne .Values.publishConfigMap "") (ne .Values.waitForDeployment "") }}
-    enableServiceLinks: false
-    {{- with .Values.imagePullSecrets }}
-    imagePullSecrets:
+    {{- include "register-collections.podSpec" . | nindent 4 }}
+{{- end }}
+
+{{- define "register-collections.podLabels" -}}
+app.kubernetes.io/name: {{ .Values.name }}
+app.kubernetes.io/part-of: llama-stack
+sidecar.istio.io/inject: "false"
+{{- with .Values.podLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "register-collections.podSpec" -}}
+{{- $existing := .Values.existingConfigMap -}}
+restartPolicy: Never
+serviceAccountName: {{ .Values.name }}
+automountServiceAccountToken: {{ or (ne .Values.publishConfigMap "") (ne .Values.waitForDeployment "") }}
+enableServiceLinks: false
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  seccompProfile:
+    type: RuntimeDefault
+containers:
+  - name: register-collections
+    {{- with .Values.image }}
+    image: {{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
+    imagePullPolicy: {{ .pullPolicy }}
+    {{- end }}
+    env:
+      - name: LLAMA_STACK_URL
+        value: {{ .Values.url | quote }}
+      - name: HOOK_CONFIG
+        value: {{ printf "/config/%s" (ternary $existing.key "collections.yaml" (ne $existing.name "")) | quote }}
+      - name: HOOK_TIMEOUT_SECONDS
+        value: {{ .Values.timeoutSeconds | quote }}
+      {{- if .Values.serviceCa.enabled }}
+      - name: REQUESTS_CA_BUNDLE
+        value: /etc/service-ca/service-ca.crt
+      {{- end }}
+      {{- if .Values.apiKeySecret.name }}
+      - name: LLAMA_STACK_API_KEY_FILE
+        value: /etc/llama-stack-api-key/token
+      {{- end }}
+      {{- if .Values.consumerApiKeySecret.name }}
+      - name: HOOK_CONSUMER_API_KEY_FILE
+        value: /etc/llama-stack-consumer-api-key/token
+      {{- end }}
+      {{- /* Each variable, its value, and the program's own default, with which it is left out. */ -}}
+      {{- range list
+        (list "HOOK_REQUEST_TIMEOUT_SECONDS" .Values.requestTimeoutSeconds 30)
+        (list "HOOK_CONNECTIONS" .Values.connections 20)
+        (list "HOOK_PROVE" .Values.prove "write")
+        (list "HOOK_ON_DUPLICATE" .Values.onDuplicate "fail")
+        (list "HOOK_ON_LOST" .Values.onLost "fail")
+        (list "HOOK_WAIT_FOR_DEPLOYMENT" .Values.waitForDeployment "")
+        (list "HOOK_PUBLISH_CONFIGMAP" .Values.publishConfigMap "")
+        (list "HOOK_OUTPUT" .Values.output "json")
+        (list "HOOK_LOG_LEVEL" .Values.logLevel "info")
+        (list "HOOK_LOG_FORMAT" .Values.logFormat "json")
+      }}
+      {{- if ne (toString (index . 1)) (toString (index . 2)) }}
+      - name: {{ index . 0 }}
+        value: {{ index . 1 | quote }}
+      {{- end }}
+      {{- end }}
+      {{- with .Values.extraEnv }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
+    {{- with .Values.envFrom }}
+    envFrom:
       {{- toYaml . | nindent 6 }}
     {{- end }}
+    terminationMessagePolicy: FallbackToLogsOnError
+    resources:
+      {{- toYaml .Values.resources | nindent 6 }}
     securityContext:
-      runAsNonRoot: true
-      seccompProfile:
-        type: RuntimeDefault
-    containers:
-      - name: register-collections
-        {{- with .Values.image }}
-        image: {{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
-        imagePullPolicy: {{ .pullPolicy }}
-        {{- end }}
-        env:
-          - name: LLAMA_STACK_URL
-            value: {{ .Values.url | quote }}
-          - name: HOOK_CONFIG
-            value: {{ printf "/config/%s" (ternary $existing.key "collections.yaml" (ne $existing.name "")) | quote }}
-          - name: HOOK_TIMEOUT_SECONDS
-            value: {{ .Values.timeoutSeconds | quote }}
-          {{- if .Values.serviceCa.enabled }}
-          - name: REQUESTS_CA_BUNDLE
-            value: /etc/service-ca/service-ca.crt
-          {{- end }}
-          {{- if .Values.apiKeySecret.name }}
-          - name: LLAMA_STACK_API_KEY_FILE
-            value: /etc/llama-stack-api-key/token
-          {{- end }}
-          {{- if .Values.consumerApiKeySecret.name }}
-          - name: HOOK_CONSUMER_API_KEY_FILE
-            value: /etc/llama-stack-consumer-api-key/token
-          {{- end }}
-          {{- /* Each variable, its value, and the program's own default, with which it is left out. */ -}}
-          {{- range list
-            (list "HOOK_REQUEST_TIMEOUT_SECONDS" .Values.requestTimeoutSeconds 30)
-            (list "HOOK_CONNECTIONS" .Values.connections 20)
-            (list "HOOK_PROVE" .Values.prove "write")
-            (list "HOOK_ON_DUPLICATE" .Values.onDuplicate "fail")
-            (list "HOOK_ON_LOST" .Values.onLost "fail")
-            (list "HOOK_WAIT_FOR_DEPLOYMENT" .Values.waitForDeployment "")
-            (list "HOOK_PUBLISH_CONFIGMAP" .Values.publishConfigMap "")
-            (list "HOOK_OUTPUT" .Values.output "json")
-            (list "HOOK_LOG_LEVEL" .Values.logLevel "info")
-            (list "HOOK_LOG_FORMAT" .Values.logFormat "json")
-          }}
-          {{- if ne (toString (index . 1)) (toString (index . 2)) }}
-          - name: {{ index . 0 }}
-            value: {{ index . 1 | quote }}
-          {{- end }}
-          {{- end }}
-          {{- with .Values.extraEnv }}
-          {{- toYaml . | nindent 10 }}
-          {{- end }}
-        {{- with .Values.envFrom }}
-        envFrom:
-          {{- toYaml . | nindent 10 }}
-        {{- end }}
-        terminationMessagePolicy: FallbackToLogsOnError
-        resources:
-          {{- toYaml .Values.resources | nindent 10 }}
-        securityContext:
-          allowPrivilegeEscalation: false
-          readOnlyRootFilesystem: true
-          capabilities:
-            drop: [ALL]
-        volumeMounts:
-          - name: config
-            mountPath: /config
-            readOnly: true
-          - name: tmp
-            mountPath: /tmp
-          {{- if .Values.serviceCa.enabled }}
-          - name: service-ca
-            mountPath: /etc/service-ca
-            readOnly: true
-          {{- end }}
-          {{- if .Values.apiKeySecret.name }}
-          - name: api-key
-            mountPath: /etc/llama-stack-api-key
-            readOnly: true
-          {{- end }}
-          {{- if .Values.consumerApiKeySecret.name }}
-          - name: consumer-api-key
-            mountPath: /etc/llama-stack-consumer-api-key
-            readOnly: true
-          {{- end }}
-          {{- with .Values.extraVolumeMounts }}
-          {{- toYaml . | nindent 10 }}
-          {{- end }}
-    volumes:
+      allowPrivilegeEscalation: false
+      readOnlyRootFilesystem: true
+      capabilities:
+        drop: [ALL]
+    volumeMounts:
       - name: config
-        configMap:
-          name: {{ $existing.name | default .Values.name }}
-          {{- if $existing.name }}
-          items:
-            - key: {{ $existing.key }}
-              path: {{ $existing.key }}
-          {{- end }}
+        mountPath: /config
+        readOnly: true
       - name: tmp
-        emptyDir:
-          sizeLimit: 16Mi
+        mountPath: /tmp
       {{- if .Values.serviceCa.enabled }}
       - name: service-ca
-        configMap:
-          name: {{ .Values.name }}-service-ca
-          items:
-            - key: service-ca.crt
-              path: service-ca.crt
+        mountPath: /etc/service-ca
+        readOnly: true
       {{- end }}
       {{- if .Values.apiKeySecret.name }}
       - name: api-key
-        secret:
-          secretName: {{ .Values.apiKeySecret.name }}
-          items:
-            - key: {{ .Values.apiKeySecret.key }}
-              path: token
+        mountPath: /etc/llama-stack-api-key
+        readOnly: true
       {{- end }}
       {{- if .Values.consumerApiKeySecret.name }}
       - name: consumer-api-key
-        secret:
-          secretName: {{ .Values.consumerApiKeySecret.name }}
-          items:
-            - key: {{ .Values.consumerApiKeySecret.key }}
-              path: token
+        mountPath: /etc/llama-stack-consumer-api-key
+        readOnly: true
       {{- end }}
-      {{- with .Values.extraVolumes }}
+      {{- with .Values.extraVolumeMounts }}
       {{- toYaml . | nindent 6 }}
       {{- end }}
+volumes:
+  - name: config
+    configMap:
+      name: {{ $existing.name | default .Values.name }}
+      {{- if $existing.name }}
+      items:
+        - key: {{ $existing.key }}
+          path: {{ $existing.key }}
+      {{- end }}
+  - name: tmp
+    emptyDir:
+      sizeLimit: 16Mi
+  {{- if .Values.serviceCa.enabled }}
+  - name: service-ca
+    configMap:
+      name: {{ .Values.name }}-service-ca
+      items:
+        - key: service-ca.crt
+          path: service-ca.crt
+  {{- end }}
+  {{- if .Values.apiKeySecret.name }}
+  - name: api-key
+    secret:
+      secretName: {{ .Values.apiKeySecret.name }}
+      items:
+        - key: {{ .Values.apiKeySecret.key }}
+          path: token
+  {{- end }}
+  {{- if .Values.consumerApiKeySecret.name }}
+  - name: consumer-api-key
+    secret:
+      secretName: {{ .Values.consumerApiKeySecret.name }}
+      items:
+        - key: {{ .Values.consumerApiKeySecret.key }}
+          path: token
+  {{- end }}
+  {{- with .Values.extraVolumes }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- end }}

@@ -1,0 +1,136 @@
+"""`examples/`, in a cluster."""
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.cluster.kube import CONTAINER, UID, Room, collections, run
+from tests.cluster.place import ROOT
+
+EXAMPLES = ROOT / "examples"
+
+
+class TestDeploy:
+    """`deploy.sh`, with a real `oc` or kubectl under that name."""
+
+    def deploy(self, room: Room) -> Any:
+        """Run it."""
+        oc = room.folder / "bin" / "oc"
+        oc.parent.mkdir()
+        oc.write_text('#!/bin/sh\nexec kubectl "$@"\n')
+        oc.chmod(0o755)
+        environ = {"NAMESPACE": room.name, "PATH": f"{oc.parent}:{run('sh', '-c', 'echo $PATH').stdout.strip()}"}
+        return run("sh", EXAMPLES / "deploy.sh", environ=environ)
+
+    def test_it_ends_with_0_after_a_run_that_verified(self, room: Room) -> None:
+        room.install(config=collections("deployed"))
+        done = self.deploy(room)
+
+        assert done.returncode == 0, done.stderr
+        assert "registered and verified" in done.stdout
+        assert "hook.finished" in done.stdout
+
+    def test_it_ends_with_the_hooks_exit_code_after_a_failed_one(self, room: Room) -> None:
+        room.install(config=collections("deployed", provider="nowhere"))
+        done = self.deploy(room)
+
+        assert done.returncode == 4
+        assert "failed, exit code 4" in done.stderr
+        assert "nowhere" in done.stdout
+
+    def test_it_ends_with_1_where_there_is_no_cronjob(self, room: Room) -> None:
+        assert self.deploy(room).returncode == 1
+
+
+def pod(room: Room, script: str, arguments: list[str], **environ: str) -> tuple[str, int]:
+    """Run a script in a pod of the image, as OpenShift would; return what it printed, and its exit code."""
+    room.configmap("script", script_sh=script)
+    room.configmap("llamastack-config", run_yaml=collections("example"))
+    variables = {"LLAMA_STACK_URL": "http://llama-stack-service:8321", "HOOK_CONFIG": "/config/run.yaml"} | environ
+    mounts = {"config": "/config", "script": "/script", "results": "/results"}
+    body = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "script"},
+        "spec": {
+            "restartPolicy": "Never",
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": UID,
+                "fsGroup": UID,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                {
+                    "name": "script",
+                    "image": room.facts.image or f"{CONTAINER}:0.1.0",
+                    "command": ["sh", "/script/script.sh", *arguments],
+                    "env": [{"name": name, "value": value} for name, value in variables.items()],
+                    "volumeMounts": [{"name": name, "mountPath": path} for name, path in mounts.items()],
+                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                }
+            ],
+            "volumes": [
+                {"name": "config", "configMap": {"name": "llamastack-config"}},
+                {"name": "script", "configMap": {"name": "script"}},
+                {"name": "results", "emptyDir": {}},
+            ],
+        },
+    }
+    room.must("apply", "-f", "-", stdin=json.dumps(body))
+
+    def ended() -> Any:
+        statuses = room.api.get(room.name, "pods", "script")["status"].get("containerStatuses", [{}])
+        return statuses[0].get("state", {}).get("terminated")
+
+    code: int = room.api.until("the script ends", ended)["exitCode"]
+    return room.must("logs", "script"), code
+
+
+@pytest.fixture
+def registered(room: Room) -> Room:
+    """Register the collection `example`."""
+    room.install(config=collections("example"))
+    assert room.outcome().complete
+    return room
+
+
+class TestPreflight:
+    """`preflight.sh` in a pod that has the program."""
+
+    PATH = "/opt/register-collections/bin:/usr/bin:/bin"
+
+    def preflight(self, room: Room, *arguments: str) -> tuple[str, int]:
+        """Run it."""
+        return pod(room, (EXAMPLES / "preflight.sh").read_text(), [*arguments], PATH=self.PATH)
+
+    def test_it_starts_the_pipeline_with_the_address(self, registered: Room) -> None:
+        (store,) = registered.stores("example")
+        output, code = self.preflight(registered, "example", "sh", "-c", "echo launched with $VECTOR_DB_ID")
+
+        assert code == 0
+        assert f"launched with {store['id']}" in output
+
+    def test_it_starts_nothing_where_the_collection_is_not_usable(self, registered: Room) -> None:
+        output, code = self.preflight(registered, "undeclared", "sh", "-c", "echo launched with nothing")
+
+        assert code == 2
+        assert "launched with" not in output
+
+    def test_without_arguments_it_asks_after_all_collections(self, registered: Room) -> None:
+        output, code = self.preflight(registered)
+
+        assert code == 0
+        assert '"command": "check"' in output
+
+
+def test_the_script_of_the_tekton_task_writes_its_result(registered: Room) -> None:
+    """Tekton itself is not there: what it would put into the script is put in here."""
+    (step,) = yaml.safe_load((EXAMPLES / "tekton-task.yaml").read_text())["spec"]["steps"]
+    script = step["script"].replace("$(results.address.path)", "/results/address") + "\ncat /results/address"
+    output, code = pod(registered, script, [], COLLECTION="example")
+
+    assert code == 0
+    assert output.splitlines()[-1].endswith(registered.stores("example")[0]["id"])

@@ -1,0 +1,200 @@
+"""The chart, by the commands of the README."""
+
+import json
+import subprocess
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from tests.cluster.kube import CONTAINER, HOOK, MODEL, PUBLISHED, Room, create_store, delete_store, run
+from tests.cluster.place import ROOT
+
+pytestmark = pytest.mark.needs("Helm")
+
+CHART = ROOT / "manifests" / "helm" / "llamastack-register-collections"
+RELEASE = "register-collections"
+REFUSED = (
+    "--set-json",
+    'collections=[{"vector_db_id": "x", "provider_id": "milvus-shared", "embedding_model": "no-such-model"}]',
+)
+
+
+class Helm:
+    """Helm in a room."""
+
+    def __init__(self, room: Room) -> None:
+        self.room = room
+
+    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run it to its end; whether it may fail is the test's business."""
+        return run("helm", *arguments, "--namespace", self.room.name)
+
+    def chart(self, verb: str, *values: str, names: Sequence[str] = ("helm",)) -> subprocess.CompletedProcess[str]:
+        """Install or upgrade the chart, with these collections unless values say others."""
+        entries = [{"vector_db_id": name, "provider_id": "milvus-shared", "embedding_model": MODEL} for name in names]
+        own = (
+            ()
+            if any(value.startswith("collections") for value in values)
+            else ("--set-json", f"collections={json.dumps(entries)}")
+        )
+        repository, _, tag = (self.room.facts.image or f"registry.example/team/{CONTAINER}:0.1.0").rpartition(":")
+        image = ("--set", f"image.repository={repository},image.tag={tag}")
+        return self(verb, RELEASE, str(CHART), *image, *own, *values)
+
+    def must(self, verb: str, *values: str, names: Sequence[str] = ("helm",)) -> str:
+        """Install or upgrade the chart, which has to succeed; return what Helm prints."""
+        done = self.chart(verb, *values, names=names)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def status(self) -> str:
+        """Return the release's status."""
+        (release,) = json.loads(self("list", "--all", "--output", "json").stdout)
+        return str(release["status"])
+
+
+@pytest.fixture
+def helm(room: Room) -> Helm:
+    return Helm(room)
+
+
+def test_an_install_registers_before_helm_says_so(helm: Helm) -> None:
+    helm.must("install", names=["helm_installed"])
+
+    assert helm.status() == "deployed"
+    assert helm.room.outcome().exit_codes == [0]
+    assert len(helm.room.stores("helm_installed")) == 1
+
+
+def test_each_upgrade_runs_the_hook_anew(helm: Helm) -> None:
+    """Twice; the second one with everything on."""
+    helm.must("install")
+    uids = {helm.room.job()["metadata"]["uid"]}
+    helm.must("upgrade", names=["helm", "helm_upgraded"])
+    uids.add(helm.room.job()["metadata"]["uid"])
+    helm.must(
+        "upgrade", "--set", f"publishConfigMap={PUBLISHED},selfHeal.enabled=true", names=["helm", "helm_upgraded"]
+    )
+    uids.add(helm.room.job()["metadata"]["uid"])
+
+    assert len(uids) == 3
+    assert helm.room.api.get(helm.room.name, "configmaps", PUBLISHED)["data"].keys() == {"helm", "helm_upgraded"}
+    assert helm.room.api.get(helm.room.name, "cronjobs", HOOK)["spec"]["suspend"] is False
+
+
+def test_the_servers_configmap_can_be_the_list(helm: Helm) -> None:
+    """As in the README's command."""
+    entry = {"vector_db_id": "helm_existing", "provider_id": "milvus-shared", "embedding_model": MODEL}
+    helm.room.configmap("llamastack-config", run_yaml=json.dumps({"vector_dbs": [entry]}))
+    helm.must("install", "--set", "existingConfigMap.name=llamastack-config", "--set", "collections=null")
+
+    assert len(helm.room.stores("helm_existing")) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "code", "says"),
+    [
+        (("--set-json", 'collections=[{"vector_db_id": "x y/z", "embedding_model": ""}]'), None, "embedding_model"),
+        (("--set-json", 'collections=[{"vector_db_id": "a", "embedding_model": "${env.NOT_SET}"}]'), 2, "NOT_SET"),
+        (REFUSED, 4, "no-such-model"),
+        ((), 5, "helm_drifted"),
+        (("--set", "url=http://llama-stack-service:9,timeoutSeconds=5,activeDeadlineSeconds=60"), 3, "within 5 s"),
+    ],
+    ids=["schema", "2", "4", "5", "3"],
+)
+def test_a_failed_install_shows_the_programs_log(
+    helm: Helm, values: Sequence[str], code: int | None, says: str
+) -> None:
+    """And the release is failed, with its objects there to be looked at; a value of a wrong form never gets so far."""
+    if code == 5:
+        create_store(helm.room.facts.servers["0.3.5"], "helm_drifted", "faiss-first")
+    done = helm.chart("install", *values, names=["helm_drifted"])
+
+    assert done.returncode != 0
+    assert says in done.stdout + done.stderr
+    if code is None:
+        assert helm.room.job() is None
+        return
+    assert f'"exit_code": {code}' in done.stdout + done.stderr
+    assert helm.status() == "failed"
+    assert helm.room.outcome().exit_codes == [code]
+
+
+def test_an_upgrade_after_a_failure_mends_the_release(helm: Helm) -> None:
+    assert helm.chart("install", *REFUSED).returncode != 0
+    helm.must("upgrade")
+
+    assert helm.status() == "deployed"
+
+
+def test_an_image_that_cannot_be_pulled_fails_within_helms_own_time(helm: Helm) -> None:
+    """By the Job's deadline, since no program ever starts."""
+    done = helm.chart("install", "--set", "image.tag=none,timeoutSeconds=5,activeDeadlineSeconds=10")
+
+    assert done.returncode != 0
+    assert "DeadlineExceeded" in done.stderr
+    assert helm.room.outcome().exit_codes in ([], [None])
+
+
+class TestTest:
+    """`helm test`, which is `check`."""
+
+    def test_it_succeeds_where_all_is_there(self, helm: Helm) -> None:
+        helm.must("install")
+        done = helm("test", RELEASE, "--logs")
+
+        assert done.returncode == 0, done.stderr
+        assert '"command": "check"' in done.stdout
+
+    def test_it_fails_where_a_collection_is_gone_and_changes_nothing(self, helm: Helm) -> None:
+        helm.must("install", names=["helm_tested"])
+        delete_store(helm.room.facts.servers["0.3.5"], helm.room.stores("helm_tested")[0]["id"])
+        done = helm("test", RELEASE)
+
+        assert done.returncode != 0
+        assert '"exit_code": 5' in done.stdout + done.stderr
+        assert helm.room.stores("helm_tested") == []
+
+
+class TestUninstall:
+    """`helm uninstall`, after everything that can be left behind was made."""
+
+    @pytest.fixture
+    def uninstalled(self, helm: Helm) -> tuple[Helm, str]:
+        """Return what is left, and the notes that said so before."""
+        notes = helm.must("install", "--set", f"publishConfigMap={PUBLISHED}", names=["helm_left"])
+        assert helm("test", RELEASE).returncode == 0
+        assert helm("uninstall", RELEASE, "--wait").returncode == 0
+        return helm, notes
+
+    def test_it_leaves_the_last_run_the_addresses_and_the_vector_stores(self, uninstalled: tuple[Helm, str]) -> None:
+        room = uninstalled[0].room
+        kinds = "job,cronjob,configmap,serviceaccount,role,rolebinding"
+        left = set(room.must("get", kinds, "--output=name").split())
+
+        assert left == {
+            f"job.batch/{HOOK}",
+            f"configmap/{PUBLISHED}",
+            "configmap/kube-root-ca.crt",
+            "serviceaccount/default",
+        }
+        assert "hook.finished" in room.logs()
+        assert len(room.stores("helm_left")) == 1
+
+    def test_the_notes_say_how_to_remove_that(self, uninstalled: tuple[Helm, str]) -> None:
+        """The command that they show leaves none of it."""
+        helm, notes = uninstalled
+        (command,) = [line.strip() for line in notes.splitlines() if line.strip().startswith("kubectl delete")]
+        done = run("sh", "-c", command)
+
+        assert done.returncode == 0, done.stderr
+        left: Any = helm.room.must("get", "job,pod,configmap", "--output=name").split()
+        assert left == ["configmap/kube-root-ca.crt"]
+
+    def test_it_can_be_installed_again_over_what_is_left(self, uninstalled: tuple[Helm, str]) -> None:
+        helm = uninstalled[0]
+        before = helm.room.stores("helm_left")
+        helm.must("install", "--set", f"publishConfigMap={PUBLISHED}", names=["helm_left"])
+
+        assert helm.room.stores("helm_left") == before
