@@ -48,9 +48,9 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         if message.startswith("unrecognized arguments:"):
-            # Only what can be a flag, and not what follows it: people try --api-key.
-            found = re.findall(r"(?<= )--[a-z][a-z-]*(?=[ =]|$)", message)
-            message = f"unrecognized arguments: {' '.join(found)}" if found else "unrecognized arguments"
+            # Only the first, if it can be a flag, and not what follows it: people try --api-key.
+            found = re.search(r"(?<= )--[a-z][a-z-]*(?=[ =]|$)", message)
+            message = f"unrecognized arguments: {found[0]}" if found else "unrecognized arguments"
         # What the library quotes is what was typed, which may be a key as well.
         message = re.split(r"[:]? ['\"]", message)[0]
         raise ConfigError([f"{message}; see register-collections --help"])

@@ -116,6 +116,11 @@ def parse(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     return settings
 
 
+def _but(value: str | None, source: str) -> str:
+    """Return what else a message says of a wrong value: nothing of one from the command line, which may be a secret."""
+    return "" if source.startswith("--") else f", not '{value}'"
+
+
 class _Values:
     """Looks values up, flag before environment before default, and gathers what is wrong with them."""
 
@@ -137,7 +142,7 @@ class _Values:
         choices = next(setting.choices for setting in SETTINGS if setting.flag == flag)
         if value is None or value in choices:
             return value
-        self.problems.append(f"{source}: must be one of {', '.join(choices)}, not '{value}'")
+        self.problems.append(f"{source}: must be one of {', '.join(choices)}{_but(value, source)}")
         return None
 
     def seconds(self, flag: str) -> float:
@@ -147,20 +152,22 @@ class _Values:
         except ValueError:
             seconds = math.nan
         if not 0 < seconds <= MAX_SECONDS:
-            self.problems.append(f"{source}: must be a number of seconds from above 0 to {MAX_SECONDS}, not '{value}'")
+            self.problems.append(
+                f"{source}: must be a number of seconds from above 0 to {MAX_SECONDS}{_but(value, source)}"
+            )
         return seconds
 
     def whole_number(self, flag: str, most: int) -> int:
         value, source = self.text(flag)
         if re.fullmatch(r"[0-9]{1,9}", str(value)) and 1 <= int(str(value)) <= most:
             return int(str(value))
-        self.problems.append(f"{source}: must be a whole number from 1 to {most}, not '{value}'")
+        self.problems.append(f"{source}: must be a whole number from 1 to {most}{_but(value, source)}")
         return 1
 
     def object_name(self, flag: str, kind: str) -> str | None:
         value, source = self.text(flag)
         if value is not None and not re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", value):
-            self.problems.append(f"{source}: must be the name of a {kind}, not '{value}'")
+            self.problems.append(f"{source}: must be the name of a {kind}{_but(value, source)}")
         return value
 
     def server(self) -> Server:
