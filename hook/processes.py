@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import groupby
 from typing import TypeVar
 
 from hook.backoff import retry
@@ -20,6 +21,12 @@ FULLY_PROVEN = 20
 """Up to so many vector stores are proven on each connection; of more, each on fewer."""
 FEWEST_PROOFS = 3
 """On how many connections a vector store is proven at least, where there are so many."""
+
+LOST_SECONDS = 10.0
+"""How long what seems lost is proven on as many connections as what works, though each answer is an error: one process
+that knows it is enough. The rich log of 0.7.3 and newer takes seconds for an error."""
+MANY_TURNS = 3
+"""From so many changes between being listed and not being listed on, processes list different vector stores."""
 
 PATIENT_AFTER = 3
 """After so many looks that something broke into, the next is patient: it may be a gateway that always fails some."""
@@ -139,14 +146,15 @@ class _Sweep:
         self.hung: dict[tuple[str, str], Proof] = {}
         """By provider and model: a request that was not answered in time is not repeated for the next one."""
         self._connections = connections
-        self._shown: Counter[str] = Counter()
+        self._lists: list[frozenset[str]] = []
         self._wanted: Sequence[str] = ()
+        self._lost = Deadline(LOST_SECONDS)
 
     def heard(self, stores: Sequence[VectorStore]) -> None:
         """Add a list."""
         for store in stores:
             self.stores.setdefault(store.id, store)
-            self._shown[store.id] += 1
+        self._lists.append(frozenset(store.id for store in stores))
 
     def proven(self, store_id: str, target: Target, proof: Proof) -> None:
         """Add a proof."""
@@ -175,10 +183,23 @@ class _Sweep:
 
     def look(self) -> Look:
         """Return what all of it says."""
-        proofs = {store_id: united(proofs) for store_id, proofs in self.proofs.items()}
+        proofs = {store_id: self._united(store_id) for store_id in self.proofs}
         asked = {store_id: len(proofs) for store_id, proofs in self.proofs.items()}
         log.debug("processes.asked", connections=self._connections, vector_stores=len(self.stores), proofs=asked)
-        return Look(self._connections, tuple(self.stores.values()), dict(self._shown), proofs)
+        shown = Counter(store_id for ids in self._lists for store_id in ids)
+        return Look(self._connections, tuple(self.stores.values()), dict(shown), proofs)
+
+    def _united(self, store_id: str) -> Proof:
+        """Return what all proofs of a vector store say, and the lists, which are more.
+
+        What the lists take turns to show is not lost but divided, though each proof met a process without it.
+        """
+        proof = united(self.proofs[store_id])
+        shown = [store_id in ids for ids in self._lists]
+        # Whatever is made or deleted meanwhile changes the lists once.
+        if proof.life is not Life.LOST or len(list(groupby(shown))) < MANY_TURNS:
+            return proof
+        return Proof(Life.DIVIDED, f"{sum(shown)} of {len(shown)} connections list it: {proof.detail}")
 
     def _is_due(self, store_id: str, wanted: int, costly: int) -> bool:
         done = len(self.proofs.get(store_id, ()))
@@ -193,9 +214,9 @@ class _Sweep:
         if done and (done[-1].life in (Life.DEAD, Life.REFUSED) or done[-1].timed_out):
             return 0
         share = self._connections * FULLY_PROVEN // wanted
-        if self._is_costly(store_id):
+        if self._is_costly(store_id) and not (done[-1].life is Life.LOST and self._lost.remaining()):
             share = self._connections // costly
-            if done[-1].life is Life.UNDECIDED and self._shown[store_id] == min(self.turn + 1, self._connections):
+            if done[-1].life is Life.UNDECIDED and all(store_id in ids for ids in self._lists):
                 share = 0
         return min(self._connections, max(FEWEST_PROOFS, share)) - len(done)
 

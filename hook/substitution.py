@@ -7,10 +7,13 @@ from hook.errors import one_line
 
 _SUBSTITUTION = re.compile(r"\$\{env\.([A-Z0-9_]+)(?::([=+])([^}]*))?\}")
 
+MAX_LENGTH = 1000
+"""Characters of a text: more than any name has, and few enough to look for the end of each substitution in them."""
+
 
 def has_substitution(text: str) -> bool:
-    """Tell whether something in the text would be replaced."""
-    return _SUBSTITUTION.search(text) is not None
+    """Tell whether something in the text would be replaced; what is too long to be looked at counts as such."""
+    return len(text) > MAX_LENGTH or _SUBSTITUTION.search(text) is not None
 
 
 def substitute(text: str, environ: Mapping[str, str]) -> str:
@@ -19,6 +22,8 @@ def substitute(text: str, environ: Mapping[str, str]) -> str:
     As there, a variable that is set but empty counts as unset. Raises ValueError with what is wrong: a variable that
     is unset and has no default, or a form that LlamaStack does not know or does not do to its end.
     """
+    if len(text) > MAX_LENGTH:
+        raise ValueError(f"is longer than {MAX_LENGTH} characters")
     unset: list[str] = []
 
     def expand(match: re.Match[str]) -> str:

@@ -171,6 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         super().setup()
         self.process = self._next_process()
+        self.is_consumer = False
 
     def _next_process(self) -> int:
         """Return the process that takes this: each in turn, as a balancer does it, and not at random."""

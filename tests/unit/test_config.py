@@ -484,3 +484,14 @@ def test_a_file_that_is_missing_or_no_text_is_a_problem(tmp_path: Path) -> None:
         load(tmp_path / "missing", {})
     with pytest.raises(ConfigError, match="is not UTF-8 text: invalid start byte at byte 12"):
         load(tmp_path / "binary", {})
+
+
+def test_a_value_of_any_length_is_read_soon() -> None:
+    """Substitutions that have no end would each be looked for to the end of the file."""
+    long = "${env.A:=" * 100_000
+    text = f"vector_dbs: [{{vector_db_id: '{long}', {MODEL}, provider_id: '{long}', embedding_dimension: '{long}'}}]"
+
+    assert problems(text) == tuple(
+        f"vector_dbs[0].{key}: is longer than 1000 characters"
+        for key in ("vector_db_id", "provider_id", "embedding_dimension")
+    )

@@ -39,6 +39,38 @@ def test_what_one_process_made_is_divided(two: FakeLlamaStack, run: Run) -> None
     assert len(two.stores) == 3
 
 
+def test_what_lists_take_turns_to_show_is_never_lost(two: FakeLlamaStack, run: Run) -> None:
+    """Each proof may have met a process that does not know it; made anew, it would be there twice."""
+    store_id = two.add("red_hat_docs")
+    two.known_to[store_id] = {0}
+    two.lost_ids.add(store_id)
+
+    outcome = run(two.url, *ALL, "--on-lost", "recreate", collections=ONE)
+
+    assert outcome.states == ["divided"]
+    assert re.search(r"[1-9]\d* of 20 connections list it", outcome.detail())
+    assert CREATE not in two.lines()
+
+
+def test_a_store_that_goes_while_it_is_looked_at_is_not_divided(server: FakeLlamaStack, run: Run) -> None:
+    """As one that another run takes back: no list shows it again."""
+    kept, gone = server.add("red_hat_docs"), server.add("red_hat_docs", run_id="another")
+    asked: list[int] = []
+
+    def listed(handler: Any) -> None:
+        asked.append(1)
+        if len(asked) == 8:
+            server.stores[:] = [store for store in server.stores if store["id"] == kept]
+        handler.reply(*handler._list({}))
+
+    server.fault(LIST, listed)
+
+    outcome = run(server.url, "check", *ALL, collections=ONE)
+
+    assert gone not in str(outcome.report)
+    assert outcome.states == ["present"]
+
+
 def test_no_cookie_ties_a_run_to_one_process(run: Run) -> None:
     """A Route sets one by default, and whoever sends it back meets the same pod for ever."""
     with FakeLlamaStack(processes=2, sticky=True) as two:
@@ -215,8 +247,20 @@ def test_many_collections_are_proven_on_fewer_connections_each(
     assert server.lines().count(QUERY) == queries
 
 
-def test_what_answers_with_an_error_is_not_asked_on_each_connection(run: Run) -> None:
+def test_what_seems_lost_is_asked_on_each_connection(run: Run) -> None:
+    """As long as that is quick: one process that knows it is enough."""
+    with FakeLlamaStack(version="0.7.3") as server:
+        server.lost_ids.add(server.add("red_hat_docs"))
+        run(server.url, "check", *ALL, collections=ONE)
+
+    assert server.lines().count(INSERT) == 20
+
+
+def test_what_answers_slowly_with_an_error_is_not_asked_on_each_connection(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each costs the server a log; 20 for all that is lost, and at least 3 for each."""
+    monkeypatch.setattr(processes, "LOST_SECONDS", 0.0)
     with FakeLlamaStack(version="0.7.3") as server:
         for name in ("red_hat_docs", "acme_corporate", "eu_ai_act"):
             server.lost_ids.add(server.add(name))
