@@ -103,8 +103,8 @@ class Proof:
     """Whether those are answered by an error, which takes a server a tenth of a second or more to log."""
     timed_out: bool = False
     """Whether there was no answer in time."""
-    empty: bool = False
-    """Whether the query found no chunk at all."""
+    empty: bool | None = None
+    """Whether there is no chunk in it; None where the answer does not tell."""
     found: str | None = None
     """What the query found first, empty for nothing; None where another process may as well find something else."""
 

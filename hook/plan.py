@@ -62,7 +62,8 @@ def _resolve_model(collection: Collection, models: Sequence[Model]) -> Model:
     for matches in (
         [model for model in models if model.id == wanted],
         [model for model in models if model.resource_id == wanted],
-        [model for model in models if f"{model.provider_id}/{model.id}" == wanted],
+        # Up to 0.2.15 an id has no prefix, with which newer ones begin.
+        [model for model in models if model.provider_id and f"{model.provider_id}/{model.id}" == wanted],
         [model for model in models if model.id.endswith(f"/{wanted}")],
     ):
         if len(matches) == 1:
@@ -154,17 +155,29 @@ def _compare(
     if not live:
         return Finding(target.name, State.MISSING, detail="the server does not list it; run `register`")
     if len(live) > 1 and not accept_oldest:
-        remedy = remedies.duplicated(*_used_and_unused(live, proofs))
+        remedy = remedies.duplicated(*_kept_and_left(live, proofs))
         detail = f"{len(live)} vector stores have this name: {_names([store.id for store in live])}; {remedy}"
         return Finding(target.name, State.DUPLICATED, None, detail, lost_ids)
     return _judge(target, live, lost_ids, look, release)
 
 
-def _used_and_unused(live: Sequence[VectorStore], proofs: Mapping[str, Proof]) -> tuple[list[str], list[str]]:
-    """Return the ids of what is kept, and of what holds nothing; where nothing is in use, the oldest is kept."""
-    unused = [store.id for store in live if store.files == 0 and proofs[store.id].empty]
-    used = [store.id for store in live if store.id not in unused]
-    return (used, unused) if used else (unused[:1], unused[1:])
+def _kept_and_left(live: Sequence[VectorStore], proofs: Mapping[str, Proof]) -> tuple[str, list[str], bool]:
+    """Return the id that is kept, those that can go, and whether they certainly hold nothing.
+
+    Where none is in use, the oldest is kept; where several are, nothing can go. What nobody can tell of can go only
+    where a run of this program made it.
+    """
+    for certain in (True, False):
+        left = [store for store in live if store.files == 0 and _may_be_empty(store, proofs[store.id], certain)]
+        kept = [store for store in live if store not in left] or [left.pop(0)]
+        if len(kept) == 1:
+            return kept[0].id, [store.id for store in left], certain
+    return "", [], False
+
+
+def _may_be_empty(store: VectorStore, proof: Proof, certain: bool) -> bool:
+    unknown = not certain and proof.empty is None and store.made_by is not None
+    return bool(proof.empty) or (unknown and proof.life in (Life.ALIVE, Life.UNDECIDED))
 
 
 def _judge(

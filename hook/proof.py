@@ -93,4 +93,5 @@ def united(proofs: Sequence[Proof]) -> Proof:
     if lost or undecided is not None:
         return lost[-1] if undecided is None else undecided
     told = next((proof for proof in proofs if proof.embedding_dimension is not None), proofs[0])
-    return replace(told, empty=all(proof.empty for proof in proofs))
+    empty = {proof.empty for proof in proofs}
+    return replace(told, empty=False if False in empty else None if None in empty else True)

@@ -87,7 +87,7 @@ class LlamaStack:
     def vector_io_providers(self) -> tuple[Provider, ...]:
         """Return the providers that can hold vector stores, in the server's order (GET /v1/providers)."""
         return tuple(
-            Provider(item["provider_id"], str(item.get("provider_type")).rpartition("::")[2].replace("_", "-"))
+            Provider(item["provider_id"], (text(item.get("provider_type")) or "").rpartition("::")[2].replace("_", "-"))
             for item in self._items(PROVIDERS)
             if item.get("api") == "vector_io" and isinstance(item.get("provider_id"), str)
         )

@@ -18,6 +18,10 @@ MADE_BY_THE_FIRST_CHUNK = ("milvus", "qdrant")
 """The kinds of provider that have no collection of their own before the first chunk: up to 0.3.5 they answer 500 to an
 empty insert, and up to 0.7.3 Milvus 500 and qdrant 400 to a query (POST /v1/vector-io/insert and /query)."""
 
+SHOWS_EMPTINESS = ("faiss", "sqlite-vec", "pgvector", "chromadb")
+"""The kinds whose query finds nothing only where there is nothing (0.2.24 to ogx 1.5.0): Milvus Lite with 0.5 finds
+nothing in a full one, and a Milvus server may not find yet what was inserted (POST /v1/vector-io/query)."""
+
 KEPT_BY_EACH_PROCESS = ("faiss",)
 """The kinds of provider whose chunks each process of the server keeps for itself, and searches exactly (every release):
 the same query finds the same everywhere, or they have different chunks."""
@@ -97,7 +101,8 @@ def _read(outcome: Outcome, store_id: str, kind: str) -> Proof:
         return Proof(Life.ALIVE, next_questions=again)
     chunks = outcome.answer["chunks"]
     found = "".join(f"{mapping(chunk).get('content')}" for chunk in chunks) if kind in KEPT_BY_EACH_PROCESS else None
-    return Proof(Life.ALIVE, next_questions=again, empty=not chunks, found=found)
+    empty = False if chunks else True if kind in SHOWS_EMPTINESS else None
+    return Proof(Life.ALIVE, next_questions=again, empty=empty, found=found)
 
 
 def _is_query_answer(answer: Any) -> bool:

@@ -52,6 +52,13 @@ def test_a_model_is_found_by_the_end_of_its_id() -> None:
     assert resolve(Collection("docs", "ibm/granite"), [MINILM, model], [MILVUS]).model == model
 
 
+@pytest.mark.parametrize("configured", ["None/granite", "None/None", "/granite"])
+def test_a_provider_that_the_server_does_not_say_is_no_text(configured: str) -> None:
+    """Whatever Python calls what is not there."""
+    with pytest.raises(RefusedError, match="the server has no embedding model"):
+        resolve(Collection("docs", configured), [Model("granite", "granite", 768)], [MILVUS])
+
+
 def test_what_is_not_configured_is_the_only_possibility() -> None:
     """One provider and the model's own dimension leave nothing to choose."""
     assert resolve(Collection("docs", "granite"), [GRANITE], [MILVUS]) == TARGET

@@ -203,6 +203,38 @@ def test_what_a_killed_run_left_is_named_by_the_next(server: FakeLlamaStack, run
     assert len(server.stores) == 2
 
 
+@pytest.mark.parametrize(
+    ("version", "kind"), [("0.7.3", "remote::milvus"), ("0.7.3", "inline::qdrant"), ("1.5.0", "remote::milvus")]
+)
+def test_what_a_killed_run_left_is_named_where_nobody_can_tell_what_it_holds(
+    run: RunHook, version: str, kind: str
+) -> None:
+    """No chunk found there is no proof that there is none: the message must not say so."""
+    with FakeLlamaStack(version=version, provider_type=kind) as server:
+        first = server.add("red_hat_docs", created_at=100, run_id="one")
+        left = server.add("red_hat_docs", created_at=101, run_id="another")
+        outcome = run(server.url, "check", collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (5, ["duplicated"])
+    assert outcome.detail().endswith(
+        f"keep {first}; a run of this program made {left}, it has no file, and this server does not tell whether it "
+        "has a chunk: unless something was inserted into it, delete it (DELETE /v1/vector_stores/ID)"
+    )
+
+
+def test_what_is_in_use_is_not_named(run: RunHook) -> None:
+    """Neither by its chunk, nor by its file, nor because others made it."""
+    with FakeLlamaStack(version="1.5.0", provider_type="remote::milvus") as server:
+        server.found[server.add("red_hat_docs", created_at=100, run_id="one"), 0] = "a chunk"
+        server.add("red_hat_docs", created_at=101, run_id="another", file_counts={"total": 1})
+        server.add("red_hat_docs", created_at=102)
+        outcome = run(server.url, "check", collections=entries("red_hat_docs"))
+
+    assert outcome.detail().endswith(
+        "delete all but the one that holds your data, with what they hold, or run with --on-duplicate oldest"
+    )
+
+
 def test_a_store_whose_metadata_are_not_kept_is_told_by_its_id(
     server: FakeLlamaStack, run: RunHook, rival: Callable[..., str]
 ) -> None:
