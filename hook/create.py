@@ -1,6 +1,7 @@
 """A create takes place at most once, whatever becomes of its answer."""
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -35,6 +36,8 @@ class Creator:
         """What this run made too many and took back."""
         self._late: dict[str, Deadline] = {}
         """By name, until when a create may still take place that got no clear answer."""
+        self._unclear: Counter[str] = Counter()
+        """By name, how many creates got none."""
 
     def create(self, target: Target, lost_ids: Sequence[str]) -> VectorStore:
         """Create a vector store; where nobody knows what came of that, the list decides whether it took place.
@@ -103,6 +106,10 @@ class Creator:
 
     def _look(self, target: Target, lost_ids: Sequence[str]) -> VectorStore | None:
         listed = candidates([target], self._processes.stores())[target.name]
+        shown = sum(store.made_by == self._server.run_id for store in listed)
+        # Each of them answers for one create, and this comes before another one is sent.
+        if shown >= self._unclear[target.name]:
+            self._late.pop(target.name, None)
         return next((store for store in listed if store.id not in lost_ids), None)
 
     def _send(self, target: Target) -> VectorStore:
@@ -116,4 +123,5 @@ class Creator:
         except UnavailableError as error:
             if (error.in_flight or error.status == 500) and not self._server.replaces:
                 self._late[target.name] = Deadline(LATE_SECONDS)
+                self._unclear[target.name] += 1
             raise

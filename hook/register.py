@@ -50,6 +50,8 @@ class Registrar:
         """By provider and model, what the throw-away vector store proved."""
         self._targets: dict[str, Target] = {}
         """By id, the target of what this run registered."""
+        self._unlisted_ids: set[str] = set()
+        """What of that the last list does not show."""
 
     def repeat_creates(self, targets: Sequence[Target], _: Look, findings: dict[str, Finding]) -> bool:
         """Send the same create again where some processes do not know a vector store, or cannot use it.
@@ -109,16 +111,18 @@ class Registrar:
         Raises UnavailableError where the budget ends before that.
         """
         self._creator.wait_for_late_ones()
-        lag = Deadline(LAG_SECONDS)
-        found = look()
-        while set(self._targets) - {store.id for store in found.stores} - self._creator.deleted_ids and lag.remaining():
-            sleep(LAG_PAUSE_SECONDS)
+        # The last look needs time, too, so that the message can say what is missing.
+        lag = Deadline(min(LAG_SECONDS, self._deadline.remaining() / 2))
+        while True:
             found = look()
-        return found
+            self._unlisted_ids = set(self._targets) - {store.id for store in found.stores} - self._creator.deleted_ids
+            if not self._unlisted_ids or lag.remaining() == 0:
+                return found
+            sleep(LAG_PAUSE_SECONDS)
 
     def verified(self, findings: Mapping[str, Finding]) -> dict[str, Finding]:
         """Return the findings of the look after the last write, told of what this run registered."""
-        return {name: _verified(finding, self._ids.get(name)) for name, finding in findings.items()}
+        return {name: self._verified(finding, self._ids.get(name)) for name, finding in findings.items()}
 
     def with_canaries(self, look: Look) -> Look:
         """Return the look with the proof of the throw-away vector store for what this run made and nobody can tell."""
@@ -170,12 +174,17 @@ class Registrar:
                 canary.sweep(look.stores)
                 self._canaries[key] = canary.prove(target)
 
-
-def _verified(found: Finding, registered_id: str | None) -> Finding:
-    """Return the finding of the last look, for a collection that this run registered under this id."""
-    if registered_id is None or found.state not in (State.PRESENT, State.MISSING):
-        return found
-    if found.state is State.MISSING:
-        detail = f"the server answered that it was created as '{registered_id}', but does not list it; see its log"
-        return replace(found, id=registered_id, detail=detail)
-    return replace(found, state=State.REGISTERED) if found.id == registered_id else found
+    def _verified(self, found: Finding, registered_id: str | None) -> Finding:
+        """Return the finding of the last look, for a collection that this run registered under this id."""
+        if registered_id is None or found.state not in (State.PRESENT, State.MISSING):
+            return found
+        if registered_id in self._unlisted_ids:
+            detail = (
+                f"the server answered that it was created as '{registered_id}', and its list has not shown that yet: "
+                "look at its log, then run the hook again"
+            )
+            return replace(found, state=State.UNKNOWN, id=registered_id, detail=detail)
+        if found.state is State.MISSING:
+            detail = f"the server created '{registered_id}', but does not list it under this name; see its log"
+            return replace(found, id=registered_id, detail=detail)
+        return replace(found, state=State.REGISTERED) if found.id == registered_id else found

@@ -240,6 +240,54 @@ def test_a_create_that_may_take_place_after_the_budget_is_no_success(
     assert "'red_hat_docs': a create got no clear answer and may still take place" in outcome.report["message"]
 
 
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_a_create_that_the_list_shows_is_not_late(
+    server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """It says which run made it: nothing of this run can take place any more, and nothing is waited for."""
+    monkeypatch.setattr("hook.create.LATE_SECONDS", 60.0)
+    server.fault(CREATE, answer(status), times=1, apply=True)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (0, ["registered"])
+    assert len(server.stores) == 1
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_create_that_the_list_shows_of_another_run_is_late(
+    server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
+    """The own one may still take place."""
+    monkeypatch.setattr("hook.create.LATE_SECONDS", 60.0)
+
+    def fail(handler: Any) -> None:
+        for _ in range(others):
+            server.add("red_hat_docs", run_id="another")
+        handler.reply(500, {"detail": "scripted"})
+
+    server.fault(CREATE, fail, times=1)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert outcome.exit_code == 3
+    assert "a create got no clear answer and may still take place" in outcome.report["message"]
+
+
+def test_two_creates_without_an_answer_are_two(
+    server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that the list shows does not stand for the other."""
+    monkeypatch.setattr("hook.create.LATE_SECONDS", 60.0)
+    server.fault(CREATE, answer(500), times=1)
+    server.fault(CREATE, answer(500), times=1, apply=True)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert outcome.exit_code == 3
+    assert len(server.stores) == 1
+
+
 def test_a_create_that_may_take_place_twice_is_not_waited_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """As up to 0.2.24, where it changes nothing (POST /v1/vector-dbs)."""
     monkeypatch.setattr("hook.create.LATE_SECONDS", 30.0)
@@ -502,17 +550,40 @@ def test_a_server_that_fails_every_create_is_not_hammered(server: FakeLlamaStack
     assert server.lines().count(CREATE) == MAX_FAILURES
 
 
-def test_a_create_that_does_nothing_is_a_mismatch(server: FakeLlamaStack, run: Run) -> None:
-    """200 is not yet registered."""
-    server.fault(CREATE, answer(200, {"id": "vs_ghost", "name": "red_hat_docs", "status": "completed"}), times=1)
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_create_that_the_list_never_shows_is_unknown(server: FakeLlamaStack, run: Run, others: int) -> None:
+    """It may be a list that lags further: no verdict, also where it shows another one of the name by now."""
+
+    def make_nothing(handler: Any) -> None:
+        for _ in range(others):
+            server.add("red_hat_docs")
+        handler.reply(200, {"id": "vs_ghost", "name": "red_hat_docs", "status": "completed"})
+
+    server.fault(CREATE, make_nothing, times=1)
 
     outcome = run(server.url)
 
-    assert outcome.exit_code == 5
-    assert outcome.states == ["missing", "registered", "registered"]
+    assert outcome.exit_code == 3
+    assert outcome.states == ["unknown", "registered", "registered"]
     assert outcome.detail() == (
-        "the server answered that it was created as 'vs_ghost', but does not list it; see its log"
+        "the server answered that it was created as 'vs_ghost', and its list has not shown that yet: look at its log, "
+        "then run the hook again"
     )
+
+
+def test_a_create_under_another_name_is_missing(server: FakeLlamaStack, run: Run) -> None:
+    """The list shows it, and so there is a verdict."""
+
+    def rename(handler: Any) -> None:
+        handler.reply(*handler._create(server.requests[-1].body | {"name": "other"}))
+
+    server.fault(CREATE, rename, times=1)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (5, ["missing"])
+    made = server.stores[0]["id"]
+    assert outcome.detail() == f"the server created '{made}', but does not list it under this name; see its log"
 
 
 def test_a_store_that_turns_out_different_is_a_mismatch(server: FakeLlamaStack, run: Run) -> None:
