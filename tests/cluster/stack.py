@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -68,12 +69,17 @@ def running(namespaces: Sequence[str], folder: Path) -> Iterator[tuple[dict[str,
             guard(content)
             content["server"] |= {"tls_certfile": str(pem["certificate"]), "tls_keyfile": str(pem["key"])}
 
-        ports = {}
-        for release in RELEASES:
-            ports[release] = stack.enter_context(servers.Server(release, edit=for_pods)).port
-        ports["secure"] = stack.enter_context(SecureServer(RELEASES[0], secure, pem["authority"])).port
+        booted = {release: servers.Server(release, edit=for_pods) for release in RELEASES}
+        booted["secure"] = SecureServer(RELEASES[0], secure, pem["authority"])
+        for server in booted.values():
+            stack.callback(server.close)
+        pool = ThreadPoolExecutor()
+        try:
+            list(pool.map(servers.Server.start, booted.values()))
+        finally:
+            pool.shutdown(wait=False)
         say(f"{', '.join(servers.name(release) for release in RELEASES)}, and one with TLS and a token, are up")
-        yield ports, pem["authority"].read_text()
+        yield {name: server.port for name, server in booted.items()}, pem["authority"].read_text()
 
 
 def install_servers() -> None:
