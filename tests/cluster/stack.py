@@ -1,10 +1,11 @@
 """The real LlamaStack servers of `tests/live` and the image of `make image`, as a cluster's pods reach them."""
 
-import subprocess
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +102,15 @@ def build_image() -> str:
     return program
 
 
-def start_background(command: Sequence[str], folder: Path, log: Path) -> subprocess.Popen[bytes]:
-    """Start something that ends with us at the latest."""
-    return servers.start_process(command, folder, log, {})
+@contextmanager
+def background(command: Sequence[str], folder: Path) -> Iterator[None]:
+    """Let something run meanwhile."""
+    with servers.start_process(command, folder, folder / f"{command[0]}.log", {}) as process:
+        try:
+            yield
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def remove_image() -> None:
