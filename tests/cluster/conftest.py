@@ -83,13 +83,11 @@ def _bring_up(config: pytest.Config) -> Facts:
     git, git_port = where.git or folder / "git", stack.free_port()
     git.mkdir(exist_ok=True)
     listen = ["--reuseaddr", f"--port={git_port}", "--export-all", f"--base-path={git}"]
-    stack.start_background(["git", "daemon", *listen, str(git)], folder, folder / "git.log")
+    cleanup.enter_context(stack.background(["git", "daemon", *listen, str(git)], folder))
     api_port = stack.free_port()
-    stack.start_background(
-        ["kubectl", "proxy", f"--port={api_port}", f"--kubeconfig={os.environ['KUBECONFIG']}"],
-        folder,
-        folder / "api.log",
-    )
+    kubeconfig = os.environ["KUBECONFIG"]
+    proxy = ["kubectl", "proxy", f"--port={api_port}", f"--kubeconfig={kubeconfig}"]
+    cleanup.enter_context(stack.background(proxy, folder))
     facts = Facts(
         run=run,
         api=f"http://127.0.0.1:{api_port}",

@@ -261,6 +261,7 @@ class Own(Place):
         if self._outside is not None:
             _enter(self._outside)
         must(HERE / "up" / "down.sh")
+        self._lock.close()
 
     def lacks(self) -> dict[str, str]:
         """Return nothing: what is missing here is an error."""

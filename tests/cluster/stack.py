@@ -1,9 +1,11 @@
 """The real LlamaStack servers of `tests/live` and the image of `make image`, as a cluster's pods reach them."""
 
-import subprocess
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +70,17 @@ def running(namespaces: Sequence[str], folder: Path) -> Iterator[tuple[dict[str,
             guard(content)
             content["server"] |= {"tls_certfile": str(pem["certificate"]), "tls_keyfile": str(pem["key"])}
 
-        ports = {}
-        for release in RELEASES:
-            ports[release] = stack.enter_context(servers.Server(release, edit=for_pods)).port
-        ports["secure"] = stack.enter_context(SecureServer(RELEASES[0], secure, pem["authority"])).port
+        booted = {release: servers.Server(release, edit=for_pods) for release in RELEASES}
+        booted["secure"] = SecureServer(RELEASES[0], secure, pem["authority"])
+        for server in booted.values():
+            stack.callback(server.close)
+        pool = ThreadPoolExecutor()
+        try:
+            list(pool.map(servers.Server.start, booted.values()))
+        finally:
+            pool.shutdown(wait=False)
         say(f"{', '.join(servers.name(release) for release in RELEASES)}, and one with TLS and a token, are up")
-        yield ports, pem["authority"].read_text()
+        yield {name: server.port for name, server in booted.items()}, pem["authority"].read_text()
 
 
 def install_servers() -> None:
@@ -95,9 +102,15 @@ def build_image() -> str:
     return program
 
 
-def start_background(command: Sequence[str], folder: Path, log: Path) -> subprocess.Popen[bytes]:
-    """Start something that ends with us at the latest."""
-    return servers.start_process(command, folder, log, {})
+@contextmanager
+def background(command: Sequence[str], folder: Path) -> Iterator[None]:
+    """Let something run meanwhile."""
+    with servers.start_process(command, folder, folder / f"{command[0]}.log", {}) as process:
+        try:
+            yield
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def remove_image() -> None:

@@ -307,7 +307,8 @@ def test_what_waits_for_its_address_within_the_app_stops_the_sync_before_the_hoo
     done = app.sync("--async")
     assert done.returncode == 0, done.stderr
     app.room.api.until(
-        "Argo CD waits", lambda: "waiting for healthy state of apps/Deployment/consumer" in app.operation()["message"]
+        "Argo CD waits",
+        lambda: "waiting for healthy state of apps/Deployment/consumer" in app.operation().get("message", ""),
     )
 
     assert app.room.job() is None

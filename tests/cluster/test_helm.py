@@ -39,7 +39,7 @@ class Helm:
             else ("--set-json", f"collections={json.dumps(entries)}")
         )
         repository, _, tag = (self.room.facts.image or f"registry.example/team/{CONTAINER}:0.1.0").rpartition(":")
-        image = ("--set", f"image.repository={repository},image.tag={tag}")
+        image = ("--set-string", f"image.repository={repository},image.tag={tag}")
         return self(verb, RELEASE, str(CHART), *image, *own, *values)
 
     def must(self, verb: str, *values: str, names: Sequence[str] = ("helm",)) -> str:

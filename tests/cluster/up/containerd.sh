@@ -16,6 +16,7 @@ oom_score = 0
   restrict_oom_score_adj = true
   disable_apparmor = true
   enable_unprivileged_ports = true
+  netns_mounts_under_state_dir = true # where down.sh finds each that is left
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "overlayfs"
     default_runtime_name = "runc"
@@ -29,7 +30,7 @@ oom_score = 0
     conf_dir = "$RUN/cni"
 TOML
 cat >"$RUN/cni/10-bridge.conflist" <<JSON
-{"cniVersion": "0.4.0", "name": "pods", "plugins": [
+{"cniVersion": "0.4.0", "name": "$NETWORK", "plugins": [
   {"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": false, "hairpinMode": true,
    "ipam": {"type": "host-local", "dataDir": "$RUN/cni/addresses", "ranges": [[{"subnet": "$PODS"}]],
             "routes": [{"dst": "0.0.0.0/0"}]}}

@@ -29,4 +29,9 @@ fi
 for folder in /sys/fs/cgroup/*/"$CGROUP"; do
   [ ! -d "$folder" ] || find "$folder" -depth -type d -exec rmdir {} \;
 done
+# The two things that neither containerd nor CNI lets be moved.
+for sandbox in "$RUN"/containerd/state/io.containerd.grpc.v1.cri/sandboxes/*; do
+  rm -f "/var/lib/cni/results/"*"-${sandbox##*/}-"*
+done
+pgrep -x containerd >/dev/null || rm -rf /run/containerd/s
 rm -rf "$RUN"
