@@ -53,13 +53,15 @@ class Registrar:
         self._unlisted_ids: set[str] = set()
         """What of that the last list does not show."""
 
-    def repeat_creates(self, targets: Sequence[Target], _: Look, findings: dict[str, Finding]) -> bool:
+    def repeat_creates(self, targets: Sequence[Target], look: Look, findings: dict[str, Finding]) -> bool:
         """Send the same create again where some processes do not know a vector store, or cannot use it.
 
         Up to 0.2.24 it keeps the data, and is all that sqlite-vec needs after a restart (POST /v1/vector-dbs). Newer
         releases would make another vector store: there it does nothing. Returns whether anything was sent.
         """
         divided = [target for target in targets if findings[target.name].state is State.DIVIDED]
+        # Where processes hold other chunks, a create lets each read the last ones that were written, and forget its own.
+        divided = [target for target in divided if look.proofs[str(findings[target.name].id)].found is None]
         dead = [target for target in targets if findings[target.name].state is State.UNAVAILABLE]
         dead = [target for target in dead if target.name not in self._failed | self._repeated]
         if not self._server.replaces or not divided + dead:

@@ -201,6 +201,19 @@ def test_up_to_0_2_24_the_create_is_repeated_until_all_know_it(run: Run) -> None
     assert outcome.exit_code == 0
 
 
+def test_no_create_is_repeated_where_processes_hold_other_chunks(run: Run) -> None:
+    """Each would read the last ones that were written, and forget its own (0.2.24 with faiss)."""
+    with FakeLlamaStack("dbs", processes=2) as two:
+        run(two.url, *ALL, collections=entries("red_hat_docs", provider_id="faiss-first"))
+        two.requests.clear()
+        two.found["red_hat_docs", 0] = "a chunk that the other process does not have"
+
+        outcome = run(two.url, *ALL, collections=entries("red_hat_docs", provider_id="faiss-first"))
+
+        assert outcome.states == ["divided"]
+        assert "POST /v1/vector-dbs" not in two.lines()
+
+
 def test_check_repeats_no_create(run: Run) -> None:
     """It changes nothing."""
     with FakeLlamaStack("dbs", processes=2) as server:
