@@ -60,7 +60,7 @@ class Registrar:
         releases would make another vector store: there it does nothing. Returns whether anything was sent.
         """
         divided = [target for target in targets if findings[target.name].state is State.DIVIDED]
-        # Where processes hold other chunks, a create lets each read the last ones that were written, and forget its own.
+        # Where processes hold other chunks, a create lets each read what was written last, and forget its own.
         divided = [target for target in divided if look.proofs[str(findings[target.name].id)].found is None]
         dead = [target for target in targets if findings[target.name].state is State.UNAVAILABLE]
         dead = [target for target in dead if target.name not in self._failed | self._repeated]
