@@ -61,7 +61,7 @@ test-manifests: $(VENV)/.ready ## Render the manifests and the chart, and check 
 	$(BIN)/python -m pytest tests/manifests
 
 test-cluster: $(VENV)/.ready ## Use Argo CD, Helm and Jobs on KUBECONFIG's cluster, else kind's, else one that is made here.
-	$(BIN)/python -m pytest tests/cluster --numprocesses 4 --durations 10 -v
+	$(BIN)/python -m pytest tests/cluster --numprocesses 5 --durations 10 -v
 
 lock: $(VENV)/.ready ## Pin the dependencies anew, with hashes.
 	$(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet uv
