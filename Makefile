@@ -73,7 +73,7 @@ chart: $(VENV)/.ready ## Package the chart for the pushed image IMAGE_NAME@IMAGE
 release-check: $(VENV)/.ready ## Say whether version, changelog, chart and image tag agree; TAG=v1.2.3 is to be released.
 	@TAG=$(TAG) $(BIN)/python -m release.check
 test-cluster: $(VENV)/.ready ## Use Argo CD, Helm and Jobs on KUBECONFIG's cluster, else kind's, else one that is made here.
-	$(BIN)/python -m pytest tests/cluster --numprocesses 4 --durations 10 -v
+	$(BIN)/python -m pytest tests/cluster --numprocesses 5 --durations 10 -v
 
 lock: $(VENV)/.ready ## Pin the dependencies anew, with hashes.
 	$(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet uv

@@ -29,7 +29,7 @@ _LACKING = "the cluster lacks "
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(name, …): what the cluster has to have")
-    config.addinivalue_line("markers", "long: starts before the others, so that it does not end after them")
+    config.addinivalue_line("markers", "long(seconds): how long it waits; the longest start first")
 
 
 @pytest.hookimpl(tryfirst=True)  # the workers are started next, and inherit the network and the environment
@@ -151,7 +151,11 @@ def name_of(request: pytest.FixtureRequest) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    def seconds(item: pytest.Item) -> int:
+        marker = item.get_closest_marker("long")
+        return marker.args[0] if marker else 0
+
+    items.sort(key=seconds, reverse=True)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -162,7 +162,7 @@ def test_a_failed_hook_is_a_failed_sync_with_its_exit_code_and_sentence(
     assert app.status() == ("Synced", "Healthy")
 
 
-@pytest.mark.long
+@pytest.mark.long(55)
 def test_a_server_that_stays_away_is_exit_code_3_after_three_tries(app: App) -> None:
     app.room.connect(None)
     commit(app, collections("away"), HOOK_TIMEOUT_SECONDS="5")
@@ -176,7 +176,7 @@ def test_a_server_that_stays_away_is_exit_code_3_after_three_tries(app: App) -> 
     assert "not ready within 5 s" in app.node("Pod")["health"]["message"]
 
 
-@pytest.mark.long
+@pytest.mark.long(50)
 def test_a_server_that_comes_up_40_seconds_late_is_waited_for(app: App) -> None:
     """PostSync does not mean that the server is up: the program waits, in its first try."""
     app.room.connect(None)
@@ -193,7 +193,7 @@ def test_a_server_that_comes_up_40_seconds_late_is_waited_for(app: App) -> None:
     assert len(app.room.stores("late")) == 1
 
 
-@pytest.mark.long
+@pytest.mark.long(30)
 def test_argo_cds_self_heal_runs_no_hook(app: App) -> None:
     revision = commit(app, collections("self_heal"))
     app.create({"automated": {"selfHeal": True}})
@@ -214,7 +214,7 @@ def test_argo_cds_self_heal_runs_no_hook(app: App) -> None:
     assert app.job_uid() == before
 
 
-@pytest.mark.long
+@pytest.mark.long(40)
 def test_a_failed_commit_is_not_tried_again_and_the_next_one_is(app: App) -> None:
     """Not even with selfHeal, where the app has no retries (of which Argo CD else makes five)."""
     bad = commit(app, collections("not_again", model="no-such-model"))
@@ -231,7 +231,7 @@ def test_a_failed_commit_is_not_tried_again_and_the_next_one_is(app: App) -> Non
     assert app.job_uid() != before
 
 
-@pytest.mark.long
+@pytest.mark.long(40)
 def test_a_fix_that_is_pushed_while_argo_cd_retries_is_taken_with_refresh(app: App) -> None:
     """And each retry has deleted the Job of the one before."""
     bad = commit(app, collections("retried", model="no-such-model"))
@@ -368,7 +368,7 @@ def test_what_openshift_and_the_hook_write_leaves_the_app_in_sync(app: App) -> N
     assert room.api.get(room.name, "configmaps", PUBLISHED)["data"].keys() == {"written"}
 
 
-@pytest.mark.long
+@pytest.mark.long(180)
 def test_the_apps_health_is_that_of_the_last_run_of_the_self_heal_component(app: App) -> None:
     """Degraded from a failed run to the next good one; before the first good one all is Healthy to Argo CD."""
     room, name = app.room, "app_health"

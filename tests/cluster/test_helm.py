@@ -130,7 +130,7 @@ def test_an_upgrade_after_a_failure_mends_the_release(helm: Helm) -> None:
 
 def test_an_image_that_cannot_be_pulled_fails_within_helms_own_time(helm: Helm) -> None:
     """By the Job's deadline, since no program ever starts."""
-    done = helm.chart("install", "--set", "image.tag=none,timeoutSeconds=5,activeDeadlineSeconds=10")
+    done = helm.chart("install", "--set-string", "image.tag=none", "--set", "timeoutSeconds=5,activeDeadlineSeconds=10")
 
     assert done.returncode != 0
     assert "DeadlineExceeded" in done.stderr

@@ -86,7 +86,7 @@ class TestFromCronJob:
 
         assert [job["metadata"]["name"] for job in room.api.get(room.name, "jobs")] == [HOOK]
 
-    @pytest.mark.long
+    @pytest.mark.long(40)
     def test_the_last_three_of_them_stay_with_their_logs(self, room: Room) -> None:
         """And the hook's own Job beside them."""
         room.install(config=collections("from_cronjob"))
@@ -125,7 +125,7 @@ class TestExitCodes:
         assert json.loads(outcome.last.message.split("\n")[1])["exit_code"] == code
         assert outcome.last.sentence in room.logs()
 
-    @pytest.mark.long
+    @pytest.mark.long(45)
     def test_the_job_tries_three_times_for_3(self, room: Room) -> None:
         """And keeps each pod with its log."""
         room.connect(None)

@@ -80,7 +80,7 @@ def test_without_the_role_it_is_exit_code_4_and_the_collections_stay(room: Room)
     assert len(room.stores("published_no_role")) == 1
 
 
-@pytest.mark.long
+@pytest.mark.long(80)
 def test_an_api_server_that_does_not_answer_is_exit_code_3_and_the_collections_stay(room: Room) -> None:
     """Which Kubernetes' own variable lets it look for elsewhere."""
     settings = {"KUBERNETES_SERVICE_HOST": room.facts.address, "KUBERNETES_SERVICE_PORT": "9"}

@@ -10,8 +10,6 @@ import pytest
 from tests.cluster import stack
 from tests.cluster.kube import HOOK, Api, Room, collections, create_store, delete_store, vector_stores
 
-pytestmark = pytest.mark.long
-
 
 def installed(room: Room, name: str, **settings: str) -> None:
     """Install it with one collection, and with a run each minute."""
@@ -37,6 +35,7 @@ def scheduled(room: Room, seen: Callable[[Any], bool]) -> Any:
     return room.api.until("a scheduled run ends so", found)
 
 
+@pytest.mark.long(65)
 def test_a_deleted_collection_is_registered_anew_within_a_period(room: Room) -> None:
     port = room.facts.servers[room.server]
     installed(room, "healed_deleted")
@@ -48,6 +47,7 @@ def test_a_deleted_collection_is_registered_anew_within_a_period(room: Room) -> 
     assert scheduled(room, lambda outcome: outcome.complete).exit_codes == [0]
 
 
+@pytest.mark.long(125)
 def test_a_second_vector_store_of_the_name_fails_each_run_until_it_is_gone(room: Room) -> None:
     """And no run touches either."""
     port = room.facts.servers[room.server]
@@ -72,6 +72,7 @@ class TestLost:
         with stack.Server("0.3.5", "run-milvus.yaml", edit=stack.for_pods) as server:
             yield server
 
+    @pytest.mark.long(85)
     def test_the_next_run_fails_and_makes_it_anew_where_it_may(
         self, api: Api, tmp_path: Path, server: stack.Server
     ) -> None:
