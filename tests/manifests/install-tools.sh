@@ -3,7 +3,8 @@
 set -eu
 cd "$(dirname "$0")"
 tools=${XDG_CACHE_HOME:-$HOME/.cache}/register-collections/tools
-mkdir -p "$tools"
+export PATH="$tools/bin:$PATH"
+mkdir -p "$tools/bin"
 
 # The checkers have many dependencies, so an environment of their own; again whenever the list changes.
 if ! cmp -s requirements.txt "$tools/checkers/installed.txt"; then
@@ -14,9 +15,20 @@ if ! cmp -s requirements.txt "$tools/checkers/installed.txt"; then
   cp requirements.txt "$tools/checkers/installed.txt"
 fi
 
-# The renderers: what is on PATH is taken, and the rest is what the tests of the cluster build.
+# The renderers: what is on PATH is taken, and the rest is built where there is Go.
+install_with_go() {
+  if ! command -v go >/dev/null; then
+    echo "$1 is not on PATH, and there is no Go to build it with: install $1" >&2
+    exit 1
+  fi
+  echo "Building $1: some minutes, once …" >&2
+  GOBIN="$tools/bin" go install "$2"
+}
 if ! command -v kubectl >/dev/null && ! command -v kustomize >/dev/null; then
-  ../cluster/up/programs.sh kustomize
+  install_with_go kustomize sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
+fi
+if ! command -v helm >/dev/null; then
+  install_with_go helm helm.sh/helm/v3/cmd/helm@v3.22.0
 fi
 
 if ! command -v actionlint >/dev/null; then
