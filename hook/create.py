@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from hook.backoff import retry
@@ -94,15 +94,18 @@ class Creator:
         began = time.time() - self._deadline.elapsed() - CLOCKS_SECONDS
         return store.id in self.own_ids.values() and store.created_at > began
 
-    def wait_for_late_ones(self) -> None:
-        """Let each create that got no clear answer have its time. Raises UnavailableError where the budget has less."""
-        for name, patience in self._late.items():
+    def wait_for_late_ones(self, names: Iterable[str]) -> None:
+        """Let each create of these names that got no clear answer have its time, before its success may be told.
+
+        Raises UnavailableError where the budget has less.
+        """
+        for name in names:
+            patience = self._late.pop(name, Deadline(0.0))
             if patience.remaining() > self._deadline.remaining():
                 raise UnavailableError(
                     f"'{name}': a create got no clear answer and may still take place, for longer than the budget"
                 )
             sleep(patience.remaining())
-        self._late.clear()
 
     def _look(self, target: Target, lost_ids: Sequence[str]) -> VectorStore | None:
         listed = candidates([target], self._processes.stores())[target.name]

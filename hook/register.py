@@ -112,12 +112,15 @@ class Registrar:
 
         Raises UnavailableError where the budget ends before that.
         """
-        self._creator.wait_for_late_ones()
+        # What failed is no success in any case, and was told with its cause.
+        self._creator.wait_for_late_ones(self._ids)
         # The last look needs time, too, so that the message can say what is missing.
         lag = Deadline(min(LAG_SECONDS, self._deadline.remaining() / 2))
         while True:
             found = look()
-            self._unlisted_ids = set(self._targets) - {store.id for store in found.stores} - self._creator.deleted_ids
+            # What was found in a list, after a create without an answer, may be another run's, and taken back by it.
+            made = set(self._targets) & set(self._creator.own_ids.values())
+            self._unlisted_ids = made - {store.id for store in found.stores} - self._creator.deleted_ids
             if not self._unlisted_ids or lag.remaining() == 0:
                 return found
             sleep(LAG_PAUSE_SECONDS)

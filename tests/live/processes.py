@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,6 +24,8 @@ PAUSE_SECONDS = 0.05
 WORKERS = "two workers"
 PER_CONNECTION = "two replicas, per connection"
 PER_REQUEST = "two replicas, per request"
+_BOOTING = threading.Lock()
+"""One boot at a time: a worker that does not answer its supervisor within 5 s, as on a busy machine, is killed."""
 SEARCHED = f"{os.environ['PATH']}:/usr/sbin"
 """Where HAProxy is looked for: distributions put it beside the daemons."""
 SETUPS = (WORKERS, PER_CONNECTION, PER_REQUEST)
@@ -52,8 +55,9 @@ class Processes:
         """Restart all of them, one after the other, with the same state."""
         for server in self._servers:
             server.stop()
-        for server in self._servers:
-            server.start()
+        with _BOOTING:
+            for server in self._servers:
+                server.start()
 
 
 @contextmanager
@@ -66,7 +70,8 @@ def processes(setup: str, release: str, backend: Backend) -> Iterator[Processes]
             content["server"]["workers"] = 2
 
     with ExitStack() as stack:
-        first = stack.enter_context(Server(release, edit=edit, stubs=backend.stubs))
+        with _BOOTING:
+            first = stack.enter_context(Server(release, edit=edit, stubs=backend.stubs))
         if setup == WORKERS:
             yield Processes(first.url, [first])
             return
@@ -74,7 +79,8 @@ def processes(setup: str, release: str, backend: Backend) -> Iterator[Processes]
         state = second.folder / "work" / "state"
         state.rmdir()
         state.symlink_to(first.folder / "work" / "state")
-        stack.enter_context(second)
+        with _BOOTING:
+            stack.enter_context(second)
         port = stack.enter_context(_balancer(first.folder, [first.port, second.port], setup == PER_REQUEST))
         yield Processes(f"http://127.0.0.1:{port}", [first, second])
 

@@ -32,7 +32,7 @@ CLIENTS = 6
 """Real clients for each collection after each run, each request of them on a connection of its own: two workers are
 both met but once in 2,000 times."""
 LOOKS = 12
-UNPROVABLE = {"faiss": "5 divided, while lists or answers differ; else it cannot be proven"}
+UNPROVABLE = {"faiss": "✓, but for what cannot be proven"}
 """Where exit 0 is false as long as the same query finds the same everywhere: no answer of the API could tell."""
 COLUMNS = 2
 """A worker that does not answer its supervisor within 5 s is killed, so a crowded machine would never boot them."""
@@ -82,7 +82,8 @@ class Cell:
                 proven = self._judge(server, report, number, provable)
                 end = f"{report['exit_code']} {states.replace('registered', 'present')}"
                 ends[end if proven else f"{end} (cannot be proven)"] += 1
-        self.shown = UNPROVABLE.get(self.kind) or ", ".join(sorted(ends))
+        # Which processes there are to be met, and so which verdict is right, is a matter of chance: the truth is not.
+        self.shown = "✗" if self.problems else UNPROVABLE.get(self.kind, "✓")
         if os.environ.get("VERBOSE"):
             say(f"{self}: {dict(ends)}")
 

@@ -203,6 +203,25 @@ def test_no_verdict_is_given_before_the_list_shows_what_was_made(
     assert (outcome.exit_code, outcome.states) == (3, ["unknown"])
 
 
+def test_a_store_of_another_run_that_goes_again_is_not_waited_for(server: FakeLlamaStack, run: Run) -> None:
+    """It was found in the list after a create without an answer, and its own run has taken it back since."""
+    first, taken_back = (server.add("red_hat_docs", run_id=each, created_at=each) for each in (100, 200))
+    shown = {store["id"]: store for store in server.stores}
+
+    def lists(*ids: str) -> Any:
+        return answer(200, {"data": [shown[each] for each in ids], "has_more": False})
+
+    server.stores[:] = [shown[first]]
+    server.fault(LIST, lists(), times=1)
+    server.fault(CREATE, reset, times=1)
+    server.fault(LIST, lists(taken_back), times=1)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (0, ["present"])
+    assert outcome.report["collections"][0]["id"] == first
+
+
 @pytest.mark.parametrize("status", [500, 502])
 def test_a_create_that_takes_place_late_leaves_no_second_one(server: FakeLlamaStack, run: Run, status: int) -> None:
     """It was given up and repeated; of this run's own two, one goes before there is any verdict."""
