@@ -181,6 +181,8 @@ class Pgvector(_Process):
 
     def command(self) -> list[str]:
         listen = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
+        # A vector index is approximate: of more than 40 chunks it need not find the one that was just inserted.
+        exact = ["-c", "enable_indexscan=off"]
         return [
             *self._as_somebody(),
             str(self._binaries / "postgres"),
@@ -189,6 +191,7 @@ class Pgvector(_Process):
             "-p",
             str(self.port),
             *listen,
+            *exact,
         ]
 
     def start(self) -> None:

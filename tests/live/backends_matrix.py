@@ -7,7 +7,6 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,10 @@ import requests
 from backends import BACKENDS, Backend, EmbeddingEndpoint, vector
 from client import DIMENSION, QUESTION, SENTENCE, WrongError, has_embedded_chunks, model_id, store_key
 from hook_runs import Hook, address, collections
-from servers import REPOSITORY, Server, close_all_on_signals, name, say
+from servers import Server, name, say
+from tables import print_table, until_it_lives
 
 RELEASES = ("0.2.24", "0.3.5", "0.4.7", "0.7.3", "ogx-1.5.0")
-WORKERS = 2
 OPTIONS = ("--connections", "3", "--timeout", "120")
 """There is one process, and the budget leaves time for a first query that is not answered."""
 
@@ -60,32 +59,41 @@ class Column:
             self.cells = dict.fromkeys(FACTS, NOT_APPLICABLE)
             return
         started = time.monotonic()
+        until_it_lives(self, self._try)
+        for fact in FACTS:
+            self.cells.setdefault(fact, "✗")
+        say(f"{self}: {time.monotonic() - started:.0f} s, {len(self.problems)} problems")
+
+    def _try(self) -> bool:
+        """Fill the cells, and return whether the server ended by itself."""
         endpoint = EmbeddingEndpoint()
+        server = None
         with tempfile.TemporaryDirectory(prefix="rc-backend-") as folder:
             backend = None
             try:
                 endpoint.start()
                 backend = BACKENDS[self.kind](Path(folder))
-                self._go_through(backend, endpoint)
+                server = self._server(backend, endpoint)
+                self._go_through(server, backend, endpoint)
             except Exception as error:  # noqa: BLE001  whatever a broken hook makes of a column, the table has to show it
                 self.problems.append(f"{self}: {type(error).__name__}: {error}")
             finally:
                 endpoint.stop()
                 if backend is not None:
                     backend.stop()
-        for fact in FACTS:
-            self.cells.setdefault(fact, "✗")
-        say(f"{self}: {time.monotonic() - started:.0f} s, {len(self.problems)} problems")
+        return server is not None and server.ended_by_itself()
 
     def __str__(self) -> str:
         return f"{self.kind} on {name(self.release)}"
 
-    def _go_through(self, backend: Backend, endpoint: EmbeddingEndpoint) -> None:
+    def _server(self, backend: Backend, endpoint: EmbeddingEndpoint) -> Server:
         def edit(content: dict[str, Any]) -> None:
             backend.configure(content)
             endpoint.configure(content)
 
-        server = Server(self.release, edit=edit, stubs=backend.stubs)
+        return Server(self.release, edit=edit, stubs=backend.stubs)
+
+    def _go_through(self, server: Server, backend: Backend, endpoint: EmbeddingEndpoint) -> None:
         with server, Hook(server, collections("red_hat_docs")) as hook:
             found = self._judge(REGISTERED, server, hook, "register")
             if backend.can_stop:
@@ -166,26 +174,11 @@ def fails(server: Server, store: str, sentence: str = SENTENCE) -> str | None:
 
 def main() -> int:
     """Go through all columns, print the table, and return 0 if every verdict is true."""
-    close_all_on_signals()
-    started = time.monotonic()
     releases = os.environ.get("RELEASES", "").split() or list(RELEASES)
     kinds = [kind for kind in BACKENDS if kind in os.environ.get("BACKENDS", ", ".join(BACKENDS))]
     columns = [Column(release, kind) for release in releases if release in RELEASES for kind in kinds]
-    with ThreadPoolExecutor(WORKERS) as pool:
-        list(pool.map(Column.fill, columns))
-    table = render(columns)
-    print(table)
-    problems = [problem for column in columns for problem in column.problems]
-    wrong = sum(list(column.cells.values()).count("✗") for column in columns)
     whole = len(columns) == len(RELEASES) * len(BACKENDS)
-    shown = not whole or table in (REPOSITORY / "README.md").read_text()
-    if not shown:
-        say("The README shows another table: put this one between its marks")
-    minutes = (time.monotonic() - started) / 60
-    say(f"{len(columns)} columns in {minutes:.1f} minutes, {wrong} wrong cells, {len(problems)} problems")
-    for problem in problems:
-        say(f"\n{problem}")
-    return 0 if shown and not problems and not wrong else 1
+    return print_table(columns, Column.fill, lambda: render(columns), whole=whole)
 
 
 def render(columns: Sequence[Column]) -> str:

@@ -7,7 +7,6 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,9 +27,9 @@ from client import (
 )
 from edits import TOKEN, TokenServer, declare, without_milvus
 from hook_runs import Hook, address, collections, ids
-from servers import RELEASES, REPOSITORY, Server, close_all_on_signals, name, say
+from servers import RELEASES, Server, name, say
+from tables import print_table
 
-WORKERS = 2
 """A boot keeps a core busy, and there are two."""
 MILVUS_TRIES = 3
 
@@ -108,26 +107,13 @@ EXPECTED = {
 
 def main(arguments: Sequence[str]) -> int:
     """Run the matrix, print it, and return 0 if every cell is right."""
-    close_all_on_signals()
-    started = time.monotonic()
     releases = list(arguments) or os.environ.get("RELEASES", "").replace(",", " ").split() or list(RELEASES)
     unknown = [release for release in releases if release not in RELEASES]
     if unknown:
         say(f"No such release: {', '.join(unknown)}; there are {', '.join(RELEASES)}")
         return 2
-    with ThreadPoolExecutor(WORKERS) as pool:
-        columns = list(pool.map(_column, releases))
-    table = render(columns)
-    print(table)
-    wrong = sum(column.wrong_cells() for column in columns)
-    shown = releases != list(RELEASES) or table in (REPOSITORY / "README.md").read_text()
-    if not shown:
-        say("The README shows another table: put this one between its marks")
-    say(f"{len(releases)} releases in {(time.monotonic() - started) / 60:.1f} minutes, {wrong} wrong cells")
-    for column in columns:
-        for problem in column.problems:
-            say(f"\n{problem}")
-    return 0 if shown and not wrong else 1
+    columns = [Column(release) for release in releases]
+    return print_table(columns, Column.fill, lambda: render(columns), whole=releases == list(RELEASES))
 
 
 def render(columns: Sequence["Column"]) -> str:
@@ -135,14 +121,6 @@ def render(columns: Sequence["Column"]) -> str:
     rows = [["", *(name(column.release) for column in columns)], ["---", *(":-:" for _ in columns)]]
     rows += [[fact, *(column.cells[fact] for column in columns)] for fact in FACTS]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
-def _column(release: str) -> "Column":
-    started = time.monotonic()
-    column = Column(release)
-    column.fill()
-    say(f"{name(release)}: done in {time.monotonic() - started:.0f} s, {column.wrong_cells()} wrong cells")
-    return column
 
 
 @dataclass
@@ -160,6 +138,7 @@ class Column:
 
     def fill(self) -> None:
         """Check every fact. A fact that no check reached is wrong, too."""
+        started = time.monotonic()
         parts = [(self._base, BOOTED), (self._guarded, TOKENED)]
         if self.expected.milvus_restart is not None:
             parts.append((self._milvus, MILVUS_RESTARTED))
@@ -173,6 +152,7 @@ class Column:
         if unchecked:
             self.cells |= dict.fromkeys(unchecked, NO)
             self.problems.append(f"{name(self.release)}: because of that, nothing checked: {'; '.join(unchecked)}")
+        say(f"{name(self.release)}: {time.monotonic() - started:.0f} s, {len(self.problems)} problems")
 
     def _not_applicable(self) -> Iterator[str]:
         milvus = self.expected.milvus_restart
@@ -186,10 +166,6 @@ class Column:
             yield MILVUS_RECREATED
         if not self.expected.boots_without_milvus:
             yield MILVUS_DOWN
-
-    def wrong_cells(self) -> int:
-        """Return how many facts are not as they should be."""
-        return list(self.cells.values()).count(NO)
 
     @contextmanager
     def cell(self, fact: str, shown: str = YES) -> Iterator[None]:
@@ -350,7 +326,7 @@ class Column:
             if state == "lost":
                 with self.cell(MILVUS_RECREATED):
                     self._recreate(server, hook, registered)
-            return server.crashed()
+            return server.ended_by_itself()
         return False
 
     def _recreate(self, server: Server, hook: "Hook", registered: Sequence[Mapping[str, Any]]) -> None:

@@ -6,9 +6,7 @@ image (whoever made it, and all may read what has no owner). A false verdict end
 
 import copy
 import os
-import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +14,10 @@ import client
 from backends_matrix import fails
 from edits import TOKEN, TokenServer, declare
 from hook_runs import Hook, address, collections
-from servers import REPOSITORY, Server, close_all_on_signals, name, say
+from servers import Server, name, say
+from tables import print_table
 
 RELEASES = ("0.7.3", "ogx-1.5.0")
-WORKERS = 2
 
 STRANGER, COLLEAGUE = "the-token-of-a-stranger", "the-token-of-a-colleague"
 PRINCIPALS = {
@@ -121,26 +119,17 @@ class Column:
 
 def main() -> int:
     """Fill all columns, print the table, and return 0 if every verdict is true."""
-    close_all_on_signals()
-    started = time.monotonic()
     releases = os.environ.get("RELEASES", "").split() or list(RELEASES)
     columns = [Column(release, policy) for release in releases if release in RELEASES for policy in POLICIES]
-    with ThreadPoolExecutor(WORKERS) as pool:
-        list(pool.map(Column.fill, columns))
+    whole = len(columns) == len(RELEASES) * len(POLICIES)
+    return print_table(columns, Column.fill, lambda: render(columns), whole=whole)
+
+
+def render(columns: Sequence[Column]) -> str:
+    """Return the table as markdown, a line for each column."""
     rows = [["release", "policy", *FACTS], ["---"] * (len(FACTS) + 2)]
     rows += [[name(c.release), c.policy, *(c.cells[fact] for fact in FACTS)] for c in columns]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    print(table)
-    problems = [problem for column in columns for problem in column.problems]
-    whole = len(columns) == len(RELEASES) * len(POLICIES)
-    shown = not whole or table in (REPOSITORY / "README.md").read_text()
-    if not shown:
-        say("The README shows another table: put this one between its marks")
-    minutes = (time.monotonic() - started) / 60
-    say(f"{len(columns)} columns in {minutes:.1f} minutes, {len(problems)} problems")
-    for problem in problems:
-        say(f"\n{problem}")
-    return 0 if shown and not problems else 1
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,10 @@ class Processes:
                 time.sleep(PAUSE_SECONDS)
         return found
 
+    def ended_by_itself(self) -> bool:
+        """Return whether any of them ever did."""
+        return any(server.ended_by_itself() for server in self._servers)
+
     def restart(self) -> None:
         """Restart all of them, one after the other, with the same state."""
         for server in self._servers:

@@ -11,7 +11,6 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,8 @@ from backends_matrix import NOT_FOUND, fails
 from client import SENTENCE
 from hook_runs import Hook, address, collections
 from processes import SEARCHED, SETUPS, WORKERS, Processes, processes
-from servers import REPOSITORY, close_all_on_signals, name, say
+from servers import name, say
+from tables import print_table, until_it_lives
 
 from hook.llamastack.api import QUERY_TEXT
 
@@ -34,8 +34,6 @@ both met but once in 2,000 times."""
 LOOKS = 12
 UNPROVABLE = {"faiss": "✓, but for what cannot be proven"}
 """Where exit 0 is false as long as the same query finds the same everywhere: no answer of the API could tell."""
-COLUMNS = 2
-"""A worker that does not answer its supervisor within 5 s is killed, so a crowded machine would never boot them."""
 COMMANDS = (("register",), ("check",), ("register", "--on-lost", "recreate"))
 NOT_APPLICABLE = "–"
 
@@ -47,7 +45,7 @@ class Cell:
         self.release = release
         self.setup = setup
         self.kind = kind
-        self.shown = "✗"
+        self.cells: dict[str, str] = {}
         self.problems: list[str] = []
 
     def __str__(self) -> str:
@@ -56,9 +54,16 @@ class Cell:
     def fill(self) -> None:
         """Run the hook again and again, and put the truth beside each run."""
         if self.release == "0.2.24" and self.setup == WORKERS:
-            self.shown = NOT_APPLICABLE
+            self.cells[self.setup] = NOT_APPLICABLE
             return
         started = time.monotonic()
+        until_it_lives(self, self._try)
+        self.cells.setdefault(self.setup, "✗")
+        say(f"{self}: {time.monotonic() - started:.0f} s, {self.cells[self.setup]}, {len(self.problems)} problems")
+
+    def _try(self) -> bool:
+        """Fill the cell, and return whether a server ended by itself."""
+        server = None
         with tempfile.TemporaryDirectory(prefix="rc-backend-") as folder:
             backend = BACKENDS[self.kind](Path(folder))
             try:
@@ -68,7 +73,7 @@ class Cell:
                 self.problems.append(f"{self}: {type(error).__name__}: {error}")
             finally:
                 backend.stop()
-        say(f"{self}: {time.monotonic() - started:.0f} s, {self.shown}, {len(self.problems)} problems")
+        return server is not None and server.ended_by_itself()
 
     def _go_through(self, server: Processes) -> None:
         ends: Counter[str] = Counter()
@@ -83,7 +88,7 @@ class Cell:
                 end = f"{report['exit_code']} {states.replace('registered', 'present')}"
                 ends[end if proven else f"{end} (cannot be proven)"] += 1
         # Which processes there are to be met, and so which verdict is right, is a matter of chance: the truth is not.
-        self.shown = "✗" if self.problems else UNPROVABLE.get(self.kind, "✓")
+        self.cells[self.setup] = "✗" if self.problems else UNPROVABLE.get(self.kind, "✓")
         if os.environ.get("VERBOSE"):
             say(f"{self}: {dict(ends)}")
 
@@ -127,32 +132,20 @@ def main() -> int:
     if shutil.which("haproxy", path=SEARCHED) is None:
         say("This needs HAProxy, which balances between the replicas: install your system's package `haproxy`")
         return 2
-    close_all_on_signals()
-    started = time.monotonic()
     releases = os.environ.get("RELEASES", "").split() or list(RELEASES)
     setups = [setup for setup in SETUPS if setup in os.environ.get("SETUPS", ";".join(SETUPS))]
+    kinds = [kind for kind in KINDS if kind in os.environ.get("BACKENDS", ", ".join(KINDS))]
     cells = [
-        Cell(release, setup, kind) for release in releases if release in RELEASES for setup in setups for kind in KINDS
+        Cell(release, setup, kind) for release in releases if release in RELEASES for setup in setups for kind in kinds
     ]
-    with ThreadPoolExecutor(COLUMNS) as pool:
-        list(pool.map(Cell.fill, cells))
-    table = render(cells, setups)
-    print(table)
-    problems = [problem for cell in cells for problem in cell.problems]
     whole = len(cells) == len(RELEASES) * len(SETUPS) * len(KINDS)
-    shown = not whole or table in (REPOSITORY / "README.md").read_text()
-    if not shown:
-        say("The README shows another table: put this one between its marks")
-    say(f"{len(cells)} cells in {(time.monotonic() - started) / 60:.1f} minutes, {len(problems)} problems")
-    for problem in problems[:20]:
-        say(f"\n{problem}")
-    return 0 if shown and not problems else 1
+    return print_table(cells, Cell.fill, lambda: render(cells, setups), whole=whole)
 
 
 def render(cells: Sequence[Cell], setups: Sequence[str]) -> str:
     """Return the table as markdown, a line for each release and provider."""
     rows = [["release", "provider", *setups], ["---"] * (len(setups) + 2)]
-    by_place = {(cell.release, cell.kind, cell.setup): cell.shown for cell in cells}
+    by_place = {(cell.release, cell.kind, cell.setup): cell.cells[cell.setup] for cell in cells}
     places = dict.fromkeys((cell.release, cell.kind) for cell in cells)
     rows += [[name(release), kind, *(by_place[release, kind, setup] for setup in setups)] for release, kind in places]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -39,6 +40,9 @@ REQUEST_SECONDS = 60
 LOG_TAIL_LINES = 20
 LOG_LINE_CHARACTERS = 1500
 """ogx logs a whole traceback as one line; its end says what happened."""
+
+PORTS = (15_000, 30_000)
+"""Below those that Linux gives to connections: else one may hold a server's port while it restarts."""
 
 _PYTHONS = ("3.12", "3.13", "3.14")
 """The best first: the pinned packages are known to work on 3.12, and the oldest of them have no wheels for 3.14."""
@@ -188,6 +192,7 @@ class Server:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
+        self._ended_by_itself = False
         self._session = requests.Session()
         self._session.trust_env = False
         # A connection that is kept alive would not survive a restart, nor uvicorn's five idle seconds.
@@ -230,6 +235,7 @@ class Server:
         deadline = time.monotonic() + BOOT_SECONDS
         while not self._healthy():
             if process.poll() is not None:
+                self._ended_by_itself = True
                 raise ServerError(f"{name(self.release)} ended with {process.returncode}:\n{self.log_tail()}")
             if time.monotonic() > deadline:
                 raise ServerError(f"{name(self.release)} is not healthy after {BOOT_SECONDS} s:\n{self.log_tail()}")
@@ -287,6 +293,7 @@ class Server:
         process = self._process
         if process is None:
             return
+        self._ended_by_itself = self.ended_by_itself()
         for number in (signal.SIGTERM, signal.SIGKILL):
             _signal_group(process.pid, number)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -299,14 +306,19 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
         _servers.discard(self)
 
-    def crashed(self) -> bool:
-        """Return whether the process ended by itself; Milvus Lite 3 does that now and then, in native code."""
-        if self._process is None:
-            return False
-        # Its connections are closed before it is gone.
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(CRASH_SECONDS)
-        return self._process.poll() is not None
+    def ended_by_itself(self) -> bool:
+        """Return whether the process ever did; Milvus Lite 3 makes it, now and then, in native code."""
+        if self._process is not None and not self._ended_by_itself and not self._listens():
+            # Its connections are closed before it is gone.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(CRASH_SECONDS)
+            self._ended_by_itself = self._process.poll() is not None
+        return self._ended_by_itself
+
+    def _listens(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
 
     def log_tail(self) -> str:
         """Return the end of the server's log."""
@@ -363,8 +375,9 @@ def _signal_group(group: int, number: signal.Signals) -> None:
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a port of loopback that nobody listens on, and that no connection is given as its own end meanwhile."""
+    while True:
+        port = random.randrange(*PORTS)
+        with contextlib.suppress(OSError), socket.socket() as listener:
+            listener.bind(("127.0.0.1", port))
+            return port

@@ -1,0 +1,57 @@
+"""What the tables of real servers have in common: columns that are filled two at a time, and how a run ends."""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeVar
+
+from servers import REPOSITORY, close_all_on_signals, say
+
+AT_ONCE = 2
+"""As many as there are cores; a worker that does not answer its supervisor within 5 s is killed."""
+TRIES = 4
+"""Milvus Lite 3.1 ends 0.4.7 in native code in one run of some five."""
+MOST_PROBLEMS = 20
+
+
+class Column(Protocol):
+    """A part of a table, which fills itself."""
+
+    cells: dict[str, str]
+    problems: list[str]
+
+
+C = TypeVar("C", bound=Column)
+
+
+def until_it_lives(column: Column, fill: Callable[[], bool]) -> None:
+    """Call `fill`, which says whether a server ended by itself, again until none does: such a run says nothing.
+
+    The last of a few tries stands, whatever it found.
+    """
+    for _ in range(TRIES):
+        column.cells.clear()
+        column.problems.clear()
+        if not fill():
+            return
+        say(f"{column}: the server ended by itself in the middle, which says nothing about the hook")
+
+
+def print_table(columns: Sequence[C], fill: Callable[[C], None], render: Callable[[], str], *, whole: bool) -> int:
+    """Fill all, print the table and what is wrong, and return the exit code: 0 if nothing is.
+
+    A whole table has to be the one that the README shows.
+    """
+    close_all_on_signals()
+    started = time.monotonic()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(fill, columns))
+    table = render()
+    print(table)
+    problems = [problem for column in columns for problem in column.problems]
+    if whole and table not in (REPOSITORY / "README.md").read_text():
+        problems.append("The README shows another table: put this one between its marks")
+    say(f"{len(columns)} columns in {(time.monotonic() - started) / 60:.1f} minutes, {len(problems)} problems")
+    for problem in problems[:MOST_PROBLEMS]:
+        say(f"\n{problem}")
+    return 1 if problems else 0
