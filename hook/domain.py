@@ -120,6 +120,8 @@ class Look:
     """By id, how many of the lists showed a vector store."""
     proofs: Mapping[str, Proof] = field(default_factory=dict)
     """By id, what was proven of a vector store."""
+    has_grown: bool = False
+    """Whether somebody made one of those meanwhile, so that the first lists could not show it."""
 
 
 class State(StrEnum):

@@ -28,6 +28,9 @@ that knows it is enough. The rich log of 0.7.3 and newer takes seconds for an er
 MANY_TURNS = 3
 """From so many changes between being listed and not being listed on, processes list different vector stores."""
 
+MOST_SWEEPS = 3
+"""How often all is asked anew because another run made something wanted in the middle of it."""
+
 PATIENT_AFTER = 3
 """After so many looks that something broke into, the next is patient: it may be a gateway that always fails some."""
 
@@ -71,7 +74,10 @@ class Processes:
         def attempt() -> Look:
             nonlocal heard
             heard = None
-            heard = retry(sweep, self._deadline, "request.retry_scheduled")
+            for _ in range(MOST_SWEEPS):
+                heard = retry(sweep, self._deadline, "request.retry_scheduled")
+                if not heard.has_grown:
+                    break
             dead = next((proof for proof in heard.proofs.values() if proof.life is Life.DEAD), None)
             # The last silence was waited for already, and another one has to leave time for the rest.
             if dead is not None and not (dead.timed_out and self._deadline.remaining() < self._deadline.seconds / 2):
@@ -187,7 +193,12 @@ class _Sweep:
         asked = {store_id: len(proofs) for store_id, proofs in self.proofs.items()}
         log.debug("processes.asked", connections=self._connections, vector_stores=len(self.stores), proofs=asked)
         shown = Counter(store_id for ids in self._lists for store_id in ids)
-        return Look(self._connections, tuple(self.stores.values()), dict(shown), proofs)
+        grown = any(store_id in self._wanted and self._appeared(store_id) for store_id in proofs)
+        return Look(self._connections, tuple(self.stores.values()), dict(shown), proofs, has_grown=grown)
+
+    def _appeared(self, store_id: str) -> bool:
+        """Tell whether the first lists did not show a vector store, and all later ones do."""
+        return [each for each, _ in groupby(store_id in ids for ids in self._lists)] == [False, True]
 
     def _united(self, store_id: str) -> Proof:
         """Return what all proofs of a vector store say, and the lists, which are more.

@@ -71,6 +71,22 @@ def test_a_store_that_goes_while_it_is_looked_at_is_not_divided(server: FakeLlam
     assert outcome.states == ["present"]
 
 
+def test_what_another_run_makes_while_it_is_looked_at_is_not_divided(run: Run) -> None:
+    """A list shows it from then on; and on Milvus up to 0.3.5 nothing else tells which processes know it."""
+    with FakeLlamaStack(generation="0.3", provider_type="inline::milvus") as fake:
+        asked: list[int] = []
+
+        def listed(handler: Any) -> None:
+            asked.append(1)
+            if len(asked) == 8:
+                fake.add("red_hat_docs", run_id="another")
+            handler.reply(*handler._list({}))
+
+        fake.fault(LIST, listed)
+
+        assert run(fake.url, "check", *ALL, collections=ONE).states == ["present"]
+
+
 def test_no_cookie_ties_a_run_to_one_process(run: Run) -> None:
     """A Route sets one by default, and whoever sends it back meets the same pod for ever."""
     with FakeLlamaStack(processes=2, sticky=True) as two:
