@@ -149,8 +149,8 @@ class Column:
             self.problems.append(f"{self}: {fact}: {kind}: {report['message']}, and the truth is: {why or 'all works'}")
 
 
-def fails(server: Server, store: str, sentence: str = SENTENCE) -> str | None:
-    """Return why a real insert or a real query does not work under an address, or None."""
+def fails(server: Server, store: str, sentence: str = SENTENCE, pause_seconds: float = 0.0) -> str | None:
+    """Return why a real insert, or a real query after a pause, does not work under an address, or None."""
     chunk: dict[str, Any] = {"content": sentence, "metadata": {"document_id": "document-1"}}
     if has_embedded_chunks(server):
         chunk |= {
@@ -163,6 +163,7 @@ def fails(server: Server, store: str, sentence: str = SENTENCE) -> str | None:
     asked = {"query": QUESTION, "params": {"max_chunks": MOST_CHUNKS}}
     try:
         for what, body in (("insert", {"chunks": [chunk]}), ("query", asked)):
+            time.sleep(pause_seconds)
             answer = server.request("POST", f"/v1/vector-io/{what}", {store_key(server): store, **body})
             if not answer.ok:
                 return f"the {what} answered {answer.status_code}: {answer.text[:300]}"
