@@ -15,35 +15,27 @@ if ! cmp -s requirements.txt "$tools/checkers/installed.txt"; then
   cp requirements.txt "$tools/checkers/installed.txt"
 fi
 
-# The renderers: what is on PATH is taken, and the rest is built where there is Go.
-install_with_go() {
-  if ! command -v go >/dev/null; then
-    echo "$1 is not on PATH, and there is no Go to build it with: install $1" >&2
-    exit 1
-  fi
-  echo "Building $1: some minutes, once …" >&2
-  GOBIN="$tools/bin" go install "$2"
-}
-if ! command -v kubectl >/dev/null && ! command -v kustomize >/dev/null; then
-  install_with_go kustomize sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
-fi
-if ! command -v helm >/dev/null; then
-  install_with_go helm helm.sh/helm/v3/cmd/helm@v3.22.0
+# The renderers, and argocd: what is on PATH is taken, and the rest is what the cluster of the tests has, too.
+cluster=${XDG_CACHE_HOME:-$HOME/.cache}/register-collections/cluster/bin
+needed=
+command -v kubectl >/dev/null || command -v kustomize >/dev/null || needed="$needed kustomize"
+command -v helm >/dev/null || needed="$needed helm"
+command -v argocd >/dev/null || needed="$needed argocd"
+if [ -n "$needed" ]; then
+  # shellcheck disable=SC2046  # they are several words
+  GO_JOBS=$(nproc) ../cluster/up/programs.sh $(echo "$needed" | sed s/argocd/argo/)
+  for name in $needed; do
+    ln -sf "$cluster/$name" "$tools/bin/$name"
+  done
 fi
 
 if ! command -v actionlint >/dev/null; then
-  install_with_go actionlint github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
-fi
-
-# argocd's go.mod replaces modules, which `go install` does not do: so it is built in its own folder.
-if ! command -v argocd >/dev/null; then
   if ! command -v go >/dev/null; then
-    echo "argocd is not on PATH, and there is no Go to build it with: install argocd" >&2
+    echo "actionlint is not on PATH, and there is no Go to build it with: install actionlint" >&2
     exit 1
   fi
-  echo "Building argocd: ten minutes, once …" >&2
-  folder=$(go mod download -json github.com/argoproj/argo-cd/v3@v3.2.11 | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
-  (cd "$folder" && CGO_ENABLED=0 GOFLAGS=-buildvcs=false go build -trimpath -o "$tools/bin/argocd" ./cmd)
+  echo "Building actionlint: a minute, once …" >&2
+  GOBIN="$tools/bin" go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 fi
 
 # promtool cannot be had from its module by `go install`: Debian's package has it, of which nothing else is wanted.
