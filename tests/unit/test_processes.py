@@ -135,6 +135,17 @@ def test_a_shared_backend_may_find_as_it_likes(two: FakeLlamaStack, run: Run) ->
     assert run(two.url, *ALL, collections=ONE).states == ["present"]
 
 
+def test_duplicates_on_a_divided_server_are_told_at_once(two: FakeLlamaStack, run: Run) -> None:
+    """No run takes its own one back there, so there is nothing to wait for."""
+    for process, made_by in enumerate(("one", "another")):
+        two.known_to[two.add("red_hat_docs", run_id=made_by)] = {process}
+
+    outcome = run(two.url, "check", *ALL, collections=ONE)
+
+    assert outcome.states == ["duplicated"]
+    assert "race.found" not in outcome.event_names()
+
+
 def test_nothing_more_is_made_on_a_divided_server(two: FakeLlamaStack, run: Run) -> None:
     """However often it runs, also where what is lost should be made anew."""
     two.lost_ids.add(two.add("eu_ai_act"))

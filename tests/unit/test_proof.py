@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from hook import proof
 from hook.llamastack.api import MAX_FAILURES
 from tests.fake_llamastack import FakeLlamaStack, answer, hang
 from tests.unit.conftest import Run, entries
@@ -107,6 +108,31 @@ def test_an_embedding_model_that_is_down_is_told_from_a_backend(server: FakeLlam
     assert outcome.exit_code == 3
     assert "the embedding model 'sentence-transformers/ibm-granite/" in outcome.detail()
     assert "does not answer (POST /v1/embeddings answered 500" in outcome.detail()
+
+
+def test_an_embedding_model_that_does_not_answer_is_given_up(
+    server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sooner than other requests, which it only explains."""
+    monkeypatch.setattr(proof, "EMBED_SECONDS", 0.3)
+    server.dead_ids.add(server.add("red_hat_docs"))
+    server.fault(EMBED, hang())
+
+    outcome = run(server.url, "check", collections=ONE)
+
+    assert outcome.exit_code == 3
+    assert "does not answer (POST /v1/embeddings: no answer within 0.3 s" in outcome.detail()
+
+
+def test_an_embedding_model_that_does_not_answer_leaves_half_of_what_is_left(server: FakeLlamaStack, run: Run) -> None:
+    """For the verdict, which it only explains."""
+    server.dead_ids.add(server.add("red_hat_docs"))
+    server.fault(EMBED, hang())
+
+    outcome = run(server.url, "check", "--timeout", "4", collections=ONE)
+
+    assert outcome.states == ["unavailable"]
+    assert "the embedding model 'sentence-transformers/ibm-granite/" in outcome.detail()
 
 
 def test_up_to_0_2_24_the_embedding_model_has_another_path(run: Run) -> None:

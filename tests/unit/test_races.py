@@ -176,6 +176,47 @@ def test_a_race_of_others_is_waited_for_only_while_it_goes_on(
     assert 1 <= outcome.event_names().count("race.found") <= 5
 
 
+def test_a_race_leaves_half_of_the_budget_for_the_verdict(server: FakeLlamaStack, run: RunHook) -> None:
+    """And says meanwhile how long it goes on; what is alone of its name is in no race."""
+    server.add("eu_ai_act", run_id="one")
+    server.add("red_hat_docs", run_id="one")
+    server.add("red_hat_docs", run_id="another")
+
+    outcome = run(server.url, "check", "--timeout", "4", collections=entries("red_hat_docs", "eu_ai_act"))
+
+    assert outcome.states == ["duplicated", "present"]
+    told = [event for event in outcome.events if event["event"] == "race.found"]
+    assert {event["collections"] for event in told} == {1}
+    left = [event["remaining_seconds"] for event in told]
+    assert left == sorted(left, reverse=True)
+    assert 0 <= left[-1] < left[0] <= 2
+    assert left == [round(seconds, 2) for seconds in left] != [round(seconds) for seconds in left]
+
+
+@pytest.mark.parametrize("clock_seconds", [-90, 90])
+def test_another_run_of_this_instant_is_waited_for_whatever_the_clocks_say(
+    server: FakeLlamaStack, run: RunHook, clock_seconds: int
+) -> None:
+    """The vector store that this run made itself tells what the server calls now."""
+    server.clock_seconds = clock_seconds
+
+    def create_two(handler: object) -> None:
+        handler.reply(*handler._create(server.requests[-1].body))  # type: ignore[attr-defined]
+        server.add("red_hat_docs", run_id="a rival")
+        server.fault(LIST, lambda listing: listing.reply(*listing._list({})), times=1)
+        server.fault(LIST, take_back, times=1)
+
+    def take_back(handler: object) -> None:
+        del server.stores[1:]
+        handler.reply(*handler._list({}))  # type: ignore[attr-defined]
+
+    server.fault(CREATE, create_two, times=1)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (0, ["registered"])
+
+
 @pytest.mark.parametrize("clock_seconds", [-90, 90])
 def test_a_run_knows_its_own_store_whatever_the_clocks_say(
     server: FakeLlamaStack, run: RunHook, rival: Callable[..., str], clock_seconds: int
