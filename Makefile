@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 IMAGE ?= register-collections:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' hook/__init__.py)
 
 .PHONY: help demo test lint format test-live test-faults bench record image test-image test-manifests test-cluster \
+	test-mutations \
 	chart-readme chart release-check lock clean
 
 help: ## Show the targets.
@@ -72,8 +73,18 @@ chart: $(VENV)/.ready ## Package the chart for the pushed image IMAGE_NAME@IMAGE
 
 release-check: $(VENV)/.ready ## Say whether version, changelog, chart and image tag agree; TAG=v1.2.3 is to be released.
 	@TAG=$(TAG) $(BIN)/python -m release.check
+
 test-cluster: $(VENV)/.ready ## Use Argo CD, Helm and Jobs on KUBECONFIG's cluster, else kind's, else one that is made here.
 	$(BIN)/python -m pytest tests/cluster --numprocesses 5 --durations 10 -v
+
+MUTATIONS := build/mutations/venv
+
+test-mutations: $(VENV)/.ready ## Change the rooms that decide, one place at a time, and say what no test notices: an hour.
+	$(PYTHON) -m venv --clear $(MUTATIONS)
+	$(MUTATIONS)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt
+	$(MUTATIONS)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+		-r tests/mutations/requirements.txt
+	$(MUTATIONS)/bin/python tests/mutations/run.py
 
 lock: $(VENV)/.ready ## Pin the dependencies anew, with hashes.
 	$(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet uv
