@@ -9,8 +9,7 @@ BIN := $(VENV)/bin
 IMAGE ?= register-collections:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' hook/__init__.py)
 
 .PHONY: help demo test lint format test-live test-faults bench record image test-image test-manifests test-cluster \
-	test-mutations \
-	chart-readme chart release-check lock clean
+	test-mutations chart-readme chart release-check lock clean
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
