@@ -5,6 +5,9 @@
 #   sh preflight.sh red_hat_docs ./run-batch-ingestion.sh redhat   # which finds the address in VECTOR_DB_ID
 #   sh preflight.sh                                                # asks only, after all collections
 #
+# The run-batch-ingestion.sh of private-ai-demo sets VECTOR_DB_ID itself, to the name: docs/addresses.md says what to
+# change there.
+#
 # It needs what register-collections needs: LLAMA_STACK_URL, and HOOK_CONFIG with the declared collections.
 set -eu
 

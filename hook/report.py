@@ -62,7 +62,7 @@ def closing_sentence(command: str, findings: tuple[Finding, ...], url: str) -> s
 
 
 def as_dict(report: Report) -> dict[str, Any]:
-    """Return the report as the JSON object that README describes."""
+    """Return the report as the JSON object that docs/operations.md describes."""
     return {
         "schema": SCHEMA,
         "command": report.command,

@@ -31,7 +31,7 @@ NAMES = tuple(
         "image-registry.openshift-image-registry.svc:5000/private-ai-demo",
     )
 )
-"""What the manifests and the README call the image."""
+"""What the manifests and the documentation call the image."""
 
 
 class SecureServer(servers.Server):

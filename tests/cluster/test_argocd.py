@@ -336,7 +336,7 @@ def test_a_setting_by_the_patch_of_the_examples_is_in_both_pods_and_in_sync(app:
 
 @pytest.mark.needs("Argo CD on this machine")
 def test_the_base_and_its_components_can_be_a_remote_base(app: App) -> None:
-    """By the very URLs of the README, which Git finds here."""
+    """By the very URLs of docs/argocd.md, which Git finds here."""
     room = app.room
     app.publish_the_product()
     content = room.kustomization(config=collections("remote"))

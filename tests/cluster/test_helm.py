@@ -1,4 +1,4 @@
-"""The chart, by the commands of the README."""
+"""The chart, by the commands of docs/helm.md."""
 
 import json
 import subprocess
@@ -84,7 +84,7 @@ def test_each_upgrade_runs_the_hook_anew(helm: Helm) -> None:
 
 
 def test_the_servers_configmap_can_be_the_list(helm: Helm) -> None:
-    """As in the README's command."""
+    """As in the command of docs/helm.md."""
     entry = {"vector_db_id": "helm_existing", "provider_id": "milvus-shared", "embedding_model": MODEL}
     helm.room.configmap("llamastack-config", run_yaml=json.dumps({"vector_dbs": [entry]}))
     helm.must("install", "--set", "existingConfigMap.name=llamastack-config", "--set", "collections=null")

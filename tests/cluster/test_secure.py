@@ -18,7 +18,7 @@ _taken = iter(range(8))
 
 @pytest.fixture
 def secure(api: Api, tmp_path: Path) -> Iterator[Room]:
-    """Make a namespace whose Service is that of the server with TLS, and the Secret of the README."""
+    """Make a namespace whose Service is that of the server with TLS, and the Secret of docs/argocd.md."""
     with Room(api, f"secure-{next(_taken)}", tmp_path, server="secure") as room:
         room.secret(f"{HOOK}-api-key", TOKEN)
         yield room

@@ -28,7 +28,7 @@ from tests.faults.proxy import ANY, Exchange, FaultProxy, pass_on
 from tests.faults.scene import NAMES, PROVIDER, REPOSITORY, Server
 
 BARE = str(REPOSITORY / "tests/faults/bare.py")
-LOOP = str(REPOSITORY / "tests/live/seed_loop.sh")
+LOOP = str(REPOSITORY / "tests/live/curl_loop.sh")
 REPEATS = {3: 11, 10: 7, 100: 5, 1000: 3}
 """How many times each contestant runs, by the number of collections."""
 REAL_REPEATS = 5

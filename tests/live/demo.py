@@ -16,7 +16,7 @@ from servers import Server, ServerError, close_all_on_signals, hook_environ, nam
 
 RELEASE = "0.3.5"
 CONFIG = "tests/live/collections.yaml"
-LOOP = "tests/live/seed_loop.sh"
+LOOP = "tests/live/curl_loop.sh"
 COLLECTIONS = ("red_hat_docs", "acme_corporate", "eu_ai_act")
 HOOK = "register-collections"
 

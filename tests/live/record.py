@@ -23,7 +23,7 @@ LOOP_BODY = {
     "chunking_strategy": {"type": "fixed_size_chunking"},
     "embedding_config": {"embedding_model": MODEL, "vector_db_id": "red_hat_docs", "provider_id": PROVIDER},
 }
-"""What `seed_loop.sh` sends."""
+"""What `curl_loop.sh` sends."""
 RECORDED_TIME = 1_795_300_000
 RECORDED_PORT = 8321
 NO_MILVUS = ("0.2.12", "ogx-1.5.0")

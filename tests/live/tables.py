@@ -12,6 +12,8 @@ AT_ONCE = 2
 TRIES = 4
 """Milvus Lite 3.1 ends 0.4.7 in native code in one run of some five."""
 MOST_PROBLEMS = 20
+PAGE = "docs/proofs.md"
+"""Where the tables are."""
 
 
 class Column(Protocol):
@@ -40,7 +42,7 @@ def until_it_lives(column: Column, fill: Callable[[], bool]) -> None:
 def print_table(columns: Sequence[C], fill: Callable[[C], None], render: Callable[[], str], *, whole: bool) -> int:
     """Fill all, print the table and what is wrong, and return the exit code: 0 if nothing is.
 
-    A whole table has to be the one that the README shows.
+    A whole table has to be the one that `PAGE` shows.
     """
     close_all_on_signals()
     started = time.monotonic()
@@ -49,8 +51,8 @@ def print_table(columns: Sequence[C], fill: Callable[[C], None], render: Callabl
     table = render()
     print(table)
     problems = [problem for column in columns for problem in column.problems]
-    if whole and table not in (REPOSITORY / "README.md").read_text():
-        problems.append("The README shows another table: put this one between its marks")
+    if whole and table not in (REPOSITORY / PAGE).read_text():
+        problems.append(f"{PAGE} shows another table: put this one between its marks")
     say(f"{len(columns)} columns in {(time.monotonic() - started) / 60:.1f} minutes, {len(problems)} problems")
     for problem in problems[:MOST_PROBLEMS]:
         say(f"\n{problem}")

@@ -44,7 +44,7 @@ _KUSTOMIZATIONS: dict[str, dict[str, Any]] = {
     for components in ((), *((component,) for component in COMPONENTS), COMPONENTS)
 }
 _KUSTOMIZATIONS["consumer"] = {
-    # What gitops/stage02 of private-ai-demo does to all that it holds.
+    # What gitops/stage02-model-alignment of private-ai-demo does to all that it holds.
     "namespace": NAMESPACE,
     "labels": [
         {
@@ -69,7 +69,7 @@ _KUSTOMIZATIONS |= {
     for components in ((), tuple(component for component in COMPONENTS if component != "rollout"))
 }
 _KUSTOMIZATIONS["own"] = {
-    # The base with a list and a setting of one's own, as the README has it.
+    # The base with a list and a setting of one's own, as docs/argocd.md has it.
     "namespace": NAMESPACE,
     "resources": ["../manifests/base"],
     "configMapGenerator": [{"name": NAME, "behavior": "replace", "files": ["collections.yaml"]}],

@@ -25,7 +25,6 @@ from tests.manifests.renderings import (
     NAMESPACE,
     OPERATED,
     PUBLISHED,
-    ROOT,
     container,
     deployment,
     environment,
@@ -41,6 +40,7 @@ from tests.manifests.renderings import (
     text,
     tool,
 )
+from tests.pages import PAGES
 
 OLDEST_KUBERNETES = 29
 """1.29: before, the schema wants `onPodConditions` in every rule of a podFailurePolicy."""
@@ -318,22 +318,24 @@ def test_a_server_beside_the_base_gives_its_name(component: str) -> None:
 
 
 def documented_kustomizations() -> list[dict[str, Any]]:
-    """Return what the documentation tells people to write, its parts put together until one comes again."""
+    """Return what the pages tell people to write, the parts of each put together until one comes again."""
     found: list[dict[str, Any]] = []
-    for path in sorted(ROOT.glob("*.md")):
-        for block in re.findall(r"```yaml\n(.*?)```", path.read_text(), re.DOTALL):
+    for page in PAGES.values():
+        whole: dict[str, Any] = {}
+        for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL):
             part = next(yaml.safe_load_all(block))
             if part.keys() <= {"namespace", "resources", "components", "images", "patches", "configMapGenerator"}:
-                if not found or part.keys() & found[-1].keys():
-                    found.append({})
-                found[-1] |= part
+                if not whole or part.keys() & whole.keys():
+                    whole = {}
+                    found.append(whole)
+                whole |= part
     return found
 
 
 def test_what_is_documented_renders() -> None:
     kustomizations = documented_kustomizations()
 
-    assert len(kustomizations) >= 2
+    assert len(kustomizations) >= 4
     for kustomization in kustomizations:
         here = re.sub(r"https://\S+?//manifests/([^?]+)\?ref=[^\"]+", r"../manifests/\1", json.dumps(kustomization))
         done = kustomize(json.loads(here.replace('"register-collections/overlays', '"../manifests/overlays')))

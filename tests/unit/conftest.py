@@ -43,7 +43,7 @@ class Outcome:
 
 
 def entries(*names: str, **fields: Any) -> list[dict[str, Any]]:
-    """Return `vector_dbs` entries as the seed has them, with some fields replaced, or left out where None."""
+    """Return `vector_dbs` entries as private-ai-demo has them, with some fields replaced, or left out where None."""
     common = {"provider_id": "milvus-shared", "embedding_model": GRANITE, "embedding_dimension": 768} | fields
     common = {key: value for key, value in common.items() if value is not None}
     return [{"vector_db_id": name, "provider_vector_db_id": name, **common} for name in names or NAMES]
@@ -80,7 +80,7 @@ Run = Callable[..., Outcome]
 
 @pytest.fixture
 def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Return a function that runs the hook against a URL, on the seed's collections unless told otherwise."""
+    """Return a function that runs the hook against a URL, on the usual collections unless told otherwise."""
     # The real pauses are the business of test_backoff.
     monkeypatch.setattr("hook.backoff.FIRST_WAIT_SECONDS", 0.05)
     # Longer than any of the tests' servers takes to show a store.

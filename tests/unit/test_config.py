@@ -26,7 +26,7 @@ def names(text: str, environ: dict[str, str] | None = None) -> list[str]:
 
 
 def test_vector_dbs_become_collections() -> None:
-    """The seed's own section is read with all its fields."""
+    """LlamaStack's own section is read with all its fields."""
     text = f"""
 vector_dbs:
   - vector_db_id: red_hat_docs

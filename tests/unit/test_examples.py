@@ -18,6 +18,7 @@ import yaml
 
 from hook import __version__
 from tests.fake_llamastack import FakeLlamaStack, answer, closed_port
+from tests.pages import PAGES
 from tests.unit.conftest import entries
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -165,6 +166,34 @@ class TestPreflight:
             done = preflight(url, *self.PIPELINE)
 
         assert (done.returncode, done.stdout) == (3, "")
+
+    @pytest.fixture
+    def launcher(self, tmp_path: Path) -> Path:
+        """Return one that maps a scenario to a collection, with the line that docs/addresses.md says to write."""
+        (line,) = re.findall(r"^ *```bash\n(.*?)^ *```$", PAGES["docs/addresses.md"], re.MULTILINE | re.DOTALL)
+        path = tmp_path / "launcher.sh"
+        path.write_text(
+            '#!/bin/bash\nset -e\nSCENARIO=$1\ndeclare -A VECTOR_DB_IDS=(["redhat"]="red_hat_docs")\n'
+            f"{line.strip()}\nsh -c 'echo \"ingesting into $VECTOR_DB_ID\"'\n"
+        )
+        path.chmod(0o755)
+        return path
+
+    def test_a_launcher_that_was_changed_as_documented_takes_the_address(
+        self, server: FakeLlamaStack, preflight: Any, launcher: Path
+    ) -> None:
+        store_id = server.add("red_hat_docs")
+
+        done = preflight(server.url, "red_hat_docs", str(launcher), "redhat")
+
+        assert done.stdout == f"ingesting into {store_id}\n"
+
+    def test_and_alone_it_uses_the_name_as_before(self, launcher: Path) -> None:
+        done = subprocess.run(
+            ["bash", launcher, "redhat"], env={"PATH": os.environ["PATH"]}, capture_output=True, check=True
+        )
+
+        assert done.stdout == b"ingesting into red_hat_docs\n"
 
     def test_without_a_pipeline_it_asks_after_all_collections(self, server: FakeLlamaStack, preflight: Any) -> None:
         """And changes nothing."""

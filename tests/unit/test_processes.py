@@ -2,7 +2,6 @@
 
 import math
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from hook import processes
 from hook.domain import Life, Proof
 from hook.proof import united
 from tests.fake_llamastack import FakeLlamaStack, answer
+from tests.pages import PAGES
 from tests.unit.conftest import Run, entries
 
 LIST = "GET /v1/vector_stores"
@@ -422,9 +422,9 @@ def test_the_pause_is_between_connections_only(
     assert len(paused) == 3
 
 
-def test_the_readme_says_how_many_requests_there_are() -> None:
+def test_the_documentation_says_how_many_requests_there_are() -> None:
     """The bounds are those of the program."""
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    page = " ".join(PAGES["docs/proofs.md"].split())
 
-    assert f"up to {processes.FULLY_PROVEN} collections are proven on every connection, more than that on" in readme
-    assert f"on at least {processes.FEWEST_PROOFS} and on {20 * processes.FULLY_PROVEN} together" in readme
+    assert f"up to {processes.FULLY_PROVEN} collections are proven on every connection, more than that on" in page
+    assert f"on at least {processes.FEWEST_PROOFS} and on {20 * processes.FULLY_PROVEN} together" in page

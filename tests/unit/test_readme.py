@@ -1,4 +1,4 @@
-"""The README's tables are the program's."""
+"""The tables of README and `docs/` are the program's."""
 
 import re
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 from hook.domain import State
 from hook.errors import ExitCode
 from hook.flags import COMMANDS, SETTINGS
-
-README = (Path(__file__).parents[2] / "README.md").read_text()
+from tests.pages import PAGES
 
 
 def table(heading: str) -> list[list[str]]:
-    """Return the cells of the first table under a heading, without its head and without backticks."""
-    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    """Return the cells of the first table under a heading of one page, without its head and without backticks."""
+    (page,) = (text for text in PAGES.values() if f"\n## {heading}\n" in text)
+    section = page.split(f"\n## {heading}\n")[1].split("\n## ")[0]
     rows = re.findall(r"^\|(.*)\|$", section, re.MULTILINE)[2:]
     return [[cell.strip().replace("`", "") for cell in row.split("|")] for row in rows]
 
@@ -61,4 +61,4 @@ def test_the_settings_patch_is_the_one_of_the_examples() -> None:
     """Which the tests of the manifests and of the cluster apply."""
     example = (Path(__file__).parents[2] / "examples" / "settings.yaml").read_text()
 
-    assert f"<!-- settings -->\n```yaml\n{example}```\n" in README
+    assert f"<!-- settings -->\n```yaml\n{example}```\n" in PAGES["docs/argocd.md"]

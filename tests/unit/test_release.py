@@ -39,6 +39,7 @@ def test_every_place_names_one_version() -> None:
         ("hook/__init__.py", VERSION, "9.9.9", f"CHANGELOG.md says {VERSION}, the program 9.9.9"),
         ("CHANGELOG.md", f"## {VERSION}", "## 9.9.9", "CHANGELOG.md says 9.9.9"),
         ("README.md", f"?ref=v{VERSION}", "?ref=v9.9.9", "README.md, ref says 9.9.9"),
+        ("docs/argocd.md", f"?ref=v{VERSION}", "?ref=v9.9.9", "docs/argocd.md, ref says 9.9.9"),
         ("Containerfile", f'version="{VERSION}"', 'version="9.9.9"', "Containerfile says 9.9.9"),
         ("manifests/base/job.yaml", f":{VERSION}", ":9.9.9", "manifests/base/job.yaml says 9.9.9"),
         ("manifests/base/cronjob.yaml", f":{VERSION}", ":9.9.9", "manifests/base/cronjob.yaml says 9.9.9"),

@@ -13,7 +13,7 @@ from tests.unit.conftest import NAMES, entries
 
 @pytest.fixture
 def config(tmp_path: Path) -> str:
-    """Return the path of the seed's configuration."""
+    """Return the path of the usual configuration."""
     path = tmp_path / "collections.yaml"
     path.write_text(json.dumps({"vector_dbs": entries()}))
     return str(path)
@@ -21,7 +21,7 @@ def config(tmp_path: Path) -> str:
 
 @pytest.fixture
 def ids(server: FakeLlamaStack) -> dict[str, str]:
-    """Register the seed's collections behind the hook's back, and return their ids by name."""
+    """Register the usual collections behind the hook's back, and return their ids by name."""
     return {name: server.add(name) for name in NAMES}
 
 

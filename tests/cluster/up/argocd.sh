@@ -10,7 +10,7 @@ kubectl apply --server-side -f "$CACHE/argocd-crds" -f "$HERE/argocd.yaml" >/dev
 wait_for 60 kubectl wait --for=condition=Established --timeout=1s -f "$CACHE/argocd-crds"
 kubectl -n argocd patch secret argocd-secret --type merge \
   -p "{\"stringData\": {\"server.secretkey\": \"$(openssl rand -hex 16)\"}}" >/dev/null
-# The README's remote bases are folders here.
+# The documentation's remote bases are folders here.
 cat >"$folder/gitconfig" <<INI
 [safe]
   directory = *

@@ -1,0 +1,200 @@
+"""Where the pages lead, and what they tell people to type."""
+
+import re
+import subprocess
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hook.flags import parse_arguments
+from hook.settings import parse
+from tests.pages import PAGES, ROOT, commands, lines, prose, spans
+
+every_page = pytest.mark.parametrize("page", PAGES)
+CHART = Path("manifests", "helm", "llamastack-register-collections")
+ALL = "\n".join(PAGES.values())
+MOST_README_LINES = 200
+
+OTHERS_FILES = {
+    # Of private-ai-demo.
+    "gitops/stage02-model-alignment/register-collections",
+    "insert_via_llamastack.py",
+    "llama-stack/kustomization.yaml",
+    "patch-llama-stack-recreate.yaml",
+    "patch-startup-probe.yaml",
+    "run-batch-ingestion.sh",
+    # LlamaStack's own.
+    "config.yaml",
+    "run.yaml",
+}
+"""Names of files that pages show, and that are not in this repository."""
+ENDINGS = (".json", ".md", ".py", ".sh", ".toml", ".txt", ".yaml")
+
+
+def tracked() -> list[str]:
+    """Return the files of the repository."""
+    return subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def slugs(text: str) -> set[str]:
+    """Return the anchors that GitHub makes of a page's headings."""
+    found: dict[str, int] = {}
+    for heading in re.findall(r"^#+ (.*)$", prose(text), re.MULTILINE):
+        shown = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "")
+        slug = re.sub(r"[^\w\- ]", "", shown.strip().lower()).replace(" ", "-")
+        number = found.get(slug, 0)
+        found[slug] = number + 1
+        if number:
+            found[f"{slug}-{number}"] = 1
+    return set(found)
+
+
+def links(text: str) -> list[str]:
+    """Return where the links of a page lead."""
+    return re.findall(r"\[[^\]]+\]\(([^)\s]+)\)", prose(text))
+
+
+def test_anchors_are_those_of_github() -> None:
+    text = "# A `b`: c, d – e?\n\n## [Same](x)\n\n## Same\n\n```sh\n# no heading\n```\n"
+
+    assert slugs(text) == {"a-b-c-d--e", "same", "same-1"}
+
+
+@every_page
+def test_each_link_leads_to_a_file_and_a_heading(page: str) -> None:
+    wrong = []
+    for link in links(PAGES[page]):
+        if link.startswith(("https://", "http://")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / path if path else ROOT / page
+        if not target.is_file() or (anchor and anchor not in slugs(target.read_text())):
+            wrong.append(link)
+
+    assert wrong == []
+
+
+def test_each_page_is_found_from_the_readme() -> None:
+    pages = {name for name in PAGES if name.startswith("docs/")}
+
+    assert pages <= set(links(PAGES["README.md"]))
+
+
+def test_the_readme_is_short() -> None:
+    assert len(PAGES["README.md"].splitlines()) <= MOST_README_LINES
+
+
+def test_its_first_screen_says_how_to_see_it() -> None:
+    assert "`make demo`" in "\n".join(PAGES["README.md"].splitlines()[:15])
+
+
+@every_page
+def test_each_target_of_make_is_one_of_the_makefile(page: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {word for _, *words in commands(PAGES[page], "make") for word in words if "=" not in word}
+
+    assert named - targets == set()
+
+
+@every_page
+def test_each_variable_of_make_is_one_of_the_makefile(page: str) -> None:
+    """A variable that no target reads changes nothing."""
+    given = {word.split("=")[0] for _, *words in commands(PAGES[page], "make") for word in words if "=" in word}
+    makefile = (ROOT / "Makefile").read_text()
+
+    assert {name for name in given if f"$({name})" not in makefile} == set()
+
+
+@every_page
+def test_the_program_takes_each_of_its_command_lines(page: str) -> None:
+    """Flags and their values, too; what is asked for is not looked at."""
+    for _, *arguments in commands(PAGES[page], "register-collections"):
+        parse(parse_arguments(arguments), {})
+
+
+def test_the_command_lines_are_found() -> None:
+    """Else the tests above would prove nothing."""
+    text = (
+        "```console\n$ A=b make x C=d | tee y\nmake z\n```\n"
+        '```sh\nV=$(hook -f "a b" \\\n  c 2>/dev/null) || exit  # make w\n```\n`make v`\n'
+    )
+
+    assert list(commands(text, "make", "hook")) == [["make", "x", "C=d"], ["hook", "-f", "a b", "c"], ["make", "v"]]
+    assert len(list(commands(ALL, "register-collections"))) >= 5
+    assert len(list(commands(ALL, "oc"))) >= 8
+
+
+@every_page
+def test_each_path_of_the_repository_exists(page: str) -> None:
+    """Whole, or the end of one; what is another repository's is listed above."""
+    files = tracked()
+    tops = {file.split("/")[0] for file in files}
+    scripts = [words[1] for words in commands(PAGES[page], "sh")]
+    missing = []
+    for name in (*spans(PAGES[page]), *scripts):
+        if not re.fullmatch(r"[\w.*-]+(/[\w.*-]+)*/?", name) or name in OTHERS_FILES:
+            continue
+        if not name.endswith(ENDINGS) and not ("/" in name and name.split("/")[0] in tops):
+            continue
+        if not any(f"/{file}".endswith(f"/{name}") or file.startswith(f"{name.rstrip('/')}/") for file in files):
+            missing.append(name)
+
+    assert missing == []
+
+
+@every_page
+def test_each_remote_base_is_a_folder_of_the_manifests(page: str) -> None:
+    named = re.findall(r"https://github\.com/YOU/register-collections//([\w./-]+)", PAGES[page])
+
+    assert [path for path in named if not (ROOT / path / "kustomization.yaml").is_file()] == []
+
+
+@every_page
+def test_what_the_commands_apply_and_install_exists(page: str) -> None:
+    """A folder for kustomize, a chart for Helm, and each file that is handed over."""
+    wrong = []
+    for words in commands(PAGES[page], "oc", "kubectl", "kustomize", "helm"):
+        for option, value in pairwise(words):
+            if option in ("-k", "--kustomize", "build") and not (ROOT / value / "kustomization.yaml").is_file():
+                wrong.append(value)
+            if option in ("-f", "--filename", "--values", "--patch-file") and not (ROOT / value).is_file():
+                wrong.append(value)
+        if words[:2] in (["helm", "install"], ["helm", "upgrade"], ["helm", "template"]) and len(words) > 2:
+            wrong += [] if (ROOT / words[3] / "Chart.yaml").is_file() else [words[3]]
+
+    assert wrong == []
+
+
+@every_page
+def test_each_value_that_is_set_is_one_of_the_chart(page: str) -> None:
+    values = yaml.safe_load((ROOT / CHART / "values.yaml").read_text())
+    found = [found for line in lines(PAGES[page]) for found in re.findall(r"--set ([\w.]+)=", line)]
+
+    assert [key for key in found if not has(values, key)] == []
+
+
+def has(values: Any, key: str) -> bool:
+    """Return whether the values of a chart have a key, which may lead into them."""
+    for name in key.split("."):
+        if not isinstance(values, dict) or name not in values:
+            return False
+        values = values[name]
+    return True
+
+
+@every_page
+def test_each_object_of_the_commands_is_one_of_the_manifests(page: str) -> None:
+    """A Job, CronJob, Secret, ConfigMap or label; the Service of the server is one that they name."""
+    manifests = "".join(path.read_text() for path in sorted((ROOT / "manifests").rglob("*.yaml")))
+    known = set(re.findall(r"\bllama-?stack[\w-]*", manifests))
+    named = {
+        name
+        for words in commands(PAGES[page], "oc", "kubectl")
+        for word in words
+        for name in re.findall(r"\bllama-?stack[\w-]*", word)
+    }
+
+    assert named - known == set()
