@@ -198,3 +198,14 @@ def test_each_object_of_the_commands_is_one_of_the_manifests(page: str) -> None:
     }
 
     assert named - known == set()
+
+
+def test_each_test_that_shows_something_exists() -> None:
+    """A claim about a cluster names its test; one that was renamed would leave the claim without."""
+    named = re.findall(r"`(test_\w+\.py)::(?:(\w+)::)?(test_\w+)`", PAGES["docs/shown.md"])
+
+    assert len(named) > 30
+    for file, group, name in named:
+        text = (ROOT / "tests" / "cluster" / file).read_text()
+        inside = text.partition(f"\nclass {group}:")[2].partition("\nclass ")[0] if group else text
+        assert re.search(rf"^{'    ' if group else ''}def {name}\(", inside, re.MULTILINE), f"{file}::{group}::{name}"
