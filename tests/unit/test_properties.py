@@ -304,6 +304,7 @@ def test_exactly_one_run_wins_a_race(listed: list[VectorStore]) -> None:
         kept = [store for store in raced if not earlier_ones(raced, {store.id})]
 
         assert len(kept) == min(len(raced), 1)
+        assert earlier_ones(raced, set()) == []
 
 
 @quickly

@@ -1,6 +1,7 @@
 """Runs that start at the same instant: one vector store a name, and every run content."""
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,12 +9,15 @@ import pytest
 
 from hook import logs, race
 from hook.backoff import retry
+from hook.create import Creator
 from hook.deadline import Deadline
-from hook.domain import Collection, Finding, State
+from hook.domain import Collection, Finding, State, VectorStore
 from hook.flags import parse_arguments
 from hook.http.client import Http
 from hook.llamastack.api import LlamaStack
+from hook.processes import Processes
 from hook.progress import Progress
+from hook.proof import Prover
 from hook.run import Run
 from hook.settings import Server, Settings, parse
 from tests.fake_llamastack import GRANITE, FakeLlamaStack, answer
@@ -75,7 +79,9 @@ def test_the_later_store_is_taken_back(server: FakeLlamaStack, run: RunHook, riv
 
     assert (outcome.exit_code, outcome.states) == (0, ["present"])
     assert [store["id"] for store in server.stores] == [first]
-    assert "collection.taken_back" in outcome.event_names()
+    (told,) = (event for event in outcome.events if event["event"] == "collection.taken_back")
+    (created,) = (event for event in outcome.events if event["event"] == "collection.registered")
+    assert (told["collection"], told["vector_store_id"]) == ("red_hat_docs", created["vector_store_id"])
 
 
 def test_a_store_with_files_is_not_taken_back(
@@ -203,7 +209,7 @@ def test_another_run_of_this_instant_is_waited_for_whatever_the_clocks_say(
     def create_two(handler: object) -> None:
         handler.reply(*handler._create(server.requests[-1].body))  # type: ignore[attr-defined]
         server.add("red_hat_docs", run_id="a rival")
-        server.fault(LIST, lambda listing: listing.reply(*listing._list({})), times=1)
+        server.fault(LIST, lambda listing: listing.reply(*listing._list({})), times=3)
         server.fault(LIST, take_back, times=1)
 
     def take_back(handler: object) -> None:
@@ -359,3 +365,123 @@ def test_an_old_store_is_never_taken_back(server: FakeLlamaStack, run: RunHook, 
     assert outcome.exit_code == 5
     assert len(server.stores) == 2
     assert [request for request in server.requests if request.method == "DELETE"] == []
+
+
+def test_a_failed_delete_of_what_is_too_many_is_tried_again(
+    server: FakeLlamaStack, run: RunHook, rival: Callable[..., str]
+) -> None:
+    first = rival()
+
+    def create(handler: object) -> None:
+        status, store = handler._create(server.requests[-1].body)  # type: ignore[attr-defined]
+        server.fault(f"DELETE /v1/vector_stores/{store['id']}", answer(503), times=1)
+        handler.reply(status, store)  # type: ignore[attr-defined]
+
+    server.fault(CREATE, create, times=1)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert [store["id"] for store in server.stores] == [first]
+    assert "request.retry_scheduled" in outcome.event_names()
+
+
+def test_what_was_taken_back_is_not_taken_back_again(
+    server: FakeLlamaStack, run: RunHook, rival: Callable[..., str]
+) -> None:
+    """A list that lags goes on to show it."""
+    first = rival()
+    shown: list[object] = []
+
+    def create(handler: object) -> None:
+        handler.reply(*handler._create(server.requests[-1].body))  # type: ignore[attr-defined]
+        shown.extend(server.stores)
+        server.fault(LIST, answer(200, {"data": shown, "has_more": False}), times=3)
+
+    server.fault(CREATE, create, times=1)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (0, ["present"])
+    assert [store["id"] for store in server.stores] == [first]
+    assert len([request for request in server.requests if request.method == "DELETE"]) == 1
+
+
+def test_of_two_that_a_run_made_the_one_that_it_was_told_of_stays(server: FakeLlamaStack, run: RunHook) -> None:
+    """The first create failed, took place all the same, and the list shows it late."""
+    bodies: list[dict[str, object]] = []
+
+    def fail(handler: object) -> None:
+        bodies.append(server.requests[-1].body)
+        handler.reply(500, {"detail": "Internal server error"})  # type: ignore[attr-defined]
+
+    def create(handler: object) -> None:
+        handler._create(bodies[0])  # type: ignore[attr-defined]
+        handler.reply(*handler._create(server.requests[-1].body))  # type: ignore[attr-defined]
+
+    server.fault(CREATE, fail, times=1)
+    server.fault(CREATE, create, times=1)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    (kept,) = server.stores
+    told = [event for event in outcome.events if event["event"] == "collection.registered"]
+    assert [event["vector_store_id"] for event in told] == [kept["id"]]
+    assert (outcome.exit_code, outcome.states) == (0, ["registered"])
+
+
+def test_a_race_proves_only_what_decides_it_and_that_once(
+    server: FakeLlamaStack, run: RunHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it looks whether the others have agreed."""
+    monkeypatch.setattr(race, "BYSTANDER_SECONDS", 1.5)
+    names = ("red_hat_docs", "eu_ai_act")
+    for name in names:
+        server.add(name, run_id="one")
+        server.add(name, run_id="another")
+
+    outcome = run(server.url, "check", collections=entries(*names))
+
+    assert outcome.states == ["duplicated"] * 2
+    assert outcome.event_names().count("race.found") > 1
+    # The oldest of each for the race, and all four for the verdict.
+    assert server.lines().count("POST /v1/vector-io/query") == 2 + 4
+
+
+def test_a_lost_one_is_in_no_race(server: FakeLlamaStack, run: RunHook) -> None:
+    """However lately another run has made the other one."""
+    server.lost_ids.add(server.add("red_hat_docs", created_at=1, run_id="one"))
+    server.add("red_hat_docs", run_id="another")
+
+    outcome = run(server.url, "check", collections=entries("red_hat_docs"))
+
+    assert outcome.states == ["present"]
+    assert "race.found" not in outcome.event_names()
+
+
+@pytest.fixture
+def creator(server: FakeLlamaStack) -> Creator:
+    """Return one of a run that began 100 s ago."""
+    now = iter([0.0])
+    deadline = Deadline(300, lambda: next(now, 100.0))
+    stack = LlamaStack(Http(Server(server.url), 5, deadline))
+    prover = Prover(stack, deadline, 5, write=True)
+    return Creator(stack, Processes(stack, prover, deadline, 1), deadline)
+
+
+@pytest.mark.parametrize(("age_seconds", "is_own"), [(50, True), (99, True), (128, True), (132, False)])
+def test_what_is_older_than_the_run_is_not_its_own(creator: Creator, age_seconds: int, is_own: bool) -> None:
+    """Where metadata are not kept the time decides, as far as two clocks agree."""
+    creator.own_ids["red_hat_docs"] = "vs_1"
+
+    assert creator.is_own(VectorStore("vs_1", "red_hat_docs", created_at=int(time.time()) - age_seconds)) is is_own
+
+
+@pytest.mark.parametrize("known", ["found_ids", "deleted_ids"])
+def test_what_was_there_before_or_is_gone_is_not_its_own(creator: Creator, known: str) -> None:
+    """Whatever its metadata say."""
+    store = VectorStore("vs_1", "red_hat_docs", made_by=creator._server.run_id)
+    assert creator.is_own(store)
+
+    getattr(creator, known).add("vs_1")
+
+    assert not creator.is_own(store)
