@@ -48,11 +48,11 @@ def test_validate_asks_no_server(run: Run) -> None:
 
 def test_validate_shows_every_problem(run: Run) -> None:
     """In the report, in the log and in the message."""
-    outcome = run("http://stack", "validate", collections=[{"vector_db_id": "a"}, {"embedding_model": "m"}])
+    outcome = run("http://stack", "validate", collections=[{"vector_db_id": 1}, {"embedding_model": "m"}])
 
     assert outcome.exit_code == 2
     assert [problem.split(": ", 1)[1] for problem in outcome.report["problems"]] == [
-        "vector_dbs[0].embedding_model: is missing",
+        "vector_dbs[0].vector_db_id: must be text, not 1; quote it",
         "vector_dbs[1].vector_db_id: is missing",
     ]
     assert outcome.event_names() == ["config.invalid", "config.invalid", "hook.failed"]
@@ -98,7 +98,7 @@ def test_a_section_that_nobody_reads_is_logged_and_the_run_goes_on(
 
     assert main(["validate", "--config", str(path)], {}) == 0
     events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    (event,) = [event for event in events if event["event"] == "config.section_ignored"]
+    (event,) = [event for event in events if event["event"] == "config.noted"]
     assert (event["level"], event["path"]) == ("warning", "vector_databases")
     assert event["hint"] == "is read by no LlamaStack release: rename it to vector_dbs"
 

@@ -33,9 +33,10 @@ from hook.http.answers import error_text, retry_after_seconds
 from hook.http.client import Http
 from hook.llamastack.api import LlamaStack
 from hook.llamastack.dialects import VectorDbsDialect, VectorStoresDialect
-from hook.plan import candidates, earlier_ones, plan, resolve
+from hook.plan import candidates, earlier_ones, plan
 from hook.report import TERMINATION_MESSAGE_BYTES, Report, render_json, render_text, termination_message
 from hook.settings import parse as parse_settings
+from hook.targets import resolve
 
 T = TypeVar("T")
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "25"))
@@ -175,7 +176,7 @@ def check_config(text: str) -> None:
     for collection in config.collections:
         assert printable(collection.name)
         assert collection.name.strip()
-        assert collection.embedding_model.strip()
+        assert collection.embedding_model is None or collection.embedding_model.strip()
         assert collection.embedding_dimension is None or collection.embedding_dimension > 0
 
 

@@ -42,11 +42,21 @@ def test_json_has_every_field_of_the_schema() -> None:
         "exit_code": 5,
         "message": "The sentence",
         "problems": [],
+        "warnings": [],
         "server": {"url": URL, "version": "0.7.3"},
         "collections": [
-            {"name": "docs", "id": "vs_1", "state": "present", "addressed_by": "id", "lost_ids": [], "detail": ""},
+            {
+                "name": "docs",
+                "alias": None,
+                "id": "vs_1",
+                "state": "present",
+                "addressed_by": "id",
+                "lost_ids": [],
+                "detail": "",
+            },
             {
                 "name": "acme",
+                "alias": None,
                 "id": None,
                 "state": "missing",
                 "addressed_by": None,
