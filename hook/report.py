@@ -45,7 +45,8 @@ def closing_sentence(command: str, findings: tuple[Finding, ...], url: str) -> s
     off = f"; {disabled} more disabled" if disabled else ""
     findings = tuple(finding for finding in findings if finding.state is not State.DISABLED)
     if not findings:
-        return f"no collection is declared, which is allowed; no server was asked{off}"
+        declared = "each declared collection is disabled" if disabled else "no collection is declared"
+        return f"{declared}, which is allowed; no server was asked"
     total = f"{len(findings)} collection{'' if len(findings) == 1 else 's'}"
     failed = [finding for finding in findings if finding.state not in GOOD_STATES]
     if failed:

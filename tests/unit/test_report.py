@@ -121,6 +121,12 @@ def test_text_cannot_be_forged_by_a_server() -> None:
     [
         ("register", (PRESENT, DECLARED), f"2 collections registered and verified on {URL}: 1 new, 1 already there"),
         ("check", (PRESENT,), f"1 collection registered and verified on {URL}: 0 new, 1 already there"),
+        ("check", (), "no collection is declared, which is allowed; no server was asked"),
+        (
+            "register",
+            (DISABLED,),
+            "each declared collection is disabled, which is allowed; no server was asked",
+        ),
         (
             "validate",
             (Finding("docs", State.VALID),),
