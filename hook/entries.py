@@ -122,7 +122,7 @@ class Reader:
         if near:
             self.problems.append(f"{path}: unknown key; did you mean {near[0]}?")
         else:
-            self.warnings[path] = f"is not used, neither here nor by LlamaStack; it knows {', '.join(section.keys)}"
+            self.warnings[path] = f"is not used, neither here nor by LlamaStack; known are {', '.join(section.keys)}"
 
     def _claim(self, name: str, path: str, where: str) -> None:
         """Note by what a collection is known, which has to be its alone."""

@@ -110,7 +110,9 @@ def test_what_is_not_used_is_in_the_report(run: Run) -> None:
 
     (warning,) = outcome.report["warnings"]
     assert (outcome.exit_code, outcome.states) == (0, ["valid"])
-    assert warning.startswith("vector_dbs[0].owner: is not used, neither here nor by LlamaStack; it knows vector_db_id")
+    assert warning.startswith(
+        "vector_dbs[0].owner: is not used, neither here nor by LlamaStack; known are vector_db_id"
+    )
     (event,) = [event for event in outcome.events if event["event"] == "config.noted"]
     assert f"{event['path']}: {event['hint']}" == warning
 

@@ -79,7 +79,7 @@ class TestKeys:
 
         assert names(config) == ["a"]
         assert config.warnings == {
-            "registered_resources.vector_stores[0].owner": "is not used, neither here nor by LlamaStack; it knows "
+            "registered_resources.vector_stores[0].owner": "is not used, neither here nor by LlamaStack; known are "
             "vector_store_id, embedding_model, embedding_dimension, provider_id, provider_vector_store_id, "
             "vector_store_name, metadata"
         }
