@@ -5,9 +5,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from hook import config, exposure, flags, logs, settings
+from hook import config, exposure, flags, handover, logs, settings
 from hook.deadline import Deadline, heed_signals
-from hook.domain import Collection, Finding, State, exit_code
+from hook.domain import Collection, State, exit_code
 from hook.errors import ConfigError, ExitCode, HookError, Stopped, UnavailableError, one_line
 from hook.http.client import Http
 from hook.llamastack.api import LlamaStack
@@ -28,7 +28,6 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
     clock = Deadline(0.0)
     progress = Progress()
     presentation = Presentation(output="json", log_level="info", log_format="json")
-    names: Sequence[str] = ()
     error: BaseException | None = None
     try:
         terminals = (logs.is_terminal(sys.stdout), logs.is_terminal(sys.stderr))
@@ -37,9 +36,12 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
         arguments = flags.parse_arguments(sys.argv[1:] if argv is None else argv)
         presentation = settings.presentation(arguments, environ, terminals=terminals)
         logs.configure(presentation.log_level, presentation.log_format, environ)
-        progress.command, names = arguments["command"], arguments["names"]
+        progress.command = arguments["command"]
         heed_signals()
-        _execute(settings.parse(arguments, environ), environ, progress)
+        asked = settings.parse(arguments, environ)
+        _execute(asked, environ, progress)
+        if asked.command == "resolve":
+            _hand_over(asked, progress, presentation.output)
     except (HookError, Stopped) as caught:
         error = caught
     except Exception as caught:  # noqa: BLE001  a bug: said with its traceback, and never with exit code 0
@@ -47,32 +49,52 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
         error = caught
     # From here on the result stands, and no signal changes it.
     report = _report(progress, error, clock.elapsed())
-    tell(report, names, presentation.output, environ)
+    tell(report, progress.addresses, presentation.output, environ)
     return int(report.exit_code)
 
 
 def _execute(asked: Settings, environ: Mapping[str, str], progress: Progress) -> None:
     """Do what was asked and write what came of it into `progress`."""
-    loaded = config.load(asked.config, environ)
+    is_lenient = asked.command == "validate" and not asked.strict
+    loaded = config.load(asked.config, environ, allow_empty=asked.allow_empty, lenient=is_lenient)
     log.info("config.loaded", path=str(asked.config), collections=len(loaded.collections))
-    for path, hint in loaded.ignored.items():
-        log.warning("config.section_ignored", path=path, hint=hint)
+    for path, hint in loaded.warnings.items():
+        log.warning("config.noted", path=path, hint=hint)
     if loaded.disabled:
         log.warning("config.collections_disabled", collections=list(loaded.disabled))
-    problems = exposure.problems_before([*(c.name for c in loaded.collections), *loaded.disabled], asked.server.url)
+    problems = exposure.problems_before([*loaded.names, *loaded.aliases.values()], asked.server.url)
     if problems:
         raise ConfigError(problems)
+    progress.aliases = loaded.aliases
+    progress.warnings = tuple(f"{path}: {hint}" for path, hint in loaded.warnings.items())
     if asked.command == "validate":
         progress.findings = loaded.findings(State.VALID)
         return
     findings = loaded.findings(State.UNKNOWN)
-    wanted = _named(loaded.collections, asked.names, findings)
-    progress.findings = {name: findings[name] for name in asked.names or findings}
+    wanted = handover.labels(asked.names, findings, loaded.aliases)
+    if asked.to is not None:
+        handover.check(asked.to, wanted)
+    progress.findings = {name: findings[name] for name in wanted.values()} if asked.names else findings
     progress.server_url = asked.server.url
     deadline = Deadline(asked.timeout_seconds)
     publisher = None
     if asked.command == "register" and asked.publish_configmap is not None:
         publisher = Publisher(asked.publish_configmap, environ, asked.request_timeout_seconds, deadline)
+    collections = [each for each in loaded.collections if each.name in wanted.values()]
+    if collections:
+        _verify(asked, environ, collections, deadline, progress)
+    if publisher is not None and exit_code(progress.findings.values()) is ExitCode.OK:
+        _publish(publisher, progress)
+
+
+def _verify(
+    asked: Settings,
+    environ: Mapping[str, str],
+    collections: Sequence[Collection],
+    deadline: Deadline,
+    progress: Progress,
+) -> None:
+    """Ask the server after these collections, and register what is missing where that is asked."""
     if asked.wait_for_deployment is not None:
         replicas = wait_for_rollout(asked.wait_for_deployment, environ, asked.request_timeout_seconds, deadline)
         asked = replace(asked, connections=min(asked.connections * replicas, settings.MAX_CONNECTIONS))
@@ -81,48 +103,44 @@ def _execute(asked: Settings, environ: Mapping[str, str], progress: Progress) ->
     if asked.consumer is not None:
         consumer = LlamaStack(Http(asked.consumer, asked.request_timeout_seconds, deadline))
     try:
-        Run(asked, server, consumer, deadline, progress).carry_out(wanted)
+        Run(asked, server, consumer, deadline, progress).carry_out(collections)
     except UnavailableError as error:
         raise UnavailableError(f"{error}; look at the LlamaStack pod and its log, then run the hook again") from error
     progress.findings = {name: exposure.printable(finding) for name, finding in progress.findings.items()}
     problems = exposure.problems_after(progress.findings.values())
     if problems:
         raise ConfigError(problems)
-    if publisher is not None and exit_code(progress.findings.values()) is ExitCode.OK:
-        _publish(publisher, progress)
-
-
-def _named(
-    collections: Sequence[Collection], names: Sequence[str], findings: Mapping[str, Finding]
-) -> list[Collection]:
-    """Return the collections of these names, or all if none is named. Raises ConfigError for one without an address."""
-    known = {collection.name: collection for collection in collections}
-    declared = one_line(", ".join(known))
-    problems = [
-        f"{one_line(name, 100)}: is disabled: {findings[name].detail}"
-        if name in findings
-        else f"{one_line(name, 100)}: no collection of this name is declared; there are: {declared}"
-        for name in names
-        if name not in known
-    ]
-    if problems:
-        raise ConfigError(problems)
-    return [known[name] for name in dict.fromkeys(names or known)]
 
 
 def _publish(publisher: Publisher, progress: Progress) -> None:
-    """Publish the addresses of a verified run; a name that cannot be a key is a mismatch."""
+    """Publish the addresses of a verified run, by name and by alias; where neither can be a key it is a mismatch."""
     found = {name: each for name, each in progress.findings.items() if each.state is not State.DISABLED}
-    good = {name: str(finding.id) for name, finding in found.items() if can_be_key(name)}
-    publisher.publish(good, str(progress.server_url))
+    keys = {name: [key for key in (name, progress.aliases.get(name, "")) if can_be_key(key)] for name in found}
+    publisher.publish({key: str(found[name].id) for name in found for key in keys[name]}, str(progress.server_url))
     for name, finding in found.items():
-        if name not in good:
+        if not keys[name]:
             detail = "registered, but its name cannot be a key of a ConfigMap: rename it to use only A-Z a-z 0-9 . _ -"
             progress.findings[name] = replace(finding, state=State.UNPUBLISHED, detail=detail)
 
 
+def _hand_over(asked: Settings, progress: Progress, output: str) -> None:
+    """Write the addresses into the file that was asked for, or keep them for stdout, if all collections are usable."""
+    if exit_code(progress.findings.values()) is not ExitCode.OK:
+        return
+    wanted = handover.labels(asked.names, progress.findings, progress.aliases)
+    addresses = {label: str(progress.findings[name].id) for label, name in wanted.items()}
+    if asked.to is None:
+        progress.addresses = handover.render(addresses, asked.names, output)
+    else:
+        handover.write(asked.to, addresses)
+        log.info("addresses.written", path=str(asked.to), collections=len(addresses))
+
+
 def _report(progress: Progress, error: BaseException | None, elapsed_seconds: float) -> Report:
-    findings = tuple(exposure.without_secrets(finding) for finding in progress.findings.values())
+    findings = tuple(
+        replace(exposure.without_secrets(finding), alias=progress.aliases.get(name))
+        for name, finding in progress.findings.items()
+    )
     code = exit_code(findings) if error is None else getattr(error, "exit_code", ExitCode.UNEXPECTED)
     message = closing_sentence(progress.command, findings, progress.server_url or "") if error is None else str(error)
     if code is ExitCode.UNEXPECTED:
@@ -134,6 +152,7 @@ def _report(progress: Progress, error: BaseException | None, elapsed_seconds: fl
         message=masked(message),
         findings=findings,
         problems=tuple(map(masked, error.problems)) if isinstance(error, ConfigError) else (),
+        warnings=tuple(map(masked, progress.warnings)),
         server_url=progress.server_url,
         server_version=progress.server_version and masked(progress.server_version),
         elapsed_seconds=elapsed_seconds,

@@ -46,7 +46,7 @@ class Canary:
         name = _new_name()
         store_id = None
         try:
-            store_id = self._server.create_vector_store(replace(target, name=name)).id
+            store_id = self._server.create_vector_store(replace(target, name=name, alias=None, metadata={})).id
             self._server.insert_chunk(store_id, target, self._server.embed(target.model))
         except RefusedError as error:
             # Another process may have taken the insert; where that is so, the proofs of the collection itself tell.

@@ -1,20 +1,14 @@
-"""The one mapping that declares collections, wherever it stands: a run.yaml, a part of one, a ConfigMap with one."""
+"""The one mapping that declares collections, wherever it stands: a run.yaml, a part of one, a manifest with one."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from hook.errors import ConfigError, one_line
+from hook.yaml_text import MAX_DEPTH, parse_yaml
 
-_MAX_DEPTH = 100
-"""Ten times what a run.yaml has; what follows nesting by recursion is safe up to there."""
-_MAX_EVENTS = 250_000
-"""More values than fit into a ConfigMap, unless they are of one character each."""
-_MAX_MERGED_KEYS = 1000
-_MAX_MERGED_KEYS_OF_ALL = 100_000
+_HOLDERS = (("List", "items"), ("Template", "objects"))
+"""The kinds that hold other documents (`oc get -o yaml`, and OpenShift's templates), and where they do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +20,8 @@ class Document:
     place: str
     """Where it is in the file, for a person."""
     content: dict[Any, Any]
+    doubled: tuple[str, ...] = ()
+    """The keys that stand twice in one mapping of it, or of what it stands in: each a problem with its place."""
 
     def ignored(self, misnamed: Mapping[tuple[str, ...], str]) -> dict[str, str]:
         """Return the path of each section that only looks like one, and what to do about it.
@@ -39,33 +35,23 @@ class Document:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class OddNumber:
-    """A whole number that is not written in plain digits, so that people and YAML 1.1 may read it differently.
-
-    To YAML 01400 and 0x300 and 12:48 are 768.
-    """
-
-    text: str
-
-    def __repr__(self) -> str:
-        """Return it as it is written."""
-        return self.text
-
-
 def find_document(text: str, sections: Sequence[tuple[str, ...]], misnamed: Mapping[tuple[str, ...], str]) -> Document:
     """Return the one mapping that has one of these sections.
 
-    Raises ConfigError with every problem that stands in the way.
+    Raises ConfigError with every problem that stands in the way. A key that stands twice is one only in the document
+    that declares, or where none does.
     """
     candidates = list(_documents(text))
     found = [document for document in candidates if any(declares(document.content, path) for path in sections)]
-    if len(found) == 1:
-        return found[0]
-    if found:
+    if len(found) > 1:
         raise ConfigError(
             [f"more than one part declares collections: {', '.join(each.place for each in found)}; keep one of them"]
         )
+    doubled = [problem for each in found or candidates for problem in each.doubled]
+    if doubled:
+        raise ConfigError(list(dict.fromkeys(doubled)))
+    if found:
+        return found[0]
     keys = ", ".join(each.prefix + one_line(str(key), 60) for each in candidates for key in each.content) or "none"
     problem = f"has neither {' nor '.join('.'.join(path) for path in sections)}; its keys are: {one_line(keys)}"
     hints = [f"{path} {hint}" for each in candidates for path, hint in each.ignored(misnamed).items()]
@@ -73,118 +59,72 @@ def find_document(text: str, sections: Sequence[tuple[str, ...]], misnamed: Mapp
 
 
 def _documents(text: str) -> Iterator[Document]:
-    """Yield each mapping that could hold a section: every YAML document, and every value of a ConfigMap's data."""
-    problems: list[str] = []
+    """Yield each mapping that could hold a section: every document, and every value of a ConfigMap's data."""
+    search = _Search(len(text))
     mappings = 0
-    for place, document in _parse_yaml(text):
-        if not isinstance(document, dict):
-            continue
-        if document.get("kind") != "ConfigMap" or not isinstance(document.get("data"), dict):
+    for document in parse_yaml(text):
+        for each in search.within(document.content, "", document.place, document.doubled):
             mappings += 1
-            yield Document("", place, document)
-            continue
-        values = [(one_line(str(key), 60), each) for key, each in document["data"].items() if isinstance(each, str)]
-        if sum(len(value) for _, value in values) > len(text):
+            yield each
+    if not mappings:
+        nothing = "is empty or no mapping; it needs vector_dbs: with at least one collection"
+        raise ConfigError(search.problems or [nothing])
+
+
+class _Search:
+    """Looks for mappings in documents, and in what holds documents, each of which it enters once.
+
+    Aliases may name one again and again, and even from within itself.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.problems: list[str] = []
+        self._size_left = size
+        self._entered: set[int] = set()
+
+    def within(self, content: Any, prefix: str, place: str, doubled: tuple[str, ...]) -> Iterator[Document]:
+        """Yield what could hold a section. Raises ConfigError."""
+        if not isinstance(content, dict) or not self._enters(content):
+            return
+        if prefix.count("[") > MAX_DEPTH:
+            raise ConfigError([f"{place}: lists within lists, deeper than {MAX_DEPTH}"])
+        kind, data = content.get("kind"), content.get("data")
+        key = next((key for holder, key in _HOLDERS if holder == kind), None)
+        held = None if key is None else content.get(key)
+        if kind == "ConfigMap" and isinstance(data, dict):
+            yield from self._values(data, prefix, place, doubled) if self._enters(data) else ()
+        elif isinstance(held, list):
+            for index, each in enumerate(held if self._enters(held) else ()):
+                where = f"{key}[{index}]"
+                yield from self.within(each, f"{prefix}{where}.", f"{where} of {place}", doubled)
+        else:
+            yield Document(prefix, place, content, doubled)
+
+    def _enters(self, value: object) -> bool:
+        is_new = id(value) not in self._entered
+        self._entered.add(id(value))
+        return is_new
+
+    def _values(self, data: dict[Any, Any], prefix: str, place: str, doubled: tuple[str, ...]) -> Iterator[Document]:
+        values = [(one_line(str(key), 60), each) for key, each in data.items() if isinstance(each, str)]
+        self._size_left -= sum(len(value) for _, value in values)
+        if self._size_left < 0:
             raise ConfigError([f"{place}: its data is larger than the file, by aliases; write it out"])
         for key, value in values:
+            where = f"{prefix}data[{key}]"
             try:
-                inner = _parse_yaml(value)
+                inner = parse_yaml(value)
             except ConfigError as error:
-                problems += [f"data[{key}]: {problem}" for problem in error.problems]
+                self.problems += [f"{where}: {problem}" for problem in error.problems]
                 if key.endswith((".yaml", ".yml", ".json")):
-                    raise ConfigError(problems) from error
+                    raise ConfigError(self.problems) from error
                 # Another key of the ConfigMap may be a script, so this matters only if no value is the one.
                 continue
-            for inner_place, content in inner:
-                if isinstance(content, dict):
-                    mappings += 1
-                    yield Document(f"data[{key}].", f"data[{key}] of {place}, there {inner_place}", content)
-    if not mappings:
-        raise ConfigError(problems or ["is empty or no mapping; it needs vector_dbs: with at least one collection"])
-
-
-def _parse_yaml(text: str) -> list[tuple[str, Any]]:
-    """Return where each document of the text is, and what it says."""
-    documents: list[tuple[str, Any]] = []
-    try:
-        _check_size(text)
-        loader = _Loader(text)
-        while loader.check_node():
-            node = loader.get_node()
-            place = f"document {len(documents) + 1} (line {node.start_mark.line + 1})"
-            documents.append((place, loader.construct_document(node)))
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise ConfigError([f"{where}not valid YAML: {one_line(error.problem or str(error))}"]) from error
-    except Exception as error:  # PyYAML's constructors raise whatever a value makes them (`!!bool maybe`)
-        raise ConfigError([f"not valid YAML: {one_line(str(error))}"]) from error
-    return documents
-
-
-def _check_size(text: str) -> None:
-    """Refuse what is too deep or too much, by events, which are made one at a time and without recursion.
-
-    What makes values of them follows the nesting by recursion, and in C that ends the process at some depth.
-    """
-    depth = 0
-    event: Any
-    for number, event in enumerate(yaml.parse(text, Loader=_Loader)):
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > _MAX_DEPTH:
-            raise yaml.MarkedYAMLError(problem=f"nested deeper than {_MAX_DEPTH}", problem_mark=event.start_mark)
-        if number > _MAX_EVENTS:
-            raise yaml.MarkedYAMLError(problem="too many values up to here", problem_mark=event.start_mark)
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """PyYAML's safe loader, which besides refuses the second of two equal keys instead of losing the first.
-
-    Merge keys are bounded, since those of merged mappings multiply. It is the loader in C where there is one: that of
-    pure Python takes ten seconds for a large ConfigMap.
-    """
-
-    def __init__(self, stream: str) -> None:
-        super().__init__(stream)
-        self.flattened: set[yaml.Node] = set()
-        self.merged = 0
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        # Only at the first time the keys are those that were written; merging changes the node.
-        if node in self.flattened:
-            return
-        self.flattened.add(node)
-        self._check_keys(node)
-        super().flatten_mapping(node)
-
-    def construct_yaml_int(self, node: yaml.ScalarNode) -> int | OddNumber:
-        text = str(self.construct_scalar(node))
-        if re.fullmatch(r"0|[1-9][0-9]{0,8}", text):
-            return int(text)
-        if not re.search(r"[0-9]", text):
-            raise yaml.constructor.ConstructorError(None, None, "no number", node.start_mark)
-        return OddNumber(text)
-
-    def _check_keys(self, node: yaml.MappingNode) -> None:
-        seen, merged = set(), 0
-        for key, value in node.value:
-            if key.tag == "tag:yaml.org,2002:merge":
-                for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
-                    if isinstance(source, yaml.MappingNode):
-                        # First, so that what it merges itself is counted, too.
-                        self.flatten_mapping(source)
-                    merged += 1 + len(source.value)
-            elif isinstance(key, yaml.ScalarNode) and key.value in seen:
-                problem = f"the key '{key.value}' stands twice in one mapping"
-                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
-        self.merged += merged
-        if merged > _MAX_MERGED_KEYS or self.merged > _MAX_MERGED_KEYS_OF_ALL:
-            raise yaml.constructor.ConstructorError(None, None, "too many merged keys", node.start_mark)
-
-
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+            for document in inner:
+                if isinstance(document.content, dict):
+                    own = tuple(f"{where}: {problem}" for problem in document.doubled)
+                    there = f"data[{key}] of {place}, there {document.place}"
+                    yield Document(f"{where}.", there, document.content, doubled + own)
 
 
 def dig(document: dict[Any, Any], path: tuple[str, ...]) -> Any:

@@ -6,6 +6,11 @@ from enum import StrEnum
 
 from hook.errors import ExitCode
 
+SERVER_METADATA = frozenset(
+    {"created_by", "embedding_model", "embedding_dimension", "provider_id", "provider_vector_store_id"}
+)
+"""The metadata of a vector store by which this program and LlamaStack know it: nobody else writes them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Collection:
@@ -13,12 +18,18 @@ class Collection:
 
     name: str
     """`vector_db_id` or `vector_store_id`: what consumers know it by."""
-    embedding_model: str
-    """The model as configured, with or without the provider's prefix."""
+    embedding_model: str | None = None
+    """The model as configured, with or without the provider's prefix, or None for the only one that the server has."""
     provider_id: str | None = None
     """The vector_io provider, or None for the only one that the server has."""
     embedding_dimension: int | None = None
     """The length of a vector, or None for the model's own."""
+    alias: str | None = None
+    """`vector_store_name`: a second name, under which a release that makes up the ids gets it."""
+    metadata: Mapping[str, str | float | bool] = field(default_factory=dict, hash=False)
+    """What a vector store that is created gets besides; of one that is there it is not compared."""
+    default_embedding_model: str | None = None
+    """The model that the same file names for whoever names none, where the server has several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,10 @@ class Target:
     provider: Provider
     model: Model
     embedding_dimension: int
+    alias: str | None = None
+    """Its second name; one that is created gets it as its name, where the server makes up the id."""
+    metadata: Mapping[str, str | float | bool] = field(default_factory=dict, hash=False)
+    """What a vector store that is created gets besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +180,8 @@ class Finding:
     """The vector stores of this name that are listed and dead."""
     unproven: bool = False
     """Whether the server's answers cannot tell if inserts and queries work."""
+    alias: str | None = None
+    """The collection's second name."""
 
     @property
     def addressed_by(self) -> str | None:

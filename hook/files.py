@@ -5,6 +5,8 @@ A pipe has no end before somebody writes to it, and a device may have none at al
 
 import errno
 import os
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from stat import S_ISREG
 
@@ -22,6 +24,25 @@ def write(path: Path, content: bytes) -> None:
     with os.fdopen(_opened(path, os.O_WRONLY | os.O_CREAT), "wb") as file:
         file.truncate()
         file.write(content)
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Put a file in the place of one, or where there is none, so that nobody ever sees a part of it; all may read it.
+
+    Raises OSError, also where there is no regular file, as behind a link.
+    """
+    with suppress(FileNotFoundError):
+        if not S_ISREG(path.lstat().st_mode):
+            raise OSError(errno.EINVAL, _NO_FILE, str(path))
+    descriptor, name = tempfile.mkstemp(prefix=".register-collections-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, 0o644)
+            file.write(content)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink()
+        raise
 
 
 def check(path: Path) -> None:

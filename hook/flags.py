@@ -23,10 +23,18 @@ class Setting:
     help: str
     choices: tuple[str, ...] = ()
 
+    @property
+    def is_switch(self) -> bool:
+        """Tell whether the flag takes no value; its variable is `true` or `false`."""
+        return self.choices == SWITCH
+
+
+SWITCH = ("false", "true")
 
 SETTINGS = (
     Setting("--url", "LLAMA_STACK_URL", "http://llama-stack-service:8321", "where LlamaStack answers"),
     Setting("--config", "HOOK_CONFIG", "/config/collections.yaml", "the file that declares the collections"),
+    Setting("--allow-empty", "HOOK_ALLOW_EMPTY", "false", "nothing declared is no error (false or true)", SWITCH),
     Setting("--timeout", "HOOK_TIMEOUT_SECONDS", "300", "seconds for the whole run, every wait and request included"),
     Setting("--request-timeout", "HOOK_REQUEST_TIMEOUT_SECONDS", "30", "seconds for one request"),
     Setting("--api-key-file", "LLAMA_STACK_API_KEY_FILE", None, "a file that holds the bearer token"),
@@ -72,8 +80,19 @@ def parse_arguments(argv: Sequence[str]) -> dict[str, Any]:
         help="register what is missing and verify (the default); check: verify, change nothing; validate: load only; "
         "resolve: print the addresses of the named collections",
     )
+    parser.add_argument("--strict", action="store_true", help="for validate: a variable that is unset is an error")
+    parser.add_argument(
+        "--to",
+        metavar="FILE",
+        help="for resolve: write the addresses, of all collections where none is named, into FILE, as lines for a "
+        "shell, or as JSON where its name ends with .json",
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help="for resolve: the collections, in the order to print")
     for setting in SETTINGS:
+        if setting.is_switch:
+            help_text = f"{setting.help} ({setting.variable})"
+            parser.add_argument(setting.flag, action="store_const", const=SWITCH[1], help=help_text)
+            continue
         default = f" [{setting.default}]" if setting.default else ""
         parser.add_argument(
             setting.flag,
@@ -83,6 +102,10 @@ def parse_arguments(argv: Sequence[str]) -> dict[str, Any]:
     arguments = vars(parser.parse_intermixed_args(argv))
     if arguments["command"] not in COMMANDS:
         parser.error(f"there is no such command; the commands are {', '.join(COMMANDS)}")
-    if (arguments["command"] == "resolve") != bool(arguments["names"]):
+    if arguments["command"] != "resolve" and arguments["to"] is not None:
+        parser.error("only resolve takes --to")
+    if (arguments["command"] == "resolve") != bool(arguments["names"] or arguments["to"] is not None):
         parser.error("resolve takes the names of collections, and only resolve does")
+    if arguments["command"] != "validate" and arguments["strict"]:
+        parser.error("only validate takes --strict")
     return arguments

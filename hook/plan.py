@@ -1,4 +1,4 @@
-"""The decisions: what a collection means on this server, and how it compares with what the server has.
+"""The decisions: how a collection compares with what the server has.
 
 Everything here is a pure function of frozen values; nothing here reads, sends or waits.
 """
@@ -7,90 +7,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from hook import remedies
-from hook.domain import Collection, Finding, Life, Look, Model, Proof, Provider, State, Target, VectorStore
-from hook.errors import RefusedError, one_line
+from hook.domain import Finding, Life, Look, Proof, State, Target, VectorStore
+from hook.errors import one_line
 from hook.releases import Release
-
-
-def resolve_all(
-    collections: Iterable[Collection], models: Sequence[Model], providers: Sequence[Provider]
-) -> tuple[list[Target], dict[str, Finding]]:
-    """Return what to ask the server for, and the findings of the collections that have no one right answer."""
-    targets, rejected = [], {}
-    for collection in collections:
-        try:
-            targets.append(resolve(collection, models, providers))
-        except RefusedError as error:
-            rejected[collection.name] = Finding(collection.name, State.REJECTED, detail=str(error))
-    return targets, rejected
-
-
-def resolve(collection: Collection, models: Sequence[Model], providers: Sequence[Provider]) -> Target:
-    """Return what to ask the server for, so that it cannot choose another model, provider or dimension itself.
-
-    No release checks the dimension against the model, and releases up to 0.2.24 take the first provider and the
-    first model where one is not given (POST /v1/openai/v1/vector_stores).
-
-    Raises RefusedError, naming the collection and what the server has, where there is no one right answer.
-    """
-    provider = _resolve_provider(collection, providers)
-    model = _resolve_model(collection, models)
-    wanted, own = collection.embedding_dimension, model.embedding_dimension
-    if wanted is not None and own is not None and wanted != own:
-        raise RefusedError(
-            f"embedding_dimension is {wanted}, but the model '{model.id}' makes vectors of {own}: "
-            f"every insert would fail; configure {own}, or another model"
-        )
-    dimension = own if wanted is None else wanted
-    if dimension is None:
-        raise RefusedError(f"the server does not say the dimension of '{model.id}': configure embedding_dimension")
-    return Target(collection.name, provider, model, dimension)
-
-
-def _resolve_provider(collection: Collection, providers: Sequence[Provider]) -> Provider:
-    wanted = [provider for provider in providers if collection.provider_id in (None, provider.id)]
-    if len(wanted) == 1 or (wanted and collection.provider_id is not None):
-        return wanted[0]
-    has = f"the server has {_names([provider.id for provider in providers])}"
-    if collection.provider_id is None:
-        raise RefusedError(f"no provider_id is configured and there is no only vector_io provider: {has}")
-    raise RefusedError(f"the server has no vector_io provider '{collection.provider_id}': {has}")
-
-
-def _resolve_model(collection: Collection, models: Sequence[Model]) -> Model:
-    wanted = collection.embedding_model
-    for matches in (
-        [model for model in models if model.id == wanted],
-        [model for model in models if model.resource_id == wanted],
-        # Up to 0.2.15 an id has no prefix, with which newer ones begin.
-        [model for model in models if model.provider_id and f"{model.provider_id}/{model.id}" == wanted],
-        [model for model in models if model.id.endswith(f"/{wanted}")],
-    ):
-        if len(matches) == 1:
-            return matches[0]
-        if matches:
-            raise RefusedError(
-                f"the embedding model '{wanted}' could be any of {_names([model.id for model in matches])}: "
-                "configure the whole id"
-            )
-    raise RefusedError(f"the server has no embedding model '{wanted}': it has {_names([model.id for model in models])}")
-
-
-def _names(names: Iterable[str]) -> str:
-    return one_line(", ".join(f"'{name}'" for name in names)) or "none"
+from hook.targets import quoted
 
 
 def candidates(targets: Iterable[Target], stores: Iterable[VectorStore]) -> dict[str, list[VectorStore]]:
-    """Return, for each target's name, the vector stores that have it as their name or id, in the order of the list."""
+    """Return, for each target's name, the vector stores that have it, or its alias, as their name, or it as their id.
+
+    They come in the order of the list.
+    """
     targets = tuple(targets)
-    names = {target.name for target in targets}
-    by_key: dict[str, list[VectorStore]] = {}
+    names = {target.name: target.name for target in targets}
+    names |= {target.alias: target.name for target in targets if target.alias is not None}
+    found: dict[str, list[VectorStore]] = {target.name: [] for target in targets}
     for store in stores:
         # What is one collection by its id is not another one by its name; and some have no name.
-        key = store.id if store.id in names else store.name
-        if key is not None:
-            by_key.setdefault(key, []).append(store)
-    return {target.name: by_key.get(target.name, []) for target in targets}
+        name = store.id if store.id in found else names.get(store.name or "")
+        if name is not None:
+            found[name].append(store)
+    return found
 
 
 def unsettled(targets: Iterable[Target], stores: Iterable[VectorStore], settled: AbstractSet[str]) -> set[str]:
@@ -154,9 +91,12 @@ def _compare(
         return Finding(target.name, State.LOST, lost_ids[-1], detail, lost_ids)
     if not live:
         return Finding(target.name, State.MISSING, detail="the server does not list it; run `register`")
+    if target.alias is not None:
+        # Its id says which one is meant; people may have given others the same name.
+        live = [store for store in live if store.id == target.name] or live
     if len(live) > 1 and not accept_oldest:
         remedy = remedies.duplicated(*_kept_and_left(live, proofs))
-        detail = f"{len(live)} vector stores have this name: {_names([store.id for store in live])}; {remedy}"
+        detail = f"{len(live)} vector stores have this name: {quoted([store.id for store in live])}; {remedy}"
         return Finding(target.name, State.DUPLICATED, None, detail, lost_ids)
     return _judge(target, live, lost_ids, look, release)
 
@@ -217,9 +157,9 @@ def _notes(store: VectorStore, proof: Proof, others: Sequence[VectorStore], lost
     """Return what is remarkable about a vector store that is accepted."""
     notes = []
     if others:
-        notes.append(f"the oldest of {len(others) + 1}; the others are {_names([other.id for other in others])}")
+        notes.append(f"the oldest of {len(others) + 1}; the others are {quoted([other.id for other in others])}")
     if lost_ids:
-        notes.append(f"lost and left alone: {_names(lost_ids)}")
+        notes.append(f"lost and left alone: {quoted(lost_ids)}")
     if proof.life is Life.UNDECIDED:
         notes.append(
             "that inserts and queries work cannot be proven: this release answers the same of a vector store without "

@@ -75,14 +75,14 @@ class Processes:
             nonlocal heard
             heard = None
             for _ in range(MOST_SWEEPS):
-                heard = retry(sweep, self._deadline, "request.retry_scheduled")
-                if not heard.has_grown:
+                heard = found = retry(sweep, self._deadline, "request.retry_scheduled")
+                if not found.has_grown:
                     break
-            dead = next((proof for proof in heard.proofs.values() if proof.life is Life.DEAD), None)
+            dead = next((proof for proof in found.proofs.values() if proof.life is Life.DEAD), None)
             # The last silence was waited for already, and another one has to leave time for the rest.
             if dead is not None and not (dead.timed_out and self._deadline.remaining() < self._deadline.seconds / 2):
                 raise UnavailableError(dead.detail, status=500)
-            return heard
+            return found
 
         try:
             return retry(attempt, self._deadline, "proof.retry_scheduled", max_failures=MAX_FAILURES)

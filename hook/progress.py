@@ -1,5 +1,6 @@
 """How far a run has come, whatever ends it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hook.domain import Finding
@@ -14,3 +15,9 @@ class Progress:
     server_url: str | None = None
     server_version: str | None = None
     findings: dict[str, Finding] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """By name, the second names."""
+    warnings: tuple[str, ...] = ()
+    """What is remarkable about the configuration, each with its path."""
+    addresses: str | None = None
+    """What `resolve` is to print, once all of it is certain."""

@@ -3,7 +3,6 @@
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +27,8 @@ class Report:
     findings: tuple[Finding, ...] = ()
     problems: tuple[str, ...] = ()
     """What is wrong with the configuration, each with its path."""
+    warnings: tuple[str, ...] = ()
+    """What of it is not used or cannot be known, each with its path."""
     server_url: str | None = None
     server_version: str | None = None
     elapsed_seconds: float = 0.0
@@ -43,6 +44,9 @@ def closing_sentence(command: str, findings: tuple[Finding, ...], url: str) -> s
     disabled = sum(finding.state is State.DISABLED for finding in findings)
     off = f"; {disabled} more disabled" if disabled else ""
     findings = tuple(finding for finding in findings if finding.state is not State.DISABLED)
+    if not findings:
+        declared = "each declared collection is disabled" if disabled else "no collection is declared"
+        return f"{declared}, which is allowed; no server was asked"
     total = f"{len(findings)} collection{'' if len(findings) == 1 else 's'}"
     failed = [finding for finding in findings if finding.state not in GOOD_STATES]
     if failed:
@@ -70,6 +74,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "exit_code": int(report.exit_code),
         "message": report.message,
         "problems": list(report.problems),
+        "warnings": list(report.warnings),
         "server": {"url": report.server_url, "version": report.server_version},
         "collections": [_collection(finding) for finding in report.findings],
         "elapsed_seconds": round(report.elapsed_seconds, 3),
@@ -79,6 +84,7 @@ def as_dict(report: Report) -> dict[str, Any]:
 def _collection(finding: Finding) -> dict[str, Any]:
     return {
         "name": finding.name,
+        "alias": finding.alias,
         "id": finding.id,
         "state": finding.state.value,
         "addressed_by": finding.addressed_by,
@@ -92,24 +98,17 @@ def render_json(report: Report) -> str:
     return json.dumps(as_dict(report))
 
 
-def render_addresses(report: Report, names: Sequence[str], output: str) -> str:
-    """Return what `resolve` prints: the address of each named collection, one a line, or as a JSON object."""
-    addresses = {finding.name: str(finding.id) for finding in report.findings}
-    if output == "json":
-        return json.dumps(addresses)
-    return "\n".join(addresses[name] for name in names)
-
-
 def render_text(report: Report) -> str:
-    """Return the report for a person: the problems, a table of the collections, and the closing sentence.
+    """Return the report for a person: problems, warnings, a table of the collections, and the closing sentence.
 
     What failed comes first in the table, since nobody scrolls up to what went well.
     """
     lines = [f"  {one_line(problem)}" for problem in report.problems]
+    lines += [f"  warning: {one_line(warning)}" for warning in report.warnings]
     if report.findings:
         rows = [["COLLECTION", "STATE", "ID", "ADDRESSED BY", "DETAIL"]]
         findings = sorted(report.findings, key=_is_good)
-        rows += [[f.name, f.state.value, f.id or "-", f.addressed_by or "-", f.detail] for f in findings]
+        rows += [[_both_names(f), f.state.value, f.id or "-", f.addressed_by or "-", f.detail] for f in findings]
         cells = [[one_line(cell, 2000) for cell in row] for row in rows]
         widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
         lines += ["  ".join(map(_padded, row, widths)).rstrip() for row in cells]
@@ -117,6 +116,10 @@ def render_text(report: Report) -> str:
     outcome = "OK" if report.exit_code is ExitCode.OK else f"FAILED ({report.exit_code.name.lower()})"
     lines.append(f"{outcome}, exit code {int(report.exit_code)}, {report.elapsed_seconds:.1f} s: {report.message}")
     return "\n".join(lines)
+
+
+def _both_names(finding: Finding) -> str:
+    return finding.name if finding.alias is None else f"{finding.name} ({finding.alias})"
 
 
 def _is_good(finding: Finding) -> bool:
@@ -143,7 +146,7 @@ def termination_message(report: Report) -> bytes:
     line = line[:_TERMINATION_LINE_BYTES].decode("utf-8", "ignore").encode()
     body = as_dict(report)
     # The line says it, and stdout says all of it.
-    del body["message"], body["problems"]
+    del body["message"], body["problems"], body["warnings"]
     body["server"]["url"] = body["server"]["url"] and one_line(body["server"]["url"], 200)
     findings = sorted(report.findings, key=_is_good)
     body |= {"collections": [], "collections_omitted": len(findings)}

@@ -11,13 +11,14 @@ from hook.domain import Collection, Finding, Look, Target, VectorStore
 from hook.errors import UnavailableError
 from hook.llamastack.api import LlamaStack
 from hook.logs import log
-from hook.plan import plan, provable, resolve_all, unsettled
+from hook.plan import plan, provable, unsettled
 from hook.processes import Processes
 from hook.progress import Progress
 from hook.proof import Prover
 from hook.race import Race
 from hook.register import Registrar
 from hook.settings import Settings
+from hook.targets import resolve_all
 
 
 class Run:

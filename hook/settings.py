@@ -65,6 +65,12 @@ class Settings:
     """The same server with the credentials of the pipelines, which have to see what was registered."""
     wait_for_deployment: str | None = None
     """The Deployment of the server, whose rollout has to end before anything is asked."""
+    allow_empty: bool = False
+    """Whether it is right that nothing is declared."""
+    strict: bool = False
+    """Whether `validate` takes a variable that is unset for an error."""
+    to: Path | None = None
+    """The file into which `resolve` writes the addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,9 @@ def parse(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
         prove_write=values.choice("--prove") != "read",
         consumer=values.consumer(server),
         wait_for_deployment=values.object_name("--wait-for-deployment", "Deployment"),
+        allow_empty=values.choice("--allow-empty") == "true",
+        strict=arguments["strict"],
+        to=values.target(),
     )
     if values.problems:
         raise ConfigError(values.problems)
@@ -169,6 +178,12 @@ class _Values:
         if value is not None and not re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", value):
             self.problems.append(f"{source}: must be the name of a {kind}{_but(value, source)}")
         return value
+
+    def target(self) -> Path | None:
+        path = self._arguments["to"]
+        if path == "":
+            self.problems.append("--to: must be the path of a file")
+        return Path(path) if path else None
 
     def server(self) -> Server:
         url, source = self.text("--url")

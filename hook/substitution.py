@@ -11,6 +11,10 @@ MAX_LENGTH = 1000
 """Characters of a text: more than any name has, and few enough to look for the end of each substitution in them."""
 
 
+class UnsetError(ValueError):
+    """A variable is unset and has no default, and nothing else is wrong."""
+
+
 def has_substitution(text: str) -> bool:
     """Tell whether something in the text would be replaced; what is too long to be looked at counts as such."""
     return len(text) > MAX_LENGTH or _SUBSTITUTION.search(text) is not None
@@ -19,8 +23,8 @@ def has_substitution(text: str) -> bool:
 def substitute(text: str, environ: Mapping[str, str]) -> str:
     """Expand `${env.NAME}`, `${env.NAME:=default}` and `${env.NAME:+value}`.
 
-    As there, a variable that is set but empty counts as unset. Raises ValueError with what is wrong: a variable that
-    is unset and has no default, or a form that LlamaStack does not know or does not do to its end.
+    As there, a variable that is set but empty counts as unset. Raises ValueError with what is wrong: a form that
+    LlamaStack does not know or does not do to its end, or, as UnsetError, a variable that is unset and has no default.
     """
     if len(text) > MAX_LENGTH:
         raise ValueError(f"is longer than {MAX_LENGTH} characters")
@@ -43,11 +47,11 @@ def substitute(text: str, environ: Mapping[str, str]) -> str:
             f"'{one_line(text, 80)}' has a substitution within a substitution, which LlamaStack leaves half done; "
             "write one of them"
         )
-    result = _SUBSTITUTION.sub(expand, text)
-    if unset:
-        raise ValueError(f"the environment variable {unset[0]} is not set, and has no default (${{env.{unset[0]}:=…}})")
     if "${" in _SUBSTITUTION.sub("", text):
         raise ValueError(
             f"'{one_line(text, 80)}' has a substitution that LlamaStack does not know; it knows ${{env.NAME}}"
         )
+    result = _SUBSTITUTION.sub(expand, text)
+    if unset:
+        raise UnsetError(f"the environment variable {unset[0]} is not set, and has no default (${{env.{unset[0]}:=…}})")
     return result

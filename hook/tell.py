@@ -1,7 +1,7 @@
 """One report, told everywhere: on stdout, in the pod's termination message, and in the log."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
@@ -9,7 +9,7 @@ from hook import files
 from hook.domain import GOOD_STATES
 from hook.errors import ExitCode
 from hook.logs import log
-from hook.report import Report, counts, render_addresses, render_json, render_text, termination_message
+from hook.report import Report, counts, render_json, render_text, termination_message
 
 TERMINATION_LOG = Path("/dev/termination-log")
 """Where Kubernetes mounts the file for the termination message, unless the pod says otherwise."""
@@ -18,25 +18,23 @@ TERMINATION_LOG_VARIABLE = "HOOK_TERMINATION_LOG"
 ADDRESS_HINT = "on LlamaStack 0.3.0 and newer their names do not resolve: consumers must use the ids in the report"
 
 
-def tell(report: Report, names: Sequence[str], output: str, environ: Mapping[str, str]) -> None:
+def tell(report: Report, addresses: str | None, output: str, environ: Mapping[str, str]) -> None:
     """Write a report as `output` says, its termination message, and its summary into the log.
 
-    `names` are the collections that `resolve` was asked for. Where one cannot be written, the log says so, and the
-    result stands.
+    `addresses` are what `resolve` prints instead, None for nothing. Where one cannot be written, the log says so, and
+    the result stands.
     """
-    _write_report(report, names, output, sys.stdout)
+    _write_report(report, addresses, output, sys.stdout)
     _write_termination_message(report, environ)
     _log_summary(report)
 
 
-def _write_report(report: Report, names: Sequence[str], output: str, stream: TextIO | None) -> None:
-    text = render_text(report) if output == "text" else render_json(report)
+def _write_report(report: Report, addresses: str | None, output: str, stream: TextIO | None) -> None:
+    text: str | None = render_text(report) if output == "text" else render_json(report)
     if report.command == "resolve":
-        if report.exit_code is not ExitCode.OK:
-            # Whoever reads this takes it for an address; the log has the cause.
-            return
-        text = render_addresses(report, names, output)
-    if stream is None:
+        # Whoever reads this takes it for an address; the log has the cause.
+        text = addresses if report.exit_code is ExitCode.OK else None
+    if stream is None or text is None:
         return
     # An address goes on to the server, whose JSON is UTF-8; what is for people has to suit their terminal.
     encoding = "utf-8" if report.command == "resolve" else stream.encoding

@@ -90,6 +90,8 @@ class VectorStoresDialect:
     def create_vector_store(self, target: Target) -> VectorStore:
         """Create a vector store; a second call makes a second one of the same name.
 
+        It is made under the alias, where there is one, since the configured id cannot be asked for.
+
         The flat body is what every release from 0.2.11 reads. They ignore `embedding_config`, and from 0.4.0 refuse
         the chunking strategy `fixed_size_chunking`. The metadata records model and dimension for the releases up to
         0.3.5, whose list shows neither; newer ones overwrite it with the same (POST /v1/vector_stores).
@@ -97,11 +99,12 @@ class VectorStoresDialect:
         answer = self._http.post(
             VECTOR_STORES,
             {
-                "name": target.name,
+                "name": target.alias or target.name,
                 "provider_id": target.provider.id,
                 "embedding_model": target.model.id,
                 "embedding_dimension": target.embedding_dimension,
                 "metadata": {
+                    **target.metadata,
                     "embedding_model": target.model.id,
                     "embedding_dimension": str(target.embedding_dimension),
                     MADE_BY_KEY: f"{MADE_BY_PREFIX}{self._run_id}",
@@ -132,7 +135,8 @@ class VectorDbsDialect:
     def create_vector_store(self, target: Target) -> VectorStore:
         """Create a vector store of that very id; a second call changes nothing, but another target replaces it.
 
-        Without `provider_vector_db_id`, 0.2.21 to 0.2.24 would make up an id (POST /v1/vector-dbs).
+        Without `provider_vector_db_id`, 0.2.21 to 0.2.24 would make up an id; there is no name and no metadata
+        (POST /v1/vector-dbs).
         """
         answer = self._http.post(
             VECTOR_DBS,

@@ -88,6 +88,7 @@ _CHARTS: dict[str, dict[str, Any]] = {
     },
     # Every setting of the program, none with its default.
     "chart+settings": {
+        "allowEmpty": True,
         "requestTimeoutSeconds": 10,
         "apiKeySecret": {"name": "api-key"},
         "consumerApiKeySecret": {"name": "consumer-api-key"},

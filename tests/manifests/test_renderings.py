@@ -419,6 +419,7 @@ def test_the_chart_keeps_the_text_of_values() -> None:
 def test_the_chart_hands_its_settings_on() -> None:
     """What is the program's own default is left out."""
     settings = {
+        "HOOK_ALLOW_EMPTY": "true",
         "HOOK_REQUEST_TIMEOUT_SECONDS": "10",
         "HOOK_CONNECTIONS": "40",
         "HOOK_PROVE": "read",

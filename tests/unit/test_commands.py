@@ -6,6 +6,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,11 +49,11 @@ def test_validate_asks_no_server(run: Run) -> None:
 
 def test_validate_shows_every_problem(run: Run) -> None:
     """In the report, in the log and in the message."""
-    outcome = run("http://stack", "validate", collections=[{"vector_db_id": "a"}, {"embedding_model": "m"}])
+    outcome = run("http://stack", "validate", collections=[{"vector_db_id": 1}, {"embedding_model": "m"}])
 
     assert outcome.exit_code == 2
     assert [problem.split(": ", 1)[1] for problem in outcome.report["problems"]] == [
-        "vector_dbs[0].embedding_model: is missing",
+        "vector_dbs[0].vector_db_id: must be text, not 1; quote it",
         "vector_dbs[1].vector_db_id: is missing",
     ]
     assert outcome.event_names() == ["config.invalid", "config.invalid", "hook.failed"]
@@ -98,9 +99,70 @@ def test_a_section_that_nobody_reads_is_logged_and_the_run_goes_on(
 
     assert main(["validate", "--config", str(path)], {}) == 0
     events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    (event,) = [event for event in events if event["event"] == "config.section_ignored"]
+    (event,) = [event for event in events if event["event"] == "config.noted"]
     assert (event["level"], event["path"]) == ("warning", "vector_databases")
     assert event["hint"] == "is read by no LlamaStack release: rename it to vector_dbs"
+
+
+def test_what_is_not_used_is_in_the_report(run: Run) -> None:
+    """And in the log, each with its path; nothing fails by it."""
+    outcome = run("http://stack", "validate", collections=entries("a", owner="hr"))
+
+    (warning,) = outcome.report["warnings"]
+    assert (outcome.exit_code, outcome.states) == (0, ["valid"])
+    assert warning.startswith(
+        "vector_dbs[0].owner: is not used, neither here nor by LlamaStack; known are vector_db_id"
+    )
+    (event,) = [event for event in outcome.events if event["event"] == "config.noted"]
+    assert f"{event['path']}: {event['hint']}" == warning
+
+
+@pytest.mark.parametrize("command", ["register", "check", "validate"])
+@pytest.mark.parametrize("how", [["--allow-empty"], {"HOOK_ALLOW_EMPTY": "true"}], ids=["flag", "variable"])
+def test_nothing_declared_may_be_allowed(server: FakeLlamaStack, run: Run, command: str, how: Any) -> None:
+    """A sentence says so, and no server is asked."""
+    flags, environ = (how, {}) if isinstance(how, list) else ([], how)
+
+    outcome = run(server.url, command, *flags, collections=[], environ=environ)
+
+    assert outcome.exit_code == 0
+    assert outcome.report["message"] == "no collection is declared, which is allowed; no server was asked"
+    assert outcome.report["collections"] == []
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("value", ["", "false"])
+def test_nothing_declared_is_an_error_that_names_the_switch(run: Run, value: str) -> None:
+    outcome = run("http://stack", collections=[], environ={"HOOK_ALLOW_EMPTY": value})
+
+    assert outcome.exit_code == 2
+    assert outcome.report["message"].endswith("where that is meant, set --allow-empty or HOOK_ALLOW_EMPTY=true")
+
+
+def test_a_variable_that_only_the_server_has_is_a_warning_of_validate(run: Run) -> None:
+    """On a pull request nobody has it; the report shows the entry as it is written."""
+    outcome = run("http://stack", "validate", collections=entries("${env.ID}", provider_vector_db_id="x"))
+
+    (warning,) = outcome.report["warnings"]
+    assert (outcome.exit_code, outcome.states) == (0, ["valid"])
+    assert outcome.report["collections"][0]["name"] == "${env.ID}"
+    assert warning.startswith("vector_dbs[0].vector_db_id: the environment variable ID is not set, and has no default")
+
+
+@pytest.mark.parametrize("arguments", [["validate", "--strict"], ["check"], ["register"]])
+def test_it_is_an_error_of_every_run_and_where_that_is_asked_for(run: Run, arguments: list[str]) -> None:
+    outcome = run("http://stack", *arguments, collections=entries("${env.ID}"))
+
+    assert outcome.exit_code == 2
+    assert "the environment variable ID is not set" in outcome.report["message"]
+
+
+def test_warnings_are_for_people_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "collections.yaml"
+    path.write_text(json.dumps({"vector_dbs": entries("a", owner="hr")}))
+
+    assert main(["validate", "--config", str(path), "--output", "text"], {}) == 0
+    assert "  warning: vector_dbs[0].owner: is not used" in capsys.readouterr().out
 
 
 def test_a_wrong_setting_is_a_configuration_error_and_nothing_is_sent(server: FakeLlamaStack, run: Run) -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from hook.domain import Collection, Finding, Life, Look, Model, Proof, Provider, State, Target, VectorStore, exit_code
 from hook.errors import ExitCode, RefusedError
-from hook.plan import plan, resolve
+from hook.plan import plan
 from hook.releases import FIRST_DECLARED, Release, parse_release
+from hook.targets import resolve
 
 GRANITE = Model("st/granite", "granite", 768)
 MINILM = Model("st/minilm", "minilm", 384)
@@ -64,6 +65,23 @@ def test_what_is_not_configured_is_the_only_possibility() -> None:
     assert resolve(Collection("docs", "granite"), [GRANITE], [MILVUS]) == TARGET
 
 
+def test_the_only_model_needs_no_name() -> None:
+    """Whatever the file's default is."""
+    assert resolve(Collection("docs", default_embedding_model="st/other"), [GRANITE], [MILVUS]) == TARGET
+
+
+def test_of_several_models_the_file_s_default_is_taken() -> None:
+    collection = Collection("docs", default_embedding_model="st/granite")
+
+    assert resolve(collection, [MINILM, GRANITE], [MILVUS]) == TARGET
+
+
+def test_what_a_new_one_gets_besides_goes_with_the_target() -> None:
+    found = resolve(Collection("docs", "granite", alias="Documents", metadata={"a": 1}), [GRANITE], [MILVUS])
+
+    assert (found.alias, found.metadata) == ("Documents", {"a": 1})
+
+
 @pytest.mark.parametrize(
     ("collection", "models", "providers", "expected"),
     [
@@ -84,6 +102,19 @@ def test_what_is_not_configured_is_the_only_possibility() -> None:
             [GRANITE],
             [],
             "no provider_id is configured and there is no only vector_io provider: the server has none",
+        ),
+        (
+            Collection("docs"),
+            [MINILM, GRANITE],
+            [MILVUS],
+            "no embedding_model is configured and there is no only one: the server has 'st/minilm', 'st/granite'; "
+            "configure one of them, here or as vector_stores.default_embedding_model",
+        ),
+        (
+            Collection("docs", default_embedding_model="st/nope"),
+            [MINILM, GRANITE],
+            [MILVUS],
+            "the server has no embedding model 'st/nope': it has 'st/minilm', 'st/granite'",
         ),
         (
             Collection("docs", "nope"),

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from hook import __version__
+from hook.app import main
 from tests.fake_llamastack import FakeLlamaStack, answer, closed_port
 from tests.pages import PAGES
 from tests.unit.conftest import entries
@@ -275,6 +276,81 @@ class TestTask:
 def substituted(text: str, params: Mapping[str, Any]) -> str:
     """Return a text of a Task with its parameters put in."""
     return re.sub(r"\$\(params\.([^)]+)\)", lambda found: str(params[found[1]]), text)
+
+
+class TestPods:
+    """`ingest_*.yaml`: pods whose init container hands the address to the next container."""
+
+    @pytest.fixture(params=["ingest_job.yaml", "ingest_helm_hook.yaml", "ingest_deployment.yaml"])
+    def manifest(self, request: pytest.FixtureRequest) -> Any:
+        return yaml.safe_load((EXAMPLES / request.param).read_text())
+
+    @pytest.fixture
+    def pod(self, manifest: Any) -> Any:
+        return manifest["spec"]["template"]["spec"]
+
+    @pytest.fixture
+    def environ(self, pod: Any, server: FakeLlamaStack, tmp_path: Path) -> dict[str, str]:
+        """Return the variables of the init container, for this server and with its files in a folder of the test."""
+        (tmp_path / "run.yaml").write_text(CONFIG)
+        found = {variable["name"]: variable["value"] for variable in pod["initContainers"][0]["env"]}
+        found["HOOK_CONFIG"] = found["HOOK_CONFIG"].replace("/config/", f"{tmp_path}/")
+        return found | {"LLAMA_STACK_URL": server.url, "HOOK_TIMEOUT_SECONDS": "5", "HOOK_CONNECTIONS": "1"}
+
+    def test_it_has_the_form_of_its_kind(self, manifest: Any, pod: Any) -> None:
+        kind = (manifest["apiVersion"], manifest["kind"])
+
+        assert kind in (("batch/v1", "Job"), ("apps/v1", "Deployment"))
+        assert pod.get("restartPolicy") == ("Never" if manifest["kind"] == "Job" else None)
+        if manifest["kind"] == "Deployment":
+            labels = manifest["spec"]["template"]["metadata"]["labels"]
+            assert manifest["spec"]["selector"]["matchLabels"].items() <= labels.items()
+
+    def test_it_passes_pod_security_restricted(self, pod: Any) -> None:
+        """And asks for no UID, which OpenShift assigns."""
+        assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+        assert {kind for volume in pod["volumes"] for kind in volume} == {"name", "configMap", "emptyDir"}
+        for container in (*pod["initContainers"], *pod["containers"]):
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+
+    def test_each_mount_has_its_volume(self, pod: Any) -> None:
+        init, main = pod["initContainers"][0], pod["containers"][0]
+
+        assert [mount["name"] for mount in init["volumeMounts"]] == [volume["name"] for volume in pod["volumes"]]
+        assert main["volumeMounts"] == [{"name": "addresses", "mountPath": "/addresses", "readOnly": True}]
+        assert init["image"] == f"register-collections:{__version__}"
+
+    def hand_over(self, pod: Any, folder: Path, environ: dict[str, str]) -> int:
+        """Run the program with the init container's arguments, which write into this folder."""
+        return main([each.replace("/addresses/", f"{folder}/") for each in pod["initContainers"][0]["args"]], environ)
+
+    def test_the_container_starts_with_the_address(
+        self, pod: Any, server: FakeLlamaStack, tmp_path: Path, environ: dict[str, str]
+    ) -> None:
+        store_id = server.add("red_hat_docs")
+        assert self.hand_over(pod, tmp_path, environ) == 0
+
+        shell, flag, script = pod["containers"][0]["command"]
+        program = tmp_path / re.findall(r"exec (\S+)", script)[0]
+        program.write_text('#!/bin/sh\necho "$*"\n')
+        program.chmod(0o755)
+        script = script.replace("/addresses/", f"{tmp_path}/")
+        path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        done = subprocess.run([shell, flag, script], env=path, capture_output=True, text=True, timeout=60, check=True)
+
+        assert done.stdout == f"--vector-store {store_id}\n"
+
+    def test_without_the_collection_it_does_not_start(
+        self, pod: Any, tmp_path: Path, environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """The init container fails with the hook's exit code, and leaves no file."""
+        assert self.hand_over(pod, tmp_path, environ) == 5
+        assert "'red_hat_docs' is missing" in capsys.readouterr().err
+        assert not (tmp_path / "env").exists()
 
 
 class TestComponent:

@@ -87,6 +87,25 @@ def test_what_another_run_makes_while_it_is_looked_at_is_not_divided(run: Run) -
         assert run(fake.url, "check", *ALL, collections=ONE).states == ["present"]
 
 
+def test_what_seems_to_be_made_in_each_look_ends_it_all_the_same(server: FakeLlamaStack, run: Run) -> None:
+    """As where a balancer sends the first of twenty connections elsewhere each time: three looks, and no more."""
+    server.add("red_hat_docs")
+    asked: list[int] = []
+
+    def listed(handler: Any) -> None:
+        asked.append(1)
+        is_early = (len(asked) - 1) % 20 < 8
+        handler.reply(200, {"data": [], "has_more": False}) if is_early else handler.reply(*handler._list({}))
+
+    server.fault(LIST, listed)
+
+    outcome = run(server.url, "check", *ALL, collections=ONE)
+
+    assert outcome.states == ["present"]
+    assert "but 8 of 20 connections do not list it" in outcome.detail()
+    assert len(asked) == 3 * 20
+
+
 def test_no_cookie_ties_a_run_to_one_process(run: Run) -> None:
     """A Route sets one by default, and whoever sends it back meets the same pod for ever."""
     with FakeLlamaStack(processes=2, sticky=True) as two:

@@ -28,14 +28,15 @@ from hook.domain import (
     exit_code,
 )
 from hook.errors import TEXT_LIMIT, ConfigError, ExitCode, HookError, RefusedError, one_line
-from hook.flags import SETTINGS, parse_arguments
+from hook.flags import COMMANDS, SETTINGS, parse_arguments
 from hook.http.answers import error_text, retry_after_seconds
 from hook.http.client import Http
 from hook.llamastack.api import LlamaStack
 from hook.llamastack.dialects import VectorDbsDialect, VectorStoresDialect
-from hook.plan import candidates, earlier_ones, plan, resolve
+from hook.plan import candidates, earlier_ones, plan
 from hook.report import TERMINATION_MESSAGE_BYTES, Report, render_json, render_text, termination_message
 from hook.settings import parse as parse_settings
+from hook.targets import resolve
 
 T = TypeVar("T")
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "25"))
@@ -87,6 +88,8 @@ ENTRY_KEYS = (
     "vector_db_id",
     "provider_vector_db_id",
     "vector_store_id",
+    "vector_store_name",
+    "metadata",
     "provider_id",
     "embedding_model",
     "embedding_dimension",
@@ -107,7 +110,10 @@ documents = st.fixed_dictionaries(
         "vector_dbs": sections,
         "registered_resources": st.fixed_dictionaries({}, optional={"vector_stores": sections}) | json_values,
         "vector_databases": json_values,
-        "kind": st.sampled_from(["ConfigMap", "Secret"]) | json_values,
+        "vector_stores": st.fixed_dictionaries({}, optional={"default_embedding_model": json_values}) | json_values,
+        "kind": st.sampled_from(["ConfigMap", "Secret", "List", "Template"]) | json_values,
+        "items": st.lists(st.fixed_dictionaries({"vector_dbs": sections}) | json_values, max_size=2) | json_values,
+        "objects": json_values,
         "data": st.dictionaries(st.text(max_size=5), st.text(max_size=30) | json_values, max_size=3) | json_values,
     },
 )
@@ -165,17 +171,20 @@ yaml_texts = st.lists(st.sampled_from(YAML_PIECES) | st.text(max_size=3), max_si
 
 
 def check_config(text: str) -> None:
-    """Parse a text, and look at what comes of it."""
+    """Parse a text, and look at what comes of it; whoever is lenient accepts no less."""
     config, error = attempt(lambda: parse(text, {"SET": "value", "EMPTY": ""}))
+    lenient, _ = attempt(lambda: parse(text, {"SET": "value", "EMPTY": ""}, lenient=True, allow_empty=True))
     if config is None:
         assert [problem for problem in problems(error) if not printable(problem)] == []
         return
+    assert lenient == config
+    assert [f"{path}: {hint}" for path, hint in config.warnings.items() if not printable(path + hint)] == []
     names = [collection.name for collection in config.collections]
     assert len(set(names)) == len(names) > 0
     for collection in config.collections:
         assert printable(collection.name)
         assert collection.name.strip()
-        assert collection.embedding_model.strip()
+        assert collection.embedding_model is None or collection.embedding_model.strip()
         assert collection.embedding_dimension is None or collection.embedding_dimension > 0
 
 
@@ -221,7 +230,10 @@ def test_any_file_is_read_or_refused(content: bytes, tmp_path_factory: pytest.Te
 @quickly
 @given(
     st.dictionaries(st.sampled_from([setting.variable for setting in SETTINGS]), usage_texts),
-    st.lists(st.sampled_from([setting.flag for setting in SETTINGS]) | usage_texts, max_size=4),
+    st.lists(
+        st.sampled_from([*(setting.flag for setting in SETTINGS), "--to", "--strict", *COMMANDS]) | usage_texts,
+        max_size=4,
+    ),
 )
 def test_any_usage_is_understood_or_a_configuration_error(environ: dict[str, str], argv: list[str]) -> None:
     """Flags and variables, whatever their values."""

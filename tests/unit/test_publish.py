@@ -12,7 +12,7 @@ import trustme
 from hook import kubernetes as pod
 from hook.publish import can_be_key
 from tests.fake_kubernetes import TOKEN, FakeKubernetes
-from tests.fake_llamastack import FakeLlamaStack, answer
+from tests.fake_llamastack import GRANITE, FakeLlamaStack, answer
 from tests.unit.conftest import NAMES, Outcome, Run, entries
 
 PATH = "/api/v1/namespaces/private-ai-demo/configmaps/ids"
@@ -33,7 +33,8 @@ def publish_run(server: FakeLlamaStack, run: Run, kubernetes: FakeKubernetes) ->
     """Return a function that runs the hook so that it publishes."""
 
     def call(*flags: str, **environ: str) -> Outcome:
-        wanted = entries(*environ.pop("names", " ".join(NAMES)).split())
+        names = environ.pop("names", " ".join(NAMES)).split()
+        wanted = entries(*names) if names else []
         asked = kubernetes.environ() | {"HOOK_PUBLISH_CONFIGMAP": "ids"} | environ
         return run(server.url, *flags, environ=asked, collections=wanted)
 
@@ -72,6 +73,48 @@ def test_a_disabled_collection_is_not_published(server: FakeLlamaStack, kubernet
 
     assert (outcome.exit_code, outcome.states) == (0, ["disabled", "registered"])
     assert kubernetes.configmaps[PATH]["data"] == {"on": server.stores[0]["id"]}
+
+
+@pytest.mark.parametrize(
+    ("alias", "keys"),
+    [("hr", {"docs", "hr"}), ("HR documents", {"docs"})],
+)
+def test_an_alias_is_a_key_where_it_can_be_one(
+    server: FakeLlamaStack, kubernetes: FakeKubernetes, run: Run, tmp_path: Path, alias: str, keys: set[str]
+) -> None:
+    """Consumers that know either name find the address."""
+    config = tmp_path / "stores.yaml"
+    fields = {"provider_id": "milvus-shared", "embedding_model": GRANITE}
+    entry = {"vector_store_id": "docs", "vector_store_name": alias} | fields
+    config.write_text(json.dumps({"registered_resources": {"vector_stores": [entry]}}))
+
+    outcome = run(server.url, config=str(config), environ=kubernetes.environ() | {"HOOK_PUBLISH_CONFIGMAP": "ids"})
+
+    assert outcome.exit_code == 0
+    assert kubernetes.configmaps[PATH]["data"] == dict.fromkeys(keys, server.stores[0]["id"])
+
+
+def test_a_name_that_cannot_be_a_key_may_have_an_alias_that_can(
+    server: FakeLlamaStack, kubernetes: FakeKubernetes, run: Run, tmp_path: Path
+) -> None:
+    config = tmp_path / "stores.yaml"
+    fields = {"provider_id": "milvus-shared", "embedding_model": GRANITE}
+    entry = {"vector_store_id": "HR documents", "vector_store_name": "hr"} | fields
+    config.write_text(json.dumps({"registered_resources": {"vector_stores": [entry]}}))
+
+    outcome = run(server.url, config=str(config), environ=kubernetes.environ() | {"HOOK_PUBLISH_CONFIGMAP": "ids"})
+
+    assert (outcome.exit_code, outcome.states) == (0, ["registered"])
+    assert kubernetes.configmaps[PATH]["data"] == {"hr": server.stores[0]["id"]}
+
+
+def test_the_last_key_goes_with_the_last_collection(kubernetes: FakeKubernetes, publish_run: Run) -> None:
+    """Where it is allowed that nothing is declared."""
+    publish_run(names="docs")
+    outcome = publish_run(names="", HOOK_ALLOW_EMPTY="true")
+
+    assert outcome.exit_code == 0
+    assert "data" not in kubernetes.configmaps[PATH]
 
 
 def test_what_is_so_already_is_not_rewritten(kubernetes: FakeKubernetes, publish_run: Run) -> None:

@@ -18,8 +18,9 @@ from hook.http.client import Http
 from hook.llamastack.api import LlamaStack
 from hook.llamastack.dialects import VectorDbsDialect, VectorStoresDialect, find_dialect
 from hook.llamastack.verdicts import INSERT, QUERY
-from hook.plan import plan, resolve
+from hook.plan import plan
 from hook.settings import Server
+from hook.targets import resolve
 from tests.fake_llamastack import GRANITE
 
 URL = "http://stack:8321"

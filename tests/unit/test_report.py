@@ -42,11 +42,21 @@ def test_json_has_every_field_of_the_schema() -> None:
         "exit_code": 5,
         "message": "The sentence",
         "problems": [],
+        "warnings": [],
         "server": {"url": URL, "version": "0.7.3"},
         "collections": [
-            {"name": "docs", "id": "vs_1", "state": "present", "addressed_by": "id", "lost_ids": [], "detail": ""},
+            {
+                "name": "docs",
+                "alias": None,
+                "id": "vs_1",
+                "state": "present",
+                "addressed_by": "id",
+                "lost_ids": [],
+                "detail": "",
+            },
             {
                 "name": "acme",
+                "alias": None,
                 "id": None,
                 "state": "missing",
                 "addressed_by": None,
@@ -111,6 +121,12 @@ def test_text_cannot_be_forged_by_a_server() -> None:
     [
         ("register", (PRESENT, DECLARED), f"2 collections registered and verified on {URL}: 1 new, 1 already there"),
         ("check", (PRESENT,), f"1 collection registered and verified on {URL}: 0 new, 1 already there"),
+        ("check", (), "no collection is declared, which is allowed; no server was asked"),
+        (
+            "register",
+            (DISABLED,),
+            "each declared collection is disabled, which is allowed; no server was asked",
+        ),
         (
             "validate",
             (Finding("docs", State.VALID),),

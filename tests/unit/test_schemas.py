@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from hook.config import SECTIONS, parse
+from hook.config import parse
 from hook.domain import State
+from hook.entries import SECTIONS
 from hook.errors import ConfigError, ExitCode
 from hook.flags import COMMANDS
 from hook.report import Report, as_dict

@@ -36,6 +36,19 @@ def test_defaults() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("argv", "value", "expected"),
+    [((), "", False), ((), "false", False), ((), "true", True), (("--allow-empty",), "false", True)],
+)
+def test_a_switch_is_a_flag_without_a_value(argv: tuple[str, ...], value: str, expected: bool) -> None:
+    """Its variable says true or false."""
+    assert settings(*argv, HOOK_ALLOW_EMPTY=value).allow_empty is expected
+
+
+def test_a_switch_is_nothing_but_true_or_false() -> None:
+    assert problems(HOOK_ALLOW_EMPTY="yes") == ("HOOK_ALLOW_EMPTY: must be one of false, true, not 'yes'",)
+
+
 def test_environment_overrides_defaults() -> None:
     """Every setting has its variable."""
     asked = settings(

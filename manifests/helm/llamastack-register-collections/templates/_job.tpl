@@ -12,8 +12,8 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- if ge (mul .Values.timeoutSeconds (add1 .Values.backoffLimit)) (int64 .Values.activeDeadlineSeconds) }}
 {{- fail "activeDeadlineSeconds must be above timeoutSeconds times the tries (backoffLimit + 1), or the Job ends before the program can say why it failed" }}
 {{- end }}
-{{- if not (or .Values.collections $existing.name) }}
-{{- fail "give collections, or existingConfigMap.name: there is nothing to register" }}
+{{- if not (or .Values.collections $existing.name .Values.allowEmpty) }}
+{{- fail "give collections, or existingConfigMap.name, or allowEmpty: there is nothing to register" }}
 {{- end }}
 {{- if eq .Values.publishConfigMap ($existing.name | default .Values.name) }}
 {{- fail "publishConfigMap must not be the ConfigMap that declares the collections" }}
@@ -91,6 +91,7 @@ containers:
       {{- end }}
       {{- /* Each variable, its value, and the program's own default, with which it is left out. */ -}}
       {{- range list
+        (list "HOOK_ALLOW_EMPTY" .Values.allowEmpty false)
         (list "HOOK_REQUEST_TIMEOUT_SECONDS" .Values.requestTimeoutSeconds 30)
         (list "HOOK_CONNECTIONS" .Values.connections 20)
         (list "HOOK_PROVE" .Values.prove "write")

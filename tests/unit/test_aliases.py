@@ -1,0 +1,165 @@
+"""Collections with a second name: they are found, created, resolved and published by either."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hook.app import main
+from tests.fake_llamastack import CANARY, GRANITE_ID, FakeLlamaStack
+from tests.unit.conftest import Outcome, Run
+from tests.unit.test_files_as_they_are import AI_ASSETS
+
+ID = "vs_7fb9f1c9-4f36-4b5a-8c1b-6b2f3d1d8e11"
+ALIAS = "HR documents"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "assets.yaml"
+    path.write_text(AI_ASSETS)
+    return path
+
+
+Ask = Callable[..., Outcome]
+
+
+@pytest.fixture
+def ask(server: FakeLlamaStack, run: Run, config: Path) -> Ask:
+    """Return a function that runs the hook on Red Hat's ConfigMap."""
+    return lambda *flags: run(server.url, *flags, config=str(config))
+
+
+def only(outcome: Outcome) -> Any:
+    (found,) = outcome.report["collections"]
+    return found
+
+
+@pytest.mark.parametrize("name", ["HR documents", "any other name", ID])
+def test_the_store_of_the_declared_id_is_the_collection(server: FakeLlamaStack, ask: Ask, name: str) -> None:
+    """Whatever it is called on the server; nothing is created."""
+    server.add(name, id=ID)
+
+    outcome = ask("register")
+
+    assert outcome.exit_code == 0
+    found = only(outcome)
+    assert (found["name"], found["alias"], found["id"], found["state"]) == (ID, ALIAS, ID, "present")
+    assert len(server.stores) == 1
+
+
+def test_a_missing_one_is_created_under_its_alias_and_found_by_it(server: FakeLlamaStack, ask: Ask) -> None:
+    """The server makes up the id; a second run makes no second one."""
+    outcome = ask("register")
+    found = only(outcome)
+
+    assert (outcome.exit_code, found["state"], server.names()) == (0, "registered", [ALIAS])
+    assert found["id"] == server.stores[0]["id"] != ID
+    assert only(ask("register"))["state"] == "present"
+    assert only(ask("check"))["id"] == found["id"]
+    assert server.names() == [ALIAS]
+
+
+def test_one_that_was_created_under_the_declared_id_is_found(server: FakeLlamaStack, ask: Ask) -> None:
+    found = server.add(ID)
+
+    assert only(ask("register"))["id"] == found
+
+
+def test_the_declared_id_comes_before_others_of_the_alias(server: FakeLlamaStack, ask: Ask) -> None:
+    """People may give any vector store that name; the id says which one is meant."""
+    server.add(ALIAS)
+    server.add(ALIAS, id=ID)
+
+    outcome = ask("check")
+
+    assert (outcome.exit_code, only(outcome)["id"]) == (0, ID)
+
+
+def test_two_of_the_alias_are_duplicates_where_the_declared_id_is_not_there(server: FakeLlamaStack, ask: Ask) -> None:
+    server.add(ALIAS)
+    server.add(ALIAS)
+
+    outcome = ask("register")
+
+    assert (outcome.exit_code, only(outcome)["state"], len(server.stores)) == (5, "duplicated", 2)
+
+
+def test_a_lost_one_is_made_anew_once(server: FakeLlamaStack, ask: Ask) -> None:
+    server.lost_ids.add(server.add(ALIAS, id=ID))
+
+    first = only(ask("register", "--on-lost", "recreate"))
+    second = only(ask("register", "--on-lost", "recreate"))
+
+    assert (first["state"], second["state"]) == ("registered", "present")
+    assert first["id"] == second["id"] != ID
+    assert len(server.stores) == 2
+
+
+def test_metadata_are_passed_on_and_ours_stay_ours(server: FakeLlamaStack, ask: Ask) -> None:
+    ask("register")
+
+    (create,) = [request for request in server.requests if request.line == "POST /v1/vector_stores"]
+    metadata = create.body["metadata"]
+    assert metadata.pop("created_by").startswith("register-collections ")
+    assert metadata == {
+        "description": "Policies, for everyone",
+        "pages": 12,
+        "public": True,
+        "rating": 4.5,
+        "embedding_model": GRANITE_ID,
+        "embedding_dimension": "768",
+    }
+
+
+def test_the_older_dialect_takes_the_id_and_neither_alias_nor_metadata(run: Run, config: Path) -> None:
+    """It has no field for them."""
+    with FakeLlamaStack("dbs") as server:
+        outcome = run(server.url, config=str(config))
+        (create,) = [request for request in server.requests if request.line == "POST /v1/vector-dbs"]
+
+    assert only(outcome)["id"] == create.body["vector_db_id"] == ID
+    assert not {"metadata", "name"} & create.body.keys()
+
+
+def test_the_throw_away_store_has_its_own_name(server: FakeLlamaStack, ask: Ask) -> None:
+    """And not the alias, under which it would be taken for the collection."""
+    server.provider_type, server.version = "remote::milvus", "0.7.3"
+
+    assert ask("register").exit_code == 0
+    created = [request.body for request in server.requests if request.line == "POST /v1/vector_stores"]
+    assert [body["name"].startswith(CANARY) for body in created] == [False, True]
+    assert "description" not in created[1]["metadata"]
+    assert server.names() == [ALIAS]
+
+
+@pytest.mark.parametrize("label", [ALIAS, ID])
+def test_it_is_resolved_by_either_name(
+    server: FakeLlamaStack, config: Path, capsys: pytest.CaptureFixture[str], label: str
+) -> None:
+    store_id = server.add(ALIAS)
+    flags = ["--url", server.url, "--config", str(config), "--connections", "1"]
+
+    assert main(["resolve", label, *flags], {}) == 0
+    assert capsys.readouterr().out == f"{store_id}\n"
+    assert main(["resolve", label, *flags, "--output", "json"], {}) == 0
+    assert json.loads(capsys.readouterr().out) == {label: store_id}
+
+
+def test_both_names_are_in_the_file(server: FakeLlamaStack, config: Path, tmp_path: Path) -> None:
+    flags = ["--url", server.url, "--config", str(config), "--connections", "1"]
+    server.add(ALIAS, id=ID)
+
+    assert main(["resolve", *flags, "--to", str(tmp_path / "env")], {}) == 0
+    assert (tmp_path / "env").read_text().splitlines() == [
+        f"VECTOR_STORE_VS_7FB9F1C9_4F36_4B5A_8C1B_6B2F3D1D8E11={ID}",
+        f"VECTOR_STORE_HR_DOCUMENTS={ID}",
+    ]
+
+
+def test_a_person_sees_both(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["validate", "--config", str(config), "--output", "text"], {})
+
+    assert f"{ID} (HR documents)  valid" in capsys.readouterr().out

@@ -1,0 +1,369 @@
+"""Files that other programs write, and that others read: what LlamaStack takes, and what is only told of them."""
+
+import json
+from typing import Any
+
+import pytest
+
+from hook.config import Config, parse
+from hook.domain import Collection, State
+from hook.errors import ConfigError
+
+ONE = "vector_dbs: [{vector_db_id: a, embedding_model: m}]"
+HELM = "looks like a Helm template; render it first (helm template)"
+
+AI_ASSETS = """
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: gen-ai-aa-vector-stores
+data:
+  config.yaml: |
+    providers:
+      vector_io:
+        - provider_id: milvus-shared
+          provider_type: remote::milvus
+          config: {uri: "http://milvus:19530", token: "${env.MILVUS_TOKEN}"}
+    registered_resources:
+      vector_stores:
+        - provider_id: milvus-shared
+          vector_store_id: vs_7fb9f1c9-4f36-4b5a-8c1b-6b2f3d1d8e11
+          vector_store_name: "HR documents"
+          embedding_model: ibm-granite/granite-embedding-125m-english
+          embedding_dimension: 768
+          metadata:
+            description: "Policies, for ${env.TEAM:=everyone}"
+            pages: 12
+            public: true
+            rating: 4.5
+"""
+
+
+def stores(*entries: dict[str, Any], **fields: Any) -> str:
+    """Return a configuration with these `vector_stores`."""
+    return json.dumps({"registered_resources": {"vector_stores": entries}} | fields)
+
+
+def problems(text: str, **how: Any) -> tuple[str, ...]:
+    """Return what is wrong with a configuration."""
+    with pytest.raises(ConfigError) as caught:
+        parse(text, {}, **how)
+    return caught.value.problems
+
+
+def names(config: Config) -> list[str]:
+    return [collection.name for collection in config.collections]
+
+
+def test_red_hat_s_configmap_is_read_as_it_is() -> None:
+    """Its entry has a second name and metadata, and what the server alone expands is left to it."""
+    config = parse(AI_ASSETS, {})
+
+    (found,) = config.collections
+    assert found == Collection(
+        "vs_7fb9f1c9-4f36-4b5a-8c1b-6b2f3d1d8e11",
+        "ibm-granite/granite-embedding-125m-english",
+        "milvus-shared",
+        768,
+        "HR documents",
+        {"description": "Policies, for everyone", "pages": 12, "public": True, "rating": 4.5},
+    )
+    assert config.aliases == {found.name: "HR documents"}
+    assert config.warnings == {}
+
+
+class TestKeys:
+    def test_what_llamastack_ignores_is_told(self) -> None:
+        """With its path; the collection counts."""
+        config = parse(stores({"vector_store_id": "a", "owner": "hr"}), {})
+
+        assert names(config) == ["a"]
+        assert config.warnings == {
+            "registered_resources.vector_stores[0].owner": "is not used, neither here nor by LlamaStack; known are "
+            "vector_store_id, embedding_model, embedding_dimension, provider_id, provider_vector_store_id, "
+            "vector_store_name, metadata"
+        }
+
+    def test_what_must_be_meant_for_a_known_key_is_wrong(self) -> None:
+        assert problems(stores({"vector_store_id": "a", "metdata": {}})) == (
+            "registered_resources.vector_stores[0].metdata: unknown key; did you mean metadata?",
+        )
+
+    def test_metadata_is_no_key_of_the_older_section(self) -> None:
+        """Which no release up to 0.2.24 would keep."""
+        config = parse(json.dumps({"vector_dbs": [{"vector_db_id": "a", "metadata": {"x": "y"}}]}), {})
+
+        assert config.collections == (Collection("a"),)
+        assert list(config.warnings) == ["vector_dbs[0].metadata"]
+
+
+class TestMetadata:
+    @pytest.mark.parametrize("metadata", [None, {}])
+    def test_it_may_be_empty(self, metadata: Any) -> None:
+        assert parse(stores({"vector_store_id": "a", "metadata": metadata}), {}).collections == (Collection("a"),)
+
+    def test_it_is_a_mapping(self) -> None:
+        assert problems(stores({"vector_store_id": "a", "metadata": "text"})) == (
+            "registered_resources.vector_stores[0].metadata: must be a mapping, not 'text'",
+        )
+
+    @pytest.mark.parametrize(
+        ("value", "kind"), [("[a]", "a list"), ("{}", "a mapping"), ("", "empty"), (".inf", "inf"), ("0x10", "0x10")]
+    )
+    def test_what_cannot_be_passed_on_is_told(self, value: str, kind: str) -> None:
+        """LlamaStack ignores all of it, so it is nothing to stop for."""
+        text = f"registered_resources: {{vector_stores: [{{vector_store_id: a, metadata: {{b: c, x: {value}}}}}]}}"
+        config = parse(text, {})
+
+        assert config.collections[0].metadata == {"b": "c"}
+        assert config.warnings == {
+            "registered_resources.vector_stores[0].metadata.x": "is not passed on, since it is no text, plain number "
+            f"or truth: {kind}"
+        }
+
+    def test_a_key_that_is_no_text_is_told(self) -> None:
+        config = parse("registered_resources: {vector_stores: [{vector_store_id: a, metadata: {1: x}}]}", {})
+
+        assert config.collections[0].metadata == {}
+        assert list(config.warnings) == ["registered_resources.vector_stores[0].metadata.1"]
+
+    @pytest.mark.parametrize("key", ["created_by", "embedding_model", "provider_id", "provider_vector_store_id"])
+    def test_what_others_write_is_not_passed_on(self, key: str) -> None:
+        """By it the server and this program know the vector store."""
+        config = parse(stores({"vector_store_id": "a", "metadata": {key: "x"}}), {})
+
+        assert config.collections[0].metadata == {}
+        assert config.warnings == {
+            f"registered_resources.vector_stores[0].metadata.{key}": "is not passed on, since this program or "
+            "LlamaStack writes it itself"
+        }
+
+    def test_a_variable_that_is_unset_is_wrong_in_it_too(self) -> None:
+        assert problems(stores({"vector_store_id": "a", "metadata": {"x": "${env.NONE}"}})) == (
+            "registered_resources.vector_stores[0].metadata.x: the environment variable NONE is not set, and has no "
+            "default (${env.NONE:=…})",
+        )
+
+    def test_a_description_may_be_long_and_full_of_brackets(self) -> None:
+        text = "{{ not a template }} " * 200
+
+        assert parse(stores({"vector_store_id": "a", "metadata": {"x": text}}), {}).collections[0].metadata["x"] == text
+
+
+class TestAliases:
+    def test_the_name_itself_is_no_alias(self) -> None:
+        assert parse(stores({"vector_store_id": "a", "vector_store_name": "a"}), {}).collections == (Collection("a"),)
+
+    @pytest.mark.parametrize(
+        ("entries", "expected"),
+        [
+            (
+                [
+                    {"vector_store_id": "a", "vector_store_name": "x"},
+                    {"vector_store_id": "b", "vector_store_name": "x"},
+                ],
+                "[1].vector_store_name: 'x' is declared already at registered_resources.vector_stores[0]"
+                ".vector_store_name",
+            ),
+            (
+                [{"vector_store_id": "a"}, {"vector_store_id": "b", "vector_store_name": "a"}],
+                "[1].vector_store_name: 'a' is declared already at registered_resources.vector_stores[0]",
+            ),
+            (
+                [{"vector_store_id": "a", "vector_store_name": "b"}, {"vector_store_id": "b"}],
+                "[1].vector_store_id: 'b' is declared already at registered_resources.vector_stores[0]"
+                ".vector_store_name",
+            ),
+        ],
+    )
+    def test_each_is_for_one_collection(self, entries: list[dict[str, Any]], expected: str) -> None:
+        """Both places are named."""
+        assert problems(stores(*entries)) == (f"registered_resources.vector_stores{expected}",)
+
+
+class TestModels:
+    def test_the_file_s_default_is_noted_for_whoever_names_none(self) -> None:
+        """As the id that the server gives it."""
+        default = {"default_embedding_model": {"provider_id": "st", "model_id": "x/granite"}}
+        config = parse(stores({"vector_store_id": "a"}, vector_stores=default), {})
+
+        assert config.collections == (Collection("a", default_embedding_model="st/x/granite"),)
+
+    @pytest.mark.parametrize(
+        ("default", "expected"),
+        [
+            ("granite", ": must be a mapping with provider_id and model_id, not 'granite'"),
+            ({"provider_id": "st"}, ".model_id: is missing"),
+            ({"provider_id": 1, "model_id": "x"}, ".provider_id: must be text, not 1; quote it"),
+        ],
+    )
+    def test_a_default_that_is_none_is_wrong_where_it_is_needed(self, default: Any, expected: str) -> None:
+        fields = {"vector_stores": {"default_embedding_model": default}}
+
+        assert problems(stores({"vector_store_id": "a"}, **fields)) == (
+            f"vector_stores.default_embedding_model{expected}",
+        )
+        assert names(parse(stores({"vector_store_id": "a", "embedding_model": "m"}, **fields), {})) == ["a"]
+
+
+class TestEmpty:
+    @pytest.mark.parametrize("text", ["vector_dbs: []", "vector_dbs:", "registered_resources: {vector_stores: []}"])
+    def test_it_may_be_allowed(self, text: str) -> None:
+        assert parse(text, {}, allow_empty=True) == Config(())
+
+    def test_all_may_be_switched_off(self) -> None:
+        """Then the report shows that."""
+        text = "vector_dbs: [{vector_db_id: a, provider_id: __disabled__}]"
+
+        found = parse(text, {}, allow_empty=True).findings(State.UNKNOWN)
+
+        assert [finding.state for finding in found.values()] == [State.DISABLED]
+
+    @pytest.mark.parametrize("text", ["server: {}", "vector_dbs: {}", ""])
+    def test_no_section_and_no_list_are_wrong_all_the_same(self, text: str) -> None:
+        assert problems(text, allow_empty=True)
+
+
+class TestUnset:
+    @pytest.mark.parametrize("key", ["vector_store_id", "embedding_model", "provider_id", "embedding_dimension"])
+    def test_a_variable_that_only_the_server_has_may_be_told(self, key: str) -> None:
+        """On a pull request nobody knows it; the collection counts, as it is written."""
+        entry = {"vector_store_id": "a", "embedding_model": "m", key: "${env.NONE}"}
+        config = parse(stores(entry), {}, lenient=True)
+
+        assert names(config) == [entry["vector_store_id"]]
+        assert config.collections[0].embedding_dimension is None
+        assert config.warnings == {
+            f"registered_resources.vector_stores[0].{key}": "the environment variable NONE is not set, and has no "
+            "default (${env.NONE:=…}); the server may know it, and a run needs it, too"
+        }
+
+    @pytest.mark.parametrize("value", ["${env.lower}", "${env.NONE} ${x}", "${env.NONE:=${env.NONE}}"])
+    def test_what_nobody_can_expand_is_wrong_all_the_same(self, value: str) -> None:
+        (problem,) = problems(stores({"vector_store_id": value}), lenient=True)
+
+        assert "has a substitution" in problem
+
+
+class TestManifests:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "kind: List\nitems:\n- kind: Service\n- kind: ConfigMap\n  data: {run.yaml: 'ONE'}",
+            "kind: Template\nobjects:\n- kind: ConfigMap\n  data: {run.yaml: 'ONE'}\n- text",
+            "kind: List\nitems:\n- kind: List\n  items: [{kind: ConfigMap, data: {a: 'ONE'}}]",
+            "kind: List\nitems: text\nONE",
+            "kind: [List]\nONE",
+            "~: [1]\nONE",
+        ],
+        ids=["list", "template", "within-a-list", "no-list", "kind-of-no-text", "key-of-no-text"],
+    )
+    def test_the_section_is_found_in_what_holds_manifests(self, text: str) -> None:
+        assert names(parse(text.replace("ONE", ONE), {})) == ["a"]
+
+    def test_a_problem_within_them_has_its_whole_path(self) -> None:
+        text = "kind: List\nitems:\n- kind: Service\n- kind: ConfigMap\n  data: {run.yaml: 'vector_dbs: [{}]'}"
+
+        assert problems(text) == ("items[1].data[run.yaml].vector_dbs[0].vector_db_id: is missing",)
+
+    def test_a_list_may_hold_two_that_declare_which_is_one_too_many(self) -> None:
+        text = f"kind: List\nitems:\n- {{{ONE}}}\n- kind: ConfigMap\n  data: {{x: '{ONE}'}}"
+
+        assert problems(text) == (
+            "more than one part declares collections: items[0] of document 1 (line 1), data[x] of items[1] of document "
+            "1 (line 1), there document 1 (line 1); keep one of them",
+        )
+
+    def test_an_empty_list_holds_nothing(self) -> None:
+        assert problems("kind: List\nitems: []") == (
+            "is empty or no mapping; it needs vector_dbs: with at least one collection",
+        )
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "&a {kind: List, items: [*a, *a, {ONE}]}",
+            "kind: List\nitems: [{kind: List, items: &l [{ONE}]}, {kind: List, items: *l}]",
+            "kind: List\nitems: [{kind: ConfigMap, data: &d {x: 'ONE'}}, {kind: ConfigMap, data: *d}]",
+        ],
+        ids=["itself", "list", "data"],
+    )
+    def test_what_aliases_repeat_is_read_once(self, text: str) -> None:
+        """Else a few lines would be an endless number of documents."""
+        assert names(parse(text.replace("ONE", ONE), {})) == ["a"]
+
+    def test_lists_within_lists_by_aliases_have_an_end(self) -> None:
+        """The parser itself does not see how deep they are."""
+        lists = [f"l{n}: &l{n} {{kind: List, items: [{f'*l{n - 1}' if n else ONE}]}}" for n in range(300)]
+        text = "\n".join([*lists, "kind: List", "items: [*l299]"])
+
+        (problem,) = problems(text)
+        assert problem.endswith("lists within lists, deeper than 100")
+
+    def test_data_that_aliases_repeat_beyond_the_file_are_a_problem(self) -> None:
+        text = f"x: &x '{'x' * 400}'\nkind: List\nitems: [{'{kind: ConfigMap, data: {x: *x}}, ' * 12}]"
+
+        assert problems(text)[0].endswith("its data is larger than the file, by aliases; write it out")
+
+
+class TestDoubledKeys:
+    def test_in_another_document_it_is_somebody_else_s(self) -> None:
+        text = f"metadata: {{a: 1, a: 2}}\n---\n{ONE}"
+
+        assert names(parse(text, {})) == ["a"]
+
+    def test_in_another_value_of_the_configmap_too(self) -> None:
+        text = f"kind: ConfigMap\ndata:\n  other.yaml: 'a: {{b: 1, b: 2}}'\n  run.yaml: '{ONE}'"
+
+        assert names(parse(text, {})) == ["a"]
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            (f"a: 1\na: 2\n{ONE}", "line 2, column 1: not valid YAML: the key 'a' stands twice in one mapping"),
+            (
+                f"kind: ConfigMap\nkind: ConfigMap\ndata:\n  a: '{ONE}'",
+                "line 2, column 1: not valid YAML: the key 'kind' stands twice in one mapping",
+            ),
+            (
+                f"kind: ConfigMap\ndata:\n  a: '{{{ONE}, b: 1, b: 2}}'",
+                "data[a]: line 1, column 61: not valid YAML: the key 'b' stands twice in one mapping",
+            ),
+        ],
+        ids=["document", "manifest", "value"],
+    )
+    def test_where_the_collections_are_declared_it_is_wrong(self, text: str, expected: str) -> None:
+        assert problems(text) == (expected,)
+
+    def test_it_may_be_why_nothing_is_declared(self) -> None:
+        text = "registered_resources: {vector_stores: []}\nregistered_resources: {}"
+
+        assert problems(text) == (
+            "line 2, column 1: not valid YAML: the key 'registered_resources' stands twice in one mapping",
+        )
+
+
+class TestHelm:
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("{{- if .Values.x }}\nvector_dbs: []\n{{- end }}", "line 1, column 3: "),
+            ("vector_dbs:\n- vector_db_id: {{ .Values.id }}", "line 2, column 18: "),
+            (
+                "kind: ConfigMap\ndata:\n  run.yaml: |\n    vector_dbs:\n    {{ toYaml .x }}",
+                "data[run.yaml]: line 3, column 1: ",
+            ),
+            ("vector_dbs: [{vector_db_id: '{{ .x }}'}]", "vector_dbs[0].vector_db_id: '{{ .x }}' "),
+            (
+                "vector_dbs: [{vector_db_id: a, embedding_dimension: '{{ .x }}'}]",
+                "vector_dbs[0].embedding_dimension: '{{ .x }}' ",
+            ),
+            ("vector_dbs: '{{ toYaml .x }}'", "vector_dbs: must be a list of collections, not '{{ toYaml .x }}'; it "),
+        ],
+    )  # fmt: skip
+    def test_a_template_is_told_as_one(self, text: str, expected: str) -> None:
+        """What the parser says of it helps nobody."""
+        assert problems(text) == (f"{expected}{HELM}",)
+
+    def test_braces_elsewhere_do_not_matter(self) -> None:
+        assert names(parse(f"prompt: 'Dear {{{{ name }}}}'\n{ONE}", {})) == ["a"]
