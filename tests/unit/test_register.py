@@ -888,9 +888,66 @@ def test_an_answer_that_cannot_be_read_says_that_something_took_place(
     assert server.names() == list(NAMES)
 
 
-def test_a_create_that_is_redirected_is_rejected(server: FakeLlamaStack, run: Run) -> None:
+@pytest.mark.parametrize("body", [{}, b"<html>created</html>"])
+def test_no_create_follows_one_whose_answer_cannot_be_read(server: FakeLlamaStack, run: Run, body: Any) -> None:
+    """It took place, so another one would be the second, however long the list does not show it."""
+    server.fault(CREATE, answer(200, body), times=1)
+
+    outcome = run(server.url, "--timeout", "6", collections=entries("red_hat_docs"))
+
+    assert server.lines().count(CREATE) == 1
+    assert (outcome.exit_code, outcome.states) == (3, ["unknown"])
+    assert outcome.report["message"].startswith("'red_hat_docs' is not registered: POST /v1/vector_stores")
+    assert "the list does not show it, and another try could make it twice" in outcome.report["message"]
+
+
+def test_a_create_that_hangs_is_looked_for_in_half_of_the_budget(server: FakeLlamaStack, run: Run) -> None:
+    """The rest is for the others; and the server may carry it out whenever it likes, so there is no other one."""
+    server.fault(CREATE, hang(), times=1)
+
+    outcome = run(server.url, "--request-timeout", "1", "--timeout", "8", collections=entries("red_hat_docs"))
+
+    assert server.lines().count(CREATE) == 1
+    assert (outcome.exit_code, outcome.states) == (3, ["unknown"])
+    assert "no answer within 1 s" in outcome.report["message"]
+    assert "the list does not show it, and another try could make it twice" in outcome.report["message"]
+    assert "create.lookup_scheduled" in outcome.event_names()
+
+
+def test_a_create_that_hangs_is_looked_for_longer_than_one_whose_connection_broke(
+    server: FakeLlamaStack, run: Run
+) -> None:
+    """A server that takes its time shows it in the end."""
+    timers: list[threading.Timer] = []
+
+    def slowly(handler: Any) -> None:
+        body = server.requests[-1].body
+        # Well after WATCH_SECONDS, which are 1 here.
+        timers.append(threading.Timer(3.5, lambda: handler._create(body)))
+        timers[0].start()
+        time.sleep(2)
+
+    server.fault(CREATE, slowly, times=1)
+
+    outcome = run(server.url, "--request-timeout", "1", collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, server.names()) == (0, ["red_hat_docs"])
+    assert server.lines().count(CREATE) == 1
+
+
+def test_a_create_that_failed_is_tried_again(server: FakeLlamaStack, run: Run) -> None:
+    server.fault(CREATE, answer(500), times=1)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert outcome.states == ["registered"]
+    assert "create.retry_scheduled" in outcome.event_names()
+
+
+@pytest.mark.parametrize("status", [300, 302])
+def test_a_create_that_is_redirected_is_rejected(server: FakeLlamaStack, run: Run, status: int) -> None:
     """Nothing took place, so there is nothing to wait for, and the others are tried."""
-    server.fault(CREATE, answer(302, b"", Location="https://login.example/"), times=1)
+    server.fault(CREATE, answer(status, b"", Location="https://login.example/"), times=1)
 
     outcome = run(server.url)
 
