@@ -132,7 +132,7 @@ class TestStage02:
 @pytest.mark.parametrize(
     ("declared", "code", "says"),
     [
-        ('{"vector_dbs": [{"vector_db_id": "broken", "provider_id": "milvus-shared"}]}', 2, "embedding_model"),
+        ('{"vector_dbs": [{"vector_db": "broken", "provider_id": "milvus-shared"}]}', 2, "vector_db_id"),
         (collections("refused", model="no-such-model"), 4, "no-such-model"),
         (collections("argo_drifted", provider="faiss-first"), 5, "argo_drifted"),
         (collections("argo_twice"), 5, "argo_twice"),

@@ -134,3 +134,81 @@ def test_the_script_of_the_tekton_task_writes_its_result(registered: Room) -> No
 
     assert code == 0
     assert output.splitlines()[-1].endswith(registered.stores("example")[0]["id"])
+
+
+class TestIngest:
+    """`ingest_*.yaml`: a pod that starts with the address, which its init container writes."""
+
+    def example(self, room: Room, file: str, collection: str) -> str:
+        """Return a manifest with the image that is there, and another collection, of which it only prints the address."""
+        room.configmap("llamastack-config", run_yaml=collections(collection))
+        text = (EXAMPLES / file).read_text()
+        for said, put in (
+            ("registry.example/team/ingestion:1.0.0", room.facts.image or f"{CONTAINER}:0.1.0"),
+            ("register-collections:0.1.0", room.facts.image or f"{CONTAINER}:0.1.0"),
+            ("red_hat_docs", collection),
+            ("RED_HAT_DOCS", collection.upper()),
+            ("exec ingest --vector-store", "exec echo started with"),
+            ("exec assistant --vector-store", "exec echo started with"),
+        ):
+            text = text.replace(said, put)
+        return text
+
+    def test_the_job_starts_with_the_address(self, room: Room) -> None:
+        room.install(config=collections("ingest_by_job"))
+        assert room.outcome().complete
+        room.must("apply", "-f", "-", stdin=self.example(room, "ingest_job.yaml", "ingest_by_job"))
+
+        assert room.outcome("ingest").complete
+        (store,) = room.stores("ingest_by_job")
+        assert room.must("logs", "job/ingest", "-c", "ingest") == f"started with {store['id']}\n"
+
+    def test_the_job_does_not_start_where_the_collection_is_not_usable(self, room: Room) -> None:
+        """And its init container says why."""
+        room.must("apply", "-f", "-", stdin=self.example(room, "ingest_job.yaml", "ingest_in_vain"))
+
+        def failed() -> Any:
+            return next((pod for pod in room.pods("ingest") if pod["status"]["phase"] == "Failed"), None)
+
+        status = room.api.until("the first pod fails", failed)["status"]
+        (init,), (main,) = status["initContainerStatuses"], status["containerStatuses"]
+        assert init["state"]["terminated"]["exitCode"] == 5
+        assert "'ingest_in_vain' is missing" in init["state"]["terminated"]["message"]
+        assert not main["started"]
+        assert "terminated" not in main["state"]
+
+    @pytest.mark.needs("Helm")
+    def test_the_helm_hook_starts_with_the_address_after_the_charts_own(self, room: Room) -> None:
+        room.install(config=collections("ingest_by_hook"))
+        assert room.outcome().complete
+        chart = room.folder / "chart"
+        (chart / "templates").mkdir(parents=True)
+        (chart / "Chart.yaml").write_text("apiVersion: v2\nname: ingestion\nversion: 1.0.0\n")
+        text = self.example(room, "ingest_helm_hook.yaml", "ingest_by_hook")
+        (chart / "templates" / "ingest.yaml").write_text(text)
+        done = run("helm", "install", "ingestion", chart, "--namespace", room.name)
+
+        assert done.returncode == 0, done.stderr
+        (store,) = room.stores("ingest_by_hook")
+        assert room.must("logs", "job/ingest", "-c", "ingest") == f"started with {store['id']}\n"
+
+    @pytest.mark.long(40)
+    def test_the_deployment_waits_until_the_collection_is_usable(self, room: Room) -> None:
+        room.must("apply", "-f", "-", stdin=self.example(room, "ingest_deployment.yaml", "ingest_by_app"))
+
+        def state() -> Any:
+            pods = room.api.get(room.name, "pods", labelSelector="app.kubernetes.io/name=assistant")
+            return pods[0]["status"].get("initContainerStatuses", [{}])[0] if pods else {}
+
+        room.api.until("its init container has failed", lambda: state().get("restartCount", 0) >= 1)
+        room.install(config=collections("ingest_by_app"))
+        assert room.outcome().complete
+        room.api.until("its init container is done", lambda: state().get("ready"))
+
+        (store,) = room.stores("ingest_by_app")
+
+        def started() -> bool:
+            logs = room.kubectl("logs", "deployment/assistant", "-c", "assistant").stdout
+            return f"started with {store['id']}" in logs
+
+        room.api.until("it starts with the address", started)

@@ -104,7 +104,7 @@ class TestExitCodes:
     @pytest.mark.parametrize(
         ("declared", "code"),
         [
-            ('{"vector_dbs": [{"vector_db_id": "broken"}]}', 2),
+            ('{"vector_dbs": [{"vector_db": "broken"}]}', 2),
             (collections("refused", provider="nowhere"), 4),
             (collections("job_drifted"), 5),
         ],
