@@ -140,7 +140,7 @@ class TestIngest:
     """`ingest_*.yaml`: a pod that starts with the address, which its init container writes."""
 
     def example(self, room: Room, file: str, collection: str) -> str:
-        """Return a manifest with the image that is there, and another collection, of which it only prints the address."""
+        """Return a manifest with the image that is there, and with another collection, whose address it prints."""
         room.configmap("llamastack-config", run_yaml=collections(collection))
         text = (EXAMPLES / file).read_text()
         for said, put in (
