@@ -26,6 +26,7 @@ from tests.cluster.kube import (
 
 pytestmark = pytest.mark.needs("Argo CD")
 
+IGNORED = "argocd.argoproj.io/ignore-healthcheck"
 STAGE02_IMAGE = "image-registry.openshift-image-registry.svc:5000/private-ai-demo/register-collections"
 
 
@@ -370,7 +371,10 @@ def test_what_openshift_and_the_hook_write_leaves_the_app_in_sync(app: App) -> N
 
 @pytest.mark.long(180)
 def test_the_apps_health_is_that_of_the_last_run_of_the_self_heal_component(app: App) -> None:
-    """Degraded from a failed run to the next good one; before the first good one all is Healthy to Argo CD."""
+    """Degraded from a failed run to the next good one, unless an annotation says that the CronJob does not count.
+
+    Before the first good one all is Healthy to Argo CD.
+    """
     room, name = app.room, "app_health"
     port = room.facts.servers["0.3.5"]
     minutely = {
@@ -393,6 +397,10 @@ def test_the_apps_health_is_that_of_the_last_run_of_the_self_heal_component(app:
     room.api.until("Healthy", health("Healthy"))
     second = create_store(port, name)
     room.api.until("Degraded after a run that found two", health("Degraded"))
+    room.must("annotate", "cronjob", HOOK, f"{IGNORED}=true")
+    room.api.until("Healthy where that CronJob does not count", health("Healthy"))
+    room.must("annotate", "cronjob", HOOK, f"{IGNORED}-")
+    room.api.until("Degraded where it does", health("Degraded"))
     delete_store(port, second)
     room.api.until("Healthy after a run that found one", health("Healthy"))
 
