@@ -56,8 +56,13 @@ class App:
         _git(self.repository, "commit", "--quiet", "--message", "A change")
         revision = _git(self.repository, "rev-parse", "HEAD")
         if self.live() is not None:
-            self.refresh()
+            # A look that had begun before takes the wish for another one along with it.
+            self.room.api.until("Argo CD has seen the commit", lambda: self._seen() == revision)
         return revision
+
+    def _seen(self) -> str:
+        seen: str = self.refresh().get("status", {}).get("sync", {}).get("revision", "")
+        return seen
 
     def create(self, policy: Mapping[str, Any] | None = None, **source: Any) -> None:
         """Make the app, once there is a commit; the policy is the manifest's `syncPolicy`."""
