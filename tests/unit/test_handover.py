@@ -18,7 +18,7 @@ from tests.unit.conftest import NAMES, entries
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """Return the path of the seed's configuration."""
+    """Return the path of the user's configuration."""
     path = tmp_path / "collections.yaml"
     path.write_text(json.dumps({"vector_dbs": entries()}))
     return path
