@@ -12,6 +12,13 @@ import yaml
 ROOT = Path(__file__).parents[1]
 CHART = Path("manifests", "helm", "llamastack-register-collections")
 
+_IN_PAGES = {
+    "ref": r"\?ref=v([0-9.]+[0-9])",
+    "newTag": r"newTag: ([0-9.]+[0-9])",
+    "image": r"register-collections:([0-9.]+[0-9])",
+}
+"""How pages name a version."""
+
 
 def main() -> int:
     """Print every place with its version, then what is wrong; 0 if nothing is. With --changes: what is new."""
@@ -50,8 +57,9 @@ def versions(root: Path) -> Iterator[tuple[str, str]]:
         path = root / "manifests" / "base" / f"{name}.yaml"
         yield f"manifests/base/{name}.yaml", _found(r"image: register-collections:(\S+)", path)
     for path in (root / "README.md", *sorted(root.glob("docs/*.md"))):
-        for version in sorted(set(re.findall(r"\?ref=v([0-9.]+[0-9])", path.read_text()))):
-            yield f"{path.relative_to(root)}, ref", version
+        for what, pattern in _IN_PAGES.items():
+            for version in sorted(set(re.findall(pattern, path.read_text()))):
+                yield f"{path.relative_to(root)}, {what}", version
     for path in sorted(root.glob("manifests/overlays/*/kustomization.yaml")):
         for image in _yaml(path).get("images", []):
             yield str(path.relative_to(root)), str(image["newTag"])

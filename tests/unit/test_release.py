@@ -40,6 +40,8 @@ def test_every_place_names_one_version() -> None:
         ("CHANGELOG.md", f"## {VERSION}", "## 9.9.9", "CHANGELOG.md says 9.9.9"),
         ("README.md", f"?ref=v{VERSION}", "?ref=v9.9.9", "README.md, ref says 9.9.9"),
         ("docs/argocd.md", f"?ref=v{VERSION}", "?ref=v9.9.9", "docs/argocd.md, ref says 9.9.9"),
+        ("docs/argocd.md", f"newTag: {VERSION}", "newTag: 9.9.9", "docs/argocd.md, newTag says 9.9.9"),
+        ("README.md", f"collections:{VERSION}", "collections:9.9.9", "README.md, image says 9.9.9"),
         ("Containerfile", f'version="{VERSION}"', 'version="9.9.9"', "Containerfile says 9.9.9"),
         ("manifests/base/job.yaml", f":{VERSION}", ":9.9.9", "manifests/base/job.yaml says 9.9.9"),
         ("manifests/base/cronjob.yaml", f":{VERSION}", ":9.9.9", "manifests/base/cronjob.yaml says 9.9.9"),
