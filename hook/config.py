@@ -6,13 +6,14 @@ Everything else in a run.yaml is somebody else's. Every problem is collected, so
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 from hook import files
 from hook.documents import declares, dig, find_document
 from hook.domain import Collection, Finding, State
-from hook.entries import SECTIONS, Reader
-from hook.errors import ConfigError, one_line
+from hook.entries import DISABLED, SECTIONS, Reader
+from hook.errors import MAX_PROBLEMS, ConfigError, one_line
 
 MAX_CONFIG_BYTES = 2**20
 """What etcd, and so a ConfigMap, can hold."""
@@ -92,17 +93,22 @@ def parse(text: str, environ: Mapping[str, str], *, allow_empty: bool = False, l
         path = f"{document.prefix}{'.'.join(DEFAULT_MODEL)}"
         model = reader.default_model(dig(document.content, DEFAULT_MODEL), path)
         collections = [replace(collection, default_embedding_model=model) for collection in collections]
-    if not collections and not reader.problems and not allow_empty:
+    # What a variable switches off, which may be unset only here, or what stands where nobody reads it, is not meant.
+    is_empty = allow_empty and not ignored and all(each == DISABLED for each in reader.disabled.values())
+    if not collections and not reader.problems and not is_empty:
         sections = " and ".join(
             document.prefix + ".".join(section.path) for section in SECTIONS if declares(document.content, section.path)
         )
         disabled = [f"disabled: {one_line(', '.join(reader.disabled))}"] if reader.disabled else []
         nothing = f"{sections}: no collection is declared, so there is nothing to register"
-        meant = "where that is meant, set --allow-empty or HOOK_ALLOW_EMPTY=true"
-        reader.problems.append("; ".join([nothing, *disabled, *map(" ".join, ignored.items()), meant]))
+        meant = [] if allow_empty else ["where that is meant, set --allow-empty or HOOK_ALLOW_EMPTY=true"]
+        reader.problems.append("; ".join([nothing, *disabled, *map(" ".join, ignored.items()), *meant]))
     if reader.problems:
         raise ConfigError(reader.problems)
     enabled = {collection.name for collection in collections}
     # One of two entries of a name may be switched off, as for two providers; then the other one counts.
     off = {name: provider_id for name, provider_id in reader.disabled.items() if name not in enabled}
-    return Config(tuple(collections), off, ignored | reader.warnings, tuple(reader.names), reader.aliases)
+    warnings = dict(islice((ignored | reader.warnings).items(), MAX_PROBLEMS))
+    if len(ignored) + len(reader.warnings) > MAX_PROBLEMS:
+        warnings["…"] = f"and {len(ignored) + len(reader.warnings) - MAX_PROBLEMS} more"
+    return Config(tuple(collections), off, warnings, tuple(reader.names), reader.aliases)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from hook.errors import ExitCode
 
 SERVER_METADATA = frozenset(
-    {"created_by", "embedding_model", "embedding_dimension", "provider_id", "provider_vector_store_id"}
+    {"created_by", "declared_as", "embedding_model", "embedding_dimension", "provider_id", "provider_vector_store_id"}
 )
 """The metadata of a vector store by which this program and LlamaStack know it: nobody else writes them."""
 
@@ -84,6 +84,8 @@ class VectorStore:
     """As text: releases from 0.4.0 send it as a string."""
     files: int = 0
     """How many files are attached to it."""
+    declared_as: str | None = None
+    """The collection that this program made it for, under its alias, where its metadata say so."""
     made_by: str | None = None
     """The run of this program that made it, where its metadata says so; anybody can change those."""
 

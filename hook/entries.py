@@ -98,6 +98,8 @@ class Reader:
             if name is not None:
                 self.disabled[name] = entry["provider_id"]
                 self.names[name] = None
+                alias = self._text(entry, _ALIAS, path) if _ALIAS in section.more_keys else None
+                self.aliases |= {} if alias is None else {name: alias}
             return None
         model = self._text(entry, "embedding_model", path)
         provider_id = self._text(entry, "provider_id", path)
@@ -148,7 +150,7 @@ class Reader:
             self.problems.append(f"{path}.{key}: must be text, not {_kind(value)}; quote it")
             return None
         resolved = self._substitute(value, f"{path}.{key}")
-        if resolved is None:
+        if resolved is None or (resolved == "" != value and not required):
             return None
         if not resolved.strip():
             self.problems.append(f"{path}.{key}: is empty")
@@ -184,10 +186,15 @@ class Reader:
                 self.warnings[where] = "is not passed on, since this program or LlamaStack writes it itself"
             elif isinstance(key, str) and isinstance(each, str):
                 # Whatever else stands in a description is no business of ours.
-                text = self._substitute(each, where) if "${env." in each else each
+                text = self._substitute(each, where) if "${env." in each and not looks_like_helm(each) else each
                 found |= {} if text is None else {key: text}
             elif isinstance(key, str) and isinstance(each, bool | int | float) and math.isfinite(each):
                 found[key] = each
+            elif isinstance(key, str) and re.fullmatch(r"-?[1-9][0-9]{0,14}", repr(each)):
+                # Such as a date in seconds.
+                found[key] = int(repr(each))
+            elif not isinstance(key, str):
+                self.warnings[where] = "is not passed on, since its key is no text; quote it"
             else:
                 self.warnings[where] = f"is not passed on, since it is no text, plain number or truth: {_kind(each)}"
         return found

@@ -19,10 +19,11 @@ def labels(asked: Sequence[str], findings: Mapping[str, Finding], aliases: Mappi
     """
     enabled = [name for name, finding in findings.items() if finding.state is not State.DISABLED]
     known = {label: name for name in enabled for label in (name, aliases.get(name)) if label is not None}
-    declared = one_line(", ".join(known))
+    declared = one_line(", ".join(known)) or "none"
+    off = {label: name for name in findings if name not in enabled for label in (name, aliases.get(name))}
     problems = [
-        f"{one_line(label, 100)}: is disabled: {findings[label].detail}"
-        if label in findings
+        f"{one_line(label, 100)}: is disabled: {findings[off[label]].detail}"
+        if label in off
         else f"{one_line(label, 100)}: no collection of this name is declared; there are: {declared}"
         for label in asked
         if label not in known
@@ -38,7 +39,19 @@ def key_of(label: str) -> str:
 
 
 def check(path: Path, wanted: Mapping[str, str]) -> None:
-    """Raise ConfigError where two collections would be the same variable in the file; `wanted` is as from `labels`."""
+    """Raise ConfigError for what is no place for a file, and where two collections would be the same variable in it.
+
+    `wanted` is as from `labels`.
+    """
+    try:
+        is_odd = path.is_symlink() or (path.exists() and not path.is_file())
+        has_folder = path.parent.is_dir()
+    except OSError as error:
+        raise _not_written(path, error) from error
+    if is_odd:
+        raise ConfigError([f"--to: {path}: is there already, and no regular file: name another one"])
+    if not has_folder:
+        raise ConfigError([f"--to: {path}: there is no such folder: mount one there"])
     if _is_json(path):
         return
     first: dict[str, str] = {}
@@ -67,7 +80,11 @@ def write(path: Path, addresses: Mapping[str, str]) -> None:
     try:
         files.replace(path, text.encode())
     except OSError as error:
-        raise ConfigError([f"--to: {path}: cannot be written: {error.strerror}; mount a folder there"]) from error
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> ConfigError:
+    return ConfigError([f"--to: {path}: cannot be written: {error.strerror}"])
 
 
 def _is_json(path: Path) -> bool:

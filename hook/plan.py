@@ -16,7 +16,8 @@ from hook.targets import quoted
 def candidates(targets: Iterable[Target], stores: Iterable[VectorStore]) -> dict[str, list[VectorStore]]:
     """Return, for each target's name, the vector stores that have it, or its alias, as their name, or it as their id.
 
-    They come in the order of the list.
+    What this program made under an alias is known by its metadata, whatever the alias is by now. They come in the order
+    of the list.
     """
     targets = tuple(targets)
     names = {target.name: target.name for target in targets}
@@ -24,10 +25,18 @@ def candidates(targets: Iterable[Target], stores: Iterable[VectorStore]) -> dict
     found: dict[str, list[VectorStore]] = {target.name: [] for target in targets}
     for store in stores:
         # What is one collection by its id is not another one by its name; and some have no name.
-        name = store.id if store.id in found else names.get(store.name or "")
+        known = next((key for key in (store.id, store.declared_as) if key in found), None)
+        name = known or names.get(store.name or "")
         if name is not None:
             found[name].append(store)
-    return found
+    return {name: _meant(name, some) for name, some in found.items()}
+
+
+def _meant(name: str, stores: list[VectorStore]) -> list[VectorStore]:
+    """Leave out what others made of the alias's name, where there is one of the declared id, which is meant."""
+    if not any(store.id == name for store in stores):
+        return stores
+    return [store for store in stores if name in (store.id, store.name) or store.made_by is not None]
 
 
 def unsettled(targets: Iterable[Target], stores: Iterable[VectorStore], settled: AbstractSet[str]) -> set[str]:
@@ -91,9 +100,6 @@ def _compare(
         return Finding(target.name, State.LOST, lost_ids[-1], detail, lost_ids)
     if not live:
         return Finding(target.name, State.MISSING, detail="the server does not list it; run `register`")
-    if target.alias is not None:
-        # Its id says which one is meant; people may have given others the same name.
-        live = [store for store in live if store.id == target.name] or live
     if len(live) > 1 and not accept_oldest:
         remedy = remedies.duplicated(*_kept_and_left(live, proofs))
         detail = f"{len(live)} vector stores have this name: {quoted([store.id for store in live])}; {remedy}"

@@ -73,8 +73,8 @@ class Processes:
 
         def attempt() -> Look:
             nonlocal heard
-            heard = None
             for _ in range(MOST_SWEEPS):
+                heard = None
                 heard = found = retry(sweep, self._deadline, "request.retry_scheduled")
                 if not found.has_grown:
                     break

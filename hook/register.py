@@ -71,7 +71,9 @@ class Registrar:
             self._processes.renew()
             for target in [*divided, *(dead if turn == 0 else [])]:
                 with suppress(HookError):
-                    create = partial(self._server.create_vector_store, target)
+                    # Under the id that it has, which may be the alias: another one would be a second one.
+                    there = replace(target, name=str(findings[target.name].id))
+                    create = partial(self._server.create_vector_store, there)
                     retry(create, self._deadline, "create.retry_scheduled", max_failures=MAX_FAILURES)
         log.info("collections.registered_anew", collections=[target.name for target in divided + dead])
         return True

@@ -63,8 +63,9 @@ def parse_yaml(text: str) -> list[Parsed]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = _where(mark) if mark else ""
-        said = HELM_HINT if looks_like_helm(text) else f"not valid YAML: {one_line(error.problem or str(error))}"
-        raise ConfigError([f"{where}{said}"]) from error
+        # A prompt may have braces as well.
+        hint = f"; it {HELM_HINT}" if looks_like_helm(text) else ""
+        raise ConfigError([f"{where}not valid YAML: {one_line(error.problem or str(error))}{hint}"]) from error
     except Exception as error:  # PyYAML's constructors raise whatever a value makes them (`!!bool maybe`)
         raise ConfigError([f"not valid YAML: {one_line(str(error))}"]) from error
     return documents

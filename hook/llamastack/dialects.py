@@ -23,6 +23,8 @@ UNKNOWN_AGE = 2**62
 
 MADE_BY_KEY, MADE_BY_PREFIX = "created_by", "register-collections "
 """In the metadata of what this program makes: that it did, and in which run."""
+DECLARED_AS_KEY = "declared_as"
+"""And for which collection, where its name is the alias."""
 
 _T = TypeVar("_T")
 
@@ -90,7 +92,8 @@ class VectorStoresDialect:
     def create_vector_store(self, target: Target) -> VectorStore:
         """Create a vector store; a second call makes a second one of the same name.
 
-        It is made under the alias, where there is one, since the configured id cannot be asked for.
+        It is made under the alias, where there is one, since the configured id cannot be asked for. The metadata says
+        for which id that was, so that it is known as well when people change the alias.
 
         The flat body is what every release from 0.2.11 reads. They ignore `embedding_config`, and from 0.4.0 refuse
         the chunking strategy `fixed_size_chunking`. The metadata records model and dimension for the releases up to
@@ -108,6 +111,7 @@ class VectorStoresDialect:
                     "embedding_model": target.model.id,
                     "embedding_dimension": str(target.embedding_dimension),
                     MADE_BY_KEY: f"{MADE_BY_PREFIX}{self._run_id}",
+                    **({} if target.alias is None else {DECLARED_AS_KEY: target.name}),
                 },
             },
         )
@@ -158,6 +162,7 @@ class VectorDbsDialect:
 def _read_vector_store(item: Any, what: str) -> VectorStore:
     metadata = mapping(mapping(item).get("metadata"))
     made_by = str(metadata.get(MADE_BY_KEY))
+    is_ours = made_by.startswith(MADE_BY_PREFIX)
     return VectorStore(
         id=field(item, "id", str, what),
         name=text(item.get("name")),
@@ -168,7 +173,8 @@ def _read_vector_store(item: Any, what: str) -> VectorStore:
         provider_id=shown(metadata.get("provider_id")),
         embedding_model=shown(metadata.get("embedding_model")),
         embedding_dimension=shown(metadata.get("embedding_dimension")),
-        made_by=made_by.removeprefix(MADE_BY_PREFIX) if made_by.startswith(MADE_BY_PREFIX) else None,
+        made_by=made_by.removeprefix(MADE_BY_PREFIX) if is_ours else None,
+        declared_as=text(metadata.get(DECLARED_AS_KEY)) if is_ours else None,
     )
 
 

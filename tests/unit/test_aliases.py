@@ -9,7 +9,7 @@ import pytest
 
 from hook.app import main
 from tests.fake_llamastack import CANARY, GRANITE_ID, FakeLlamaStack
-from tests.unit.conftest import Outcome, Run
+from tests.unit.conftest import Outcome, Run, entries
 from tests.unit.test_files_as_they_are import AI_ASSETS
 
 ID = "vs_7fb9f1c9-4f36-4b5a-8c1b-6b2f3d1d8e11"
@@ -98,6 +98,63 @@ def test_a_lost_one_is_made_anew_once(server: FakeLlamaStack, ask: Ask) -> None:
     assert len(server.stores) == 2
 
 
+@pytest.mark.parametrize("alias", [None, "People and culture"])
+def test_an_alias_can_be_changed_without_a_second_store(
+    server: FakeLlamaStack, ask: Ask, config: Path, alias: str | None
+) -> None:
+    """It is a label for people; what this program made for the id is known by its metadata."""
+    made = only(ask("register"))["id"]
+    before = config.read_text()
+    (label,) = [each for each in before.splitlines(keepends=True) if "vector_store_name" in each]
+    config.write_text(before.replace(label, "" if alias is None else label.replace(ALIAS, alias)))
+
+    found = only(ask("register"))
+
+    assert (found["state"], found["id"], found["alias"]) == ("present", made, alias)
+    assert len(server.stores) == 1
+
+
+def test_the_declared_one_does_not_silently_replace_what_this_program_made(server: FakeLlamaStack, ask: Ask) -> None:
+    """As where LlamaStack begins to register what its file declares: the one before may hold the data."""
+    made = only(ask("register"))["id"]
+    server.add(ALIAS, id=ID)
+
+    outcome = ask("register")
+
+    assert (outcome.exit_code, only(outcome)["state"]) == (5, "duplicated")
+    assert made in only(outcome)["detail"]
+
+
+def test_anothers_store_does_not_stand_in_for_a_lost_one(server: FakeLlamaStack, ask: Ask) -> None:
+    """It only happens to have the alias as its name."""
+    server.lost_ids.add(server.add(ALIAS, id=ID))
+    server.add(ALIAS)
+
+    outcome = ask("register")
+
+    assert (outcome.exit_code, only(outcome)["state"], only(outcome)["id"]) == (5, "lost", ID)
+
+
+def test_what_anybody_writes_into_metadata_makes_nothing_ours(server: FakeLlamaStack, ask: Ask) -> None:
+    server.add("something else")
+    server.stores[0]["metadata"]["declared_as"] = ID
+
+    assert only(ask("check"))["state"] == "missing"
+
+
+def test_a_repeated_create_keeps_the_id_that_is_there(run: Run, config: Path) -> None:
+    """Up to 0.2.24: under the declared id it would make another one, empty, which would be taken from then on."""
+    with FakeLlamaStack("dbs") as server:
+        run(server.url, collections=entries(ALIAS))
+        server.dead_ids.add(ALIAS)
+        outcome = run(server.url, config=str(config))
+        created = [request.body["vector_db_id"] for request in server.requests if request.line == "POST /v1/vector-dbs"]
+
+        assert only(outcome)["id"] == ALIAS
+        assert set(created) == {ALIAS}
+        assert server.names() == [ALIAS]
+
+
 def test_metadata_are_passed_on_and_ours_stay_ours(server: FakeLlamaStack, ask: Ask) -> None:
     ask("register")
 
@@ -105,6 +162,7 @@ def test_metadata_are_passed_on_and_ours_stay_ours(server: FakeLlamaStack, ask: 
     metadata = create.body["metadata"]
     assert metadata.pop("created_by").startswith("register-collections ")
     assert metadata == {
+        "declared_as": ID,
         "description": "Policies, for everyone",
         "pages": 12,
         "public": True,

@@ -7,7 +7,7 @@ import pytest
 
 from hook.config import Config, parse
 from hook.domain import Collection, State
-from hook.errors import ConfigError
+from hook.errors import MAX_PROBLEMS, ConfigError
 
 ONE = "vector_dbs: [{vector_db_id: a, embedding_model: m}]"
 HELM = "looks like a Helm template; render it first (helm template)"
@@ -97,6 +97,19 @@ class TestKeys:
         assert list(config.warnings) == ["vector_dbs[0].metadata"]
 
 
+class TestOptional:
+    @pytest.mark.parametrize("key", ["vector_store_name", "embedding_model", "provider_vector_store_id"])
+    def test_what_expands_to_nothing_is_not_given(self, key: str) -> None:
+        (found,) = parse(stores({"vector_store_id": "a", key: "${env.UNSET:=}"}), {}).collections
+
+        assert found == Collection("a")
+
+    def test_an_id_that_expands_to_nothing_is_wrong(self) -> None:
+        assert problems(stores({"vector_store_id": "${env.UNSET:=}"})) == (
+            "registered_resources.vector_stores[0].vector_store_id: is empty",
+        )
+
+
 class TestMetadata:
     @pytest.mark.parametrize("metadata", [None, {}])
     def test_it_may_be_empty(self, metadata: Any) -> None:
@@ -125,7 +138,24 @@ class TestMetadata:
         config = parse("registered_resources: {vector_stores: [{vector_store_id: a, metadata: {1: x}}]}", {})
 
         assert config.collections[0].metadata == {}
-        assert list(config.warnings) == ["registered_resources.vector_stores[0].metadata.1"]
+        assert config.warnings == {
+            "registered_resources.vector_stores[0].metadata.1": "is not passed on, since its key is no text; quote it"
+        }
+
+    @pytest.mark.parametrize("number", [0, 7, -5, 1_700_000_000, -123_456_789_012_345])
+    def test_whole_numbers_are_passed_on(self, number: int) -> None:
+        """A date in seconds is longer than any dimension."""
+        (found,) = parse(stores({"vector_store_id": "a", "metadata": {"x": number}}), {}).collections
+
+        assert found.metadata == {"x": number}
+
+    def test_warnings_are_bounded(self) -> None:
+        """As problems are: a report is for people."""
+        metadata: dict[str, Any] = {f"x{number}": [] for number in range(MAX_PROBLEMS + 7)}
+        config = parse(stores({"vector_store_id": "a", "metadata": metadata}), {})
+
+        assert len(config.warnings) == MAX_PROBLEMS + 1
+        assert config.warnings["…"] == "and 7 more"
 
     @pytest.mark.parametrize("key", ["created_by", "embedding_model", "provider_id", "provider_vector_store_id"])
     def test_what_others_write_is_not_passed_on(self, key: str) -> None:
@@ -218,6 +248,23 @@ class TestEmpty:
         found = parse(text, {}, allow_empty=True).findings(State.UNKNOWN)
 
         assert [finding.state for finding in found.values()] == [State.DISABLED]
+
+    @pytest.mark.parametrize(
+        ("text", "says"),
+        [
+            ("vector_dbs: [{vector_db_id: a, provider_id: '${env.P:+milvus}'}]", "disabled: a"),
+            (
+                "vector_dbs: []\nvector_databases: [{vector_db_id: a}]",
+                "vector_databases is read by no LlamaStack release",
+            ),
+        ],
+    )
+    def test_what_may_be_a_mistake_is_not_empty(self, text: str, says: str) -> None:
+        """A variable may be missing only in the hook's pod, and its addresses would be taken away."""
+        (problem,) = problems(text, allow_empty=True)
+
+        assert says in problem
+        assert "--allow-empty" not in problem
 
     @pytest.mark.parametrize("text", ["server: {}", "vector_dbs: {}", ""])
     def test_no_section_and_no_list_are_wrong_all_the_same(self, text: str) -> None:
@@ -347,11 +394,17 @@ class TestHelm:
     @pytest.mark.parametrize(
         ("text", "expected"),
         [
-            ("{{- if .Values.x }}\nvector_dbs: []\n{{- end }}", "line 1, column 3: "),
-            ("vector_dbs:\n- vector_db_id: {{ .Values.id }}", "line 2, column 18: "),
+            (
+                "{{- if .Values.x }}\nvector_dbs: []\n{{- end }}",
+                "line 1, column 3: not valid YAML: did not find expected node content; it ",
+            ),
+            (
+                "vector_dbs:\n- vector_db_id: {{ .Values.id }}",
+                "line 2, column 18: not valid YAML: found unhashable key; it ",
+            ),
             (
                 "kind: ConfigMap\ndata:\n  run.yaml: |\n    vector_dbs:\n    {{ toYaml .x }}",
-                "data[run.yaml]: line 3, column 1: ",
+                "data[run.yaml]: line 3, column 1: not valid YAML: could not find expected ':'; it ",
             ),
             ("vector_dbs: [{vector_db_id: '{{ .x }}'}]", "vector_dbs[0].vector_db_id: '{{ .x }}' "),
             (
@@ -362,8 +415,17 @@ class TestHelm:
         ],
     )  # fmt: skip
     def test_a_template_is_told_as_one(self, text: str, expected: str) -> None:
-        """What the parser says of it helps nobody."""
+        """What the parser says of it alone helps nobody; but a prompt has braces, too."""
         assert problems(text) == (f"{expected}{HELM}",)
+
+    def test_braces_in_metadata_do_not_matter(self) -> None:
+        """Nobody expands them, and LlamaStack ignores them."""
+        metadata = {"prompt": "{{ x }} ${env.A:=1}"}
+        entry = {"vector_store_id": "a", "embedding_model": "m", "metadata": metadata}
+
+        (found,) = parse(stores(entry), {}).collections
+
+        assert found.metadata == metadata
 
     def test_braces_elsewhere_do_not_matter(self) -> None:
         assert names(parse(f"prompt: 'Dear {{{{ name }}}}'\n{ONE}", {})) == ["a"]

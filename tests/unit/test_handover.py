@@ -161,20 +161,29 @@ def test_an_address_that_the_readers_would_read_differently_is_refused(tmp_path:
     assert json.loads((tmp_path / "x.json").read_text()) == {"a": address}
 
 
-@pytest.mark.parametrize("target", ["missing/env", "folder", "link", "pipe"])
-def test_a_file_that_cannot_be_written_is_said_with_its_path(tmp_path: Path, target: str) -> None:
-    """And nothing is left behind."""
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("missing/env", "there is no such folder: mount one there"),
+        ("folder", "is there already, and no regular file: name another one"),
+        ("link", "is there already, and no regular file: name another one"),
+        ("pipe", "is there already, and no regular file: name another one"),
+        ("x" * 300, "cannot be written: File name too long"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_said_with_its_path(tmp_path: Path, target: str, says: str) -> None:
+    """Before the server is asked, where that can be known, and nothing is left behind."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     os.mkfifo(tmp_path / "pipe")
     before = sorted(tmp_path.rglob("*"))
 
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError):
         write(tmp_path / target, {"a": "vs_1"})
+    with pytest.raises(ConfigError) as caught:
+        check(tmp_path / target, {"a": "a"})
 
-    (problem,) = caught.value.problems
-    assert problem.startswith(f"--to: {tmp_path / target}: cannot be written: ")
-    assert problem.endswith("; mount a folder there")
+    assert caught.value.problems == (f"--to: {tmp_path / target}: {says}",)
     assert sorted(tmp_path.rglob("*")) == before
 
 

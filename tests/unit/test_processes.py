@@ -106,6 +106,27 @@ def test_what_seems_to_be_made_in_each_look_ends_it_all_the_same(server: FakeLla
     assert len(asked) == 3 * 20
 
 
+@pytest.mark.parametrize("command", ["check", "register"])
+def test_a_server_that_goes_away_in_the_second_look_ends_the_run(
+    server: FakeLlamaStack, run: Run, command: str
+) -> None:
+    """What the first one heard, in whose middle a store appeared, is void."""
+    server.add("red_hat_docs")
+    server.fault(LIST, answer(200, {"data": [], "has_more": False}), times=1)
+    asked: list[int] = []
+
+    def listed(handler: Any) -> None:
+        asked.append(1)
+        handler.reply(*(handler._list({}) if len(asked) <= 3 else (503, {"detail": "scripted"})))
+
+    server.fault(LIST, listed)
+
+    outcome = run(server.url, command, "--connections", "3", "--timeout", "4", collections=ONE)
+
+    assert outcome.exit_code == 3
+    assert outcome.states == ["unknown"]
+
+
 def test_no_cookie_ties_a_run_to_one_process(run: Run) -> None:
     """A Route sets one by default, and whoever sends it back meets the same pod for ever."""
     with FakeLlamaStack(processes=2, sticky=True) as two:

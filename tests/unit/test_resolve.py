@@ -113,12 +113,14 @@ def test_a_disabled_name_is_a_configuration_error(
 ) -> None:
     """It is declared, so it is not unknown, but nothing stands behind it."""
     path = tmp_path / "disabled.yaml"
-    path.write_text(json.dumps({"vector_dbs": [*entries("off", provider_id="__disabled__"), *entries("on")]}))
+    off = {"vector_store_id": "off", "vector_store_name": "its alias", "provider_id": "__disabled__"}
+    path.write_text(json.dumps({"vector_dbs": entries("on"), "registered_resources": {"vector_stores": [off]}}))
 
-    assert resolve(server, str(path), "off") == 2
+    assert resolve(server, str(path), "off", "its alias") == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "off: is disabled: its provider_id __disabled__ switches it off" in captured.err
+    assert "its alias: is disabled: its provider_id __disabled__ switches it off" in captured.err
     assert server.requests == []
 
 
