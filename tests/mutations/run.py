@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 TREE = REPOSITORY / "build" / "mutations" / "tree"
 MUTMUT = Path(sys.executable).with_name("mutmut")
-AT_ONCE = 3
+AT_ONCE = 6
 """More than there are cores: mostly they wait for a stand-in server."""
 MOST_SURVIVORS = 0.05
 NOTICED = ("killed", "timeout", "segfault", "caught by type check")
