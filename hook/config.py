@@ -105,6 +105,8 @@ def parse(text: str, environ: Mapping[str, str], *, allow_empty: bool = False, l
         reader.problems.append("; ".join([nothing, *disabled, *map(" ".join, ignored.items()), *meant]))
     if reader.problems:
         raise ConfigError(reader.problems)
+    declared = frozenset(reader.names)
+    collections = [replace(collection, declared=declared) for collection in collections]
     enabled = {collection.name for collection in collections}
     # One of two entries of a name may be switched off, as for two providers; then the other one counts.
     off = {name: provider_id for name, provider_id in reader.disabled.items() if name not in enabled}

@@ -30,6 +30,8 @@ class Collection:
     """What a vector store that is created gets besides; of one that is there it is not compared."""
     default_embedding_model: str | None = None
     """The model that the same file names for whoever names none, where the server has several."""
+    declared: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
+    """The names of all collections of the file, whichever of them are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class Target:
     """Its second name; one that is created gets it as its name, where the server makes up the id."""
     metadata: Mapping[str, str | float | bool] = field(default_factory=dict, hash=False)
     """What a vector store that is created gets besides."""
+    declared: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
+    """The names of all collections of the file: what has one of them as its id is that collection's alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,10 @@ def candidates(targets: Iterable[Target], stores: Iterable[VectorStore]) -> dict
     names = {target.name: target.name for target in targets}
     names |= {target.alias: target.name for target in targets if target.alias is not None}
     found: dict[str, list[VectorStore]] = {target.name: [] for target in targets}
+    others = (targets[0].declared if targets else frozenset()) - found.keys()
     for store in stores:
+        if store.id in others:
+            continue
         # What is one collection by its id is not another one by its name; and some have no name.
         known = next((key for key in (store.id, store.declared_as) if key in found), None)
         name = known or names.get(store.name or "")

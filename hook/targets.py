@@ -41,7 +41,9 @@ def resolve(collection: Collection, models: Sequence[Model], providers: Sequence
     dimension = own if wanted is None else wanted
     if dimension is None:
         raise RefusedError(f"the server does not say the dimension of '{model.id}': configure embedding_dimension")
-    return Target(collection.name, provider, model, dimension, collection.alias, collection.metadata)
+    return Target(
+        collection.name, provider, model, dimension, collection.alias, collection.metadata, collection.declared
+    )
 
 
 def _resolve_provider(collection: Collection, providers: Sequence[Provider]) -> Provider:

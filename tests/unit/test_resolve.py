@@ -85,6 +85,19 @@ def test_other_collections_do_not_matter(
     assert set(asked) == {only}
 
 
+def test_it_sees_what_belongs_to_others_as_check_does(
+    server: FakeLlamaStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By its id, whatever its name: the other collection is declared, too, though nobody asks for it here."""
+    path = tmp_path / "both.yaml"
+    path.write_text(json.dumps({"vector_dbs": entries("first", "second")}))
+    server.add("second", id="first")
+
+    assert resolve(server, str(path), "second") == 5
+    assert capsys.readouterr().out == ""
+    assert main(["check", "--connections", "1", "--url", server.url, "--config", str(path)], {}) == 5
+
+
 def test_it_waits_like_any_run(
     server: FakeLlamaStack, config: str, ids: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
