@@ -7,7 +7,7 @@ import pytest
 from tests.cluster.kube import CONTAINER, HOOK, Room, collections, deployment_spec
 
 
-def as_operator(room: Room, name: str, configmap: str, key: str, declared: str) -> None:
+def as_operator(room: Room, name: str, configmap: str, declared: str) -> None:
     """Make the Service, the Deployment and the ConfigMap of a server of this name."""
     service = f"{name}-service"
     port = {"name": "http", "port": room.facts.servers["0.3.5"], "protocol": "TCP"}
@@ -31,24 +31,26 @@ def as_operator(room: Room, name: str, configmap: str, key: str, declared: str) 
         "metadata": {"name": name},
         "spec": deployment_spec(room.facts.image or f"{CONTAINER}:0.1.0"),
     }
-    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": configmap}, "data": {key: declared}}
+    config = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": configmap},
+        "data": {"config.yaml": declared},
+    }
     for body in (config, of_it, slice_of_it, deployment):
         room.must("apply", "-f", "-", stdin=json.dumps(body))
 
 
 @pytest.mark.parametrize(
-    ("overlay", "name", "configmap", "key"),
-    [
-        ("ogx-server", "ogx", "ogx-config", "config.yaml"),
-        ("llama-stack-distribution", "llama-stack", "llama-stack-config", "run.yaml"),
-    ],
+    ("overlay", "name", "configmap"),
+    [("ogx-server", "ogx", "ogx-config"), ("llama-stack-distribution", "llama-stack", "llama-stack-config")],
 )
 def test_the_overlay_registers_what_the_servers_configmap_declares(
-    room: Room, overlay: str, name: str, configmap: str, key: str
+    room: Room, overlay: str, name: str, configmap: str
 ) -> None:
     """Once the rollout of its Deployment is over, which its Role lets it see."""
     collection = f"of_{overlay.replace('-', '_')}"
-    as_operator(room, name, configmap, key, collections(collection))
+    as_operator(room, name, configmap, collections(collection))
     content = room.kustomization(base=f"overlays/{overlay}")
     done = room.apply(content)
     assert done.returncode == 0, done.stderr
