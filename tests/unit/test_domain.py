@@ -423,3 +423,27 @@ def test_every_state_has_an_exit_code() -> None:
     good = {state for state in State if exit_code([Finding("docs", state)]) is ExitCode.OK}
 
     assert good == {State.VALID, State.PRESENT, State.REGISTERED, State.DISABLED}
+
+
+def test_all_that_is_remarkable_is_told_in_one_line() -> None:
+    """Each remark once, and for people."""
+    finding = compare(store(provider_id=None), store("vs_0"), vs_1=Proof(Life.UNDECIDED), vs_0=Proof(Life.LOST))
+
+    assert finding.detail == (
+        "lost and left alone: 'vs_0'; that inserts and queries work cannot be proven: this release answers the same of "
+        "a vector store without a chunk as of one whose backend does not answer; the server does not show its "
+        "provider_id"
+    )
+
+
+def test_a_divided_one_names_what_is_lost_besides() -> None:
+    finding = compare(store(), store("vs_0"), vs_1=Proof(Life.DIVIDED, "1 of 2"), vs_0=Proof(Life.LOST))
+
+    assert (finding.state, finding.lost_ids) == (State.DIVIDED, ("vs_0",))
+
+
+def test_what_the_server_shows_is_cut() -> None:
+    """Its metadata can be anything."""
+    finding = compare(store(embedding_model="x" * 150))
+
+    assert f"embedding_model is '{'x' * 99}…', not 'st/granite'" in finding.detail

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hook import processes
-from hook.domain import Life, Proof
+from hook.domain import Life, Model, Proof, Provider, Target, VectorStore
 from hook.proof import united
 from tests.fake_llamastack import FakeLlamaStack, answer
 from tests.pages import PAGES
@@ -468,3 +468,43 @@ def test_the_documentation_says_how_many_requests_there_are() -> None:
 
     assert f"up to {processes.FULLY_PROVEN} collections are proven on every connection, more than that on" in page
     assert f"on at least {processes.FEWEST_PROOFS} and on {20 * processes.FULLY_PROVEN} together" in page
+
+
+def sweep_of(connections: int, *lists: list[str]) -> processes._Sweep:
+    """Return what was heard after these lists."""
+    sweep = processes._Sweep(connections)
+    for ids in lists:
+        sweep.heard([VectorStore(store_id, "docs") for store_id in ids])
+        sweep.turn += 1
+    return sweep
+
+
+TARGET = Target("docs", Provider("milvus"), Model("granite", None, 768), 768)
+
+
+def test_three_changes_of_the_lists_are_enough_and_the_detail_counts_them() -> None:
+    """One change is a create or a delete; there and away and back again is not."""
+    sweep = sweep_of(4, ["vs_1"], ["vs_1"], [], ["vs_1"])
+    sweep.proven("vs_1", TARGET, Proof(Life.LOST, "404"))
+
+    proof = sweep.look().proofs["vs_1"]
+
+    assert (proof.life, proof.detail) == (Life.DIVIDED, "3 of 4 connections list it: 404")
+
+
+def test_each_is_proven_at_once_and_again_on_connections_all_over() -> None:
+    """Of many: first on the one that shows it, and the rest spread, with nothing left after the last."""
+    ids = [f"vs_{number}" for number in range(200)]
+    wanted = dict.fromkeys(ids, TARGET)
+    sweep = sweep_of(20, ids)
+    sweep.turn = 0
+
+    assert sorted(sweep.due(wanted)) == sorted(ids)
+    for store_id in ids:
+        sweep.proven(store_id, TARGET, Proof(Life.ALIVE))
+    sweep.turn = 1
+    assert 0 < len(sweep.due(wanted)) < len(ids) / 2
+    for store_id in ids:
+        sweep.proven(store_id, TARGET, Proof(Life.ALIVE))
+    sweep.turn = 19
+    assert sorted(sweep.due(wanted)) == sorted(ids)
