@@ -436,10 +436,20 @@ def test_all_that_is_remarkable_is_told_in_one_line() -> None:
     )
 
 
-def test_a_divided_one_names_what_is_lost_besides() -> None:
-    finding = compare(store(), store("vs_0"), vs_1=Proof(Life.DIVIDED, "1 of 2"), vs_0=Proof(Life.LOST))
+@pytest.mark.parametrize(
+    "proof",
+    [
+        Proof(Life.DIVIDED, "1 of 2"),
+        Proof(Life.DIVIDED, "something else", found="a chunk"),
+        Proof(Life.DEAD, "500"),
+        Proof(Life.REFUSED, "400"),
+        Proof(Life.ALIVE),
+    ],
+)
+def test_what_is_lost_besides_is_named_whatever_is_found(proof: Proof) -> None:
+    finding = compare(store(), store("vs_0"), vs_1=proof, vs_0=Proof(Life.LOST))
 
-    assert (finding.state, finding.lost_ids) == (State.DIVIDED, ("vs_0",))
+    assert (finding.id, finding.lost_ids) == ("vs_1", ("vs_0",))
 
 
 def test_what_the_server_shows_is_cut() -> None:
