@@ -1,7 +1,8 @@
 """Change the rooms that decide, one place at a time, and see whether a test notices.
 
 Prints what mutmut found, and writes it to `result.txt` beside this file. It ends with 1 where more than 5 % of the
-mutants survive, where one does without a reason in `survivors.yaml`, and where a reason there has no survivor.
+mutants survive, where one does without a reason in `survivors.yaml`, and where a reason there has no survivor. With
+`--continue` it goes on from the last run: it tries what has changed since, what was not tried, and all that survived.
 """
 
 import re
@@ -27,14 +28,13 @@ NOTICED = ("killed", "timeout", "segfault", "caught by type check")
 
 def main() -> int:
     """Run mutmut on a copy of the repository, and return 0 if the survivors are few and known."""
-    fresh = "--again" not in sys.argv
-    if fresh:
-        copy_tree()
-        done = subprocess.run([MUTMUT, "run", "--max-children", str(AT_ONCE)], cwd=TREE)
-        if done.returncode != 0:
-            print(f"mutmut ended with {done.returncode}", file=sys.stderr)
-            return 2
+    goes_on = "--continue" in sys.argv and (TREE / "mutants").exists()
+    copy_tree(keep=goes_on)
+    run_mutants()
     statuses = read_statuses()
+    if goes_on and (survived := [name for name, status in statuses.items() if status not in NOTICED]):
+        run_mutants(*survived)
+        statuses = read_statuses()
     survivors = {name: shown(name) for name, status in statuses.items() if status not in NOTICED}
     reasons = yaml.safe_load((HERE / "survivors.yaml").read_text()) or {}
     result, problems = judge(statuses, survivors, reasons)
@@ -45,15 +45,23 @@ def main() -> int:
     return 1 if problems else 0
 
 
-def copy_tree() -> None:
-    """Copy what Git knows, with what is not committed yet."""
-    shutil.rmtree(TREE, ignore_errors=True)
+def copy_tree(*, keep: bool) -> None:
+    """Copy what Git knows, with what is not committed yet; `keep` says that the results of the last run stay."""
+    for path in TREE.iterdir() if TREE.exists() else ():
+        if path.name == "mutants" and keep:
+            continue
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     names = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, check=True, stdout=subprocess.PIPE).stdout
     for name in filter(None, names.decode().split("\0")):
         if (REPOSITORY / name).exists():
             (TREE / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(REPOSITORY / name, TREE / name)
     shutil.copy2(HERE / "setup.cfg", TREE)
+
+
+def run_mutants(*names: str) -> None:
+    """Let mutmut try these mutants, or all that it has no result of."""
+    subprocess.run([MUTMUT, "run", "--max-children", str(AT_ONCE), *names], cwd=TREE, check=True)
 
 
 def mutmut(*arguments: str) -> str:
