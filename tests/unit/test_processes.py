@@ -21,6 +21,18 @@ ONE = entries("red_hat_docs")
 ALL = ("--connections", "20")
 
 
+TARGET = Target("docs", Provider("milvus"), Model("granite", None, 768), 768)
+
+
+def sweep_of(connections: int, *lists: list[str]) -> processes._Sweep:
+    """Return what was heard after these lists."""
+    sweep = processes._Sweep(connections)
+    for ids in lists:
+        sweep.heard([VectorStore(store_id, "docs") for store_id in ids])
+        sweep.turn += 1
+    return sweep
+
+
 @pytest.fixture(params=["per-connection", "per-request"])
 def two(request: pytest.FixtureRequest) -> Any:
     """Return a stand-in of two processes, whatever balances between them."""
@@ -448,6 +460,74 @@ def test_the_worst_answer_counts(lives: list[str], together: str) -> None:
     assert united([Proof(Life(life)) for life in lives]).life == together
 
 
+def test_what_some_have_lost_is_told_with_how_many_know_it() -> None:
+    """In the words of one that does not."""
+    proof = united([Proof(Life.ALIVE), Proof(Life.LOST, "404"), Proof(Life.ALIVE)])
+
+    assert proof.detail == "2 of 3 connections: 404"
+
+
+def test_what_all_have_lost_is_told_in_the_last_ones_words() -> None:
+    proof = united([Proof(Life.LOST, "first"), Proof(Life.LOST, "last")])
+
+    assert (proof.life, proof.detail) == (Life.LOST, "last")
+
+
+@pytest.mark.parametrize("proofs", [["alive", "undecided"], ["undecided", "alive"]])
+def test_what_one_cannot_tell_is_undecided(proofs: list[str]) -> None:
+    assert united([Proof(Life(each)) for each in proofs]).life is Life.UNDECIDED
+
+
+def test_answers_that_take_turns_are_divided_and_the_first_is_told() -> None:
+    proof = united([Proof(Life.ALIVE, found=found) for found in ("one", "another", "one")])
+
+    assert (proof.life, proof.found) == (Life.DIVIDED, "one")
+
+
+def test_a_dimension_that_any_tells_counts() -> None:
+    proof = united([Proof(Life.ALIVE), Proof(Life.ALIVE, embedding_dimension=384), Proof(Life.ALIVE)])
+
+    assert proof.embedding_dimension == 384
+
+
+@pytest.mark.parametrize(
+    ("each", "together"),
+    [((True, True), True), ((True, False), False), ((True, None), None), ((None, False), False)],
+)
+def test_it_is_empty_where_all_say_so(each: tuple[bool | None, ...], together: bool | None) -> None:
+    """One that found a chunk is enough to know better, and one that cannot tell is enough not to know."""
+    assert united([Proof(Life.ALIVE, empty=empty) for empty in each]).empty is together
+
+
+@pytest.mark.parametrize(
+    "proof", [Proof(Life.DEAD), Proof(Life.REFUSED), Proof(Life.UNDECIDED, costly=True, timed_out=True)]
+)
+def test_one_failure_is_enough(proof: Proof) -> None:
+    """It is not asked again on the other connections."""
+    sweep = sweep_of(20, ["vs_1"])
+    sweep.proven("vs_1", TARGET, proof)
+
+    assert sweep.due({"vs_1": TARGET}) == []
+
+
+@pytest.mark.parametrize(
+    ("count", "costly", "most"), [(20, False, 20), (30, False, 13), (200, False, 3), (3, True, 6), (20, True, 3)]
+)
+def test_each_is_proven_so_often_and_no_more(count: int, costly: bool, most: int) -> None:
+    """400 proofs together, or 20 that an error answers, and at least 3 of each."""
+    ids = [f"vs_{number}" for number in range(count)]
+    sweep = sweep_of(20, ids)
+    sweep.turn = 20
+
+    for _ in range(most):
+        assert len(sweep.due(dict.fromkeys(ids, TARGET))) == count
+        for store_id in ids:
+            sweep.proven(store_id, TARGET, Proof(Life.ALIVE, costly=costly))
+
+    assert sweep.due(dict.fromkeys(ids, TARGET)) == []
+    assert sweep.is_over()
+
+
 def test_the_pause_is_between_connections_only(
     server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -468,18 +548,6 @@ def test_the_documentation_says_how_many_requests_there_are() -> None:
 
     assert f"up to {processes.FULLY_PROVEN} collections are proven on every connection, more than that on" in page
     assert f"on at least {processes.FEWEST_PROOFS} and on {20 * processes.FULLY_PROVEN} together" in page
-
-
-def sweep_of(connections: int, *lists: list[str]) -> processes._Sweep:
-    """Return what was heard after these lists."""
-    sweep = processes._Sweep(connections)
-    for ids in lists:
-        sweep.heard([VectorStore(store_id, "docs") for store_id in ids])
-        sweep.turn += 1
-    return sweep
-
-
-TARGET = Target("docs", Provider("milvus"), Model("granite", None, 768), 768)
 
 
 def test_three_changes_of_the_lists_are_enough_and_the_detail_counts_them() -> None:
