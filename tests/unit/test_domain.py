@@ -457,3 +457,21 @@ def test_what_the_server_shows_is_cut() -> None:
     finding = compare(store(embedding_model="x" * 150))
 
     assert f"embedding_model is '{'x' * 99}…', not 'st/granite'" in finding.detail
+
+
+def test_a_lost_one_that_a_create_would_replace_is_drifted() -> None:
+    """In the older dialect, whose ids are the names."""
+    finding = compare(store("docs", provider_id="other", embedding_dimension="1"), docs=Proof(Life.LOST))
+
+    assert (finding.state, finding.id, finding.lost_ids) == (State.DRIFTED, "docs", ("docs",))
+    assert finding.detail == (
+        "it is lost, and provider_id is 'other', not 'milvus'; embedding_dimension is '1', not '768'; correct the "
+        "configuration, or delete the vector store with its data"
+    )
+
+
+def test_duplicates_are_accepted_only_where_that_is_asked() -> None:
+    stores = (store(), store("vs_2"))
+    look = Look(1, stores, {each.id: 1 for each in stores}, {each.id: ALIVE for each in stores})
+
+    assert plan([TARGET], look)["docs"].state is State.DUPLICATED

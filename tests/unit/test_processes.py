@@ -528,6 +528,19 @@ def test_each_is_proven_so_often_and_no_more(count: int, costly: bool, most: int
     assert sweep.is_over()
 
 
+@pytest.mark.parametrize(("lists", "most"), [([["vs_1"], ["vs_1"]], 3), ([["vs_1"], []], 20)])
+def test_what_nobody_can_tell_is_asked_often_only_where_lists_differ(lists: list[list[str]], most: int) -> None:
+    """Each answer is an error, which costs the server a log."""
+    sweep = sweep_of(20, *lists)
+    sweep.turn = 20
+
+    for _ in range(most):
+        assert sweep.due({"vs_1": TARGET}) == ["vs_1"]
+        sweep.proven("vs_1", TARGET, Proof(Life.UNDECIDED, costly=True))
+
+    assert sweep.due({"vs_1": TARGET}) == []
+
+
 def test_the_pause_is_between_connections_only(
     server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from hook import proof
+from hook.deadline import Deadline
+from hook.domain import Life, Look, Model, Proof, Provider, Target
 from hook.llamastack.api import MAX_FAILURES
 from tests.fake_llamastack import FakeLlamaStack, answer, hang
 from tests.unit.conftest import Run, entries
@@ -325,3 +327,49 @@ def test_the_same_create_revives_what_0_2_24_cannot_use(run: Run) -> None:
     assert outcome.exit_code == 0
     posted = [request.body["vector_db_id"] for request in server.requests if request.line == "POST /v1/vector-dbs"]
     assert posted == ["red_hat_docs", "eu_ai_act"]
+
+
+class Asked:
+    """What a Prover asks, without a server."""
+
+    release = None
+
+    def __init__(self) -> None:
+        self.limits: list[float | None] = []
+
+    def prove(self, _: str, __: str, ___: list[str], limit_seconds: float | None) -> Proof:
+        """Note the time limit."""
+        self.limits.append(limit_seconds)
+        return Proof(Life.ALIVE)
+
+    def embed(self, _: Model, __: float) -> list[float]:
+        """Answer as a model that works."""
+        return [0.5]
+
+
+TARGET = Target("docs", Provider("milvus", "milvus"), Model("granite", None, 768), 768)
+
+
+def test_only_the_first_query_of_a_model_has_longer() -> None:
+    """It loads the model; an insert alone asks for none."""
+    asked = Asked()
+    prover = proof.Prover(asked, Deadline(300), 5, write=True)  # type: ignore[arg-type]
+    only_insert = Proof(Life.ALIVE, next_questions=frozenset({"insert"}))
+
+    for before in (only_insert, None, None):
+        prover.prove("vs_1", TARGET, before)
+
+    assert asked.limits == [None, proof.FIRST_QUERY_SECONDS, None]
+
+
+def test_each_dead_one_is_explained() -> None:
+    """Whatever comes before it."""
+    prover = proof.Prover(Asked(), Deadline(300), 5, write=True)  # type: ignore[arg-type]
+    proofs = {"vs_1": Proof(Life.ALIVE), "vs_2": Proof(Life.DEAD, "500"), "vs_3": Proof(Life.DEAD, "502")}
+    look = Look(1, (), {}, proofs)
+
+    told = prover.explained(look, dict.fromkeys(proofs, TARGET)).proofs
+
+    assert told["vs_1"] == proofs["vs_1"]
+    assert told["vs_2"].detail.startswith("inserts or queries fail (500): ")
+    assert told["vs_3"].detail.startswith("inserts or queries fail (502): ")
