@@ -51,8 +51,6 @@ def copy_tree(*, keep: bool) -> None:
         if path.name == "mutants" and keep:
             continue
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    # Which test runs what: else new tests would be asked of no mutant.
-    (TREE / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
     names = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, check=True, stdout=subprocess.PIPE).stdout
     for name in filter(None, names.decode().split("\0")):
         if (REPOSITORY / name).exists():

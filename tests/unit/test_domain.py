@@ -475,3 +475,13 @@ def test_duplicates_are_accepted_only_where_that_is_asked() -> None:
     look = Look(1, stores, {each.id: 1 for each in stores}, {each.id: ALIVE for each in stores})
 
     assert plan([TARGET], look)["docs"].state is State.DUPLICATED
+
+
+def test_a_missing_one_is_told_with_what_to_do() -> None:
+    assert compare().detail == "the server does not list it; run `register`"
+
+
+def test_duplicates_name_what_is_lost_besides() -> None:
+    finding = compare(store(), store("vs_2"), store("vs_0"), vs_0=Proof(Life.LOST))
+
+    assert (finding.state, finding.lost_ids) == (State.DUPLICATED, ("vs_0",))
