@@ -24,6 +24,7 @@ AT_ONCE = 6
 MOST_SURVIVORS = 0.05
 NOTICED = ("killed", "timeout", "segfault", "caught by type check")
 """What mutmut calls a mutant that made a test fail, or hang."""
+UNTRIED = "not checked"
 
 
 def main() -> int:
@@ -35,7 +36,7 @@ def main() -> int:
     if goes_on and (survived := [name for name, status in statuses.items() if status not in NOTICED]):
         run_mutants(*survived)
         statuses = read_statuses()
-    survivors = {name: shown(name) for name, status in statuses.items() if status not in NOTICED}
+    survivors = {name: shown(name) for name, status in statuses.items() if status not in (*NOTICED, UNTRIED)}
     reasons = yaml.safe_load((HERE / "survivors.yaml").read_text()) or {}
     result, problems = judge(statuses, survivors, reasons)
     (HERE / "result.txt").write_text(result)
@@ -92,14 +93,17 @@ def judge(
         by_module[".".join(name.split(".")[:2])][status] += 1
     all_of_them = sum(by_module.values(), Counter[str]())
     lines = [f"{module}: {told(counts)}" for module, counts in sorted(by_module.items())]
-    share = len(survivors) / max(1, len(statuses))
-    lines.append(f"all: {told(all_of_them)}; {share:.1%} survive")
+    tried = len(statuses) - all_of_them[UNTRIED]
+    share = len(survivors) / max(1, tried)
+    lines.append(f"all: {told(all_of_them)}; {share:.1%} of those that were tried survive")
     for text in sorted(survivors.values()):
         lines.append(f"\n{text}\n    {reasons.get(text, 'NO REASON')}")
     problems = [f"Survives, for no known reason: {text}" for text in survivors.values() if text not in reasons]
     problems += [f"No such survivor any more: {text}" for text in reasons if text not in survivors.values()]
-    if share > MOST_SURVIVORS or not statuses:
-        problems.append(f"{len(survivors)} of {len(statuses)} mutants survive; at most {MOST_SURVIVORS:.0%} may")
+    if share > MOST_SURVIVORS or not tried:
+        problems.append(f"{len(survivors)} of {tried} mutants survive; at most {MOST_SURVIVORS:.0%} may")
+    if tried < len(statuses):
+        problems.append(f"{len(statuses) - tried} mutants were not tried: go on with --continue")
     return "\n".join(lines) + "\n", problems
 
 
