@@ -50,10 +50,12 @@ def _resolve_provider(collection: Collection, providers: Sequence[Provider]) -> 
     wanted = [provider for provider in providers if collection.provider_id in (None, provider.id)]
     if len(wanted) == 1 or (wanted and collection.provider_id is not None):
         return wanted[0]
-    has = f"the server has {quoted([provider.id for provider in providers])}"
+    has = _choice([provider.id for provider in providers])
     if collection.provider_id is None:
-        raise RefusedError(f"no provider_id is configured and there is no only vector_io provider: {has}")
-    raise RefusedError(f"the server has no vector_io provider '{collection.provider_id}': {has}")
+        raise RefusedError(
+            f"no provider_id is configured and there is no only vector_io provider: the server has {has}"
+        )
+    raise RefusedError(f"the server has no vector_io provider '{collection.provider_id}': it has {has}")
 
 
 def _resolve_model(collection: Collection, models: Sequence[Model]) -> Model:
@@ -64,9 +66,8 @@ def _resolve_model(collection: Collection, models: Sequence[Model]) -> Model:
         wanted = collection.default_embedding_model
     if wanted is None:
         raise RefusedError(
-            f"no embedding_model is configured and there is no only one: the server has "
-            f"{quoted([model.id for model in models])}; configure one of them, here or as "
-            "vector_stores.default_embedding_model"
+            "no embedding_model is configured and there is no only one: the server has "
+            f"{_choice([model.id for model in models], ', here or as vector_stores.default_embedding_model')}"
         )
     for matches in (
         [model for model in models if model.id == wanted],
@@ -82,7 +83,12 @@ def _resolve_model(collection: Collection, models: Sequence[Model]) -> Model:
                 f"the embedding model '{wanted}' could be any of {quoted([model.id for model in matches])}: "
                 "configure the whole id"
             )
-    raise RefusedError(f"the server has no embedding model '{wanted}': it has {quoted([model.id for model in models])}")
+    raise RefusedError(f"the server has no embedding model '{wanted}': it has {_choice([m.id for m in models])}")
+
+
+def _choice(ids: Sequence[str], where: str = "") -> str:
+    """Return what there is to choose from, and the next step."""
+    return f"{quoted(ids)}; configure one of them{where}" if ids else "none; add one to LlamaStack's own configuration"
 
 
 def quoted(names: Iterable[str]) -> str:

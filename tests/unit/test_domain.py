@@ -89,19 +89,21 @@ def test_what_a_new_one_gets_besides_goes_with_the_target() -> None:
             Collection("docs", "granite", "nope"),
             [GRANITE],
             [FAISS, MILVUS],
-            "the server has no vector_io provider 'nope': the server has 'faiss', 'milvus'",
+            "the server has no vector_io provider 'nope': it has 'faiss', 'milvus'; configure one of them",
         ),
         (
             Collection("docs", "granite"),
             [GRANITE],
             [FAISS, MILVUS],
-            "no provider_id is configured and there is no only vector_io provider: the server has 'faiss', 'milvus'",
+            "no provider_id is configured and there is no only vector_io provider: the server has 'faiss', 'milvus'; "
+            "configure one of them",
         ),
         (
             Collection("docs", "granite"),
             [GRANITE],
             [],
-            "no provider_id is configured and there is no only vector_io provider: the server has none",
+            "no provider_id is configured and there is no only vector_io provider: the server has none; add one to "
+            "LlamaStack's own configuration",
         ),
         (
             Collection("docs"),
@@ -111,16 +113,23 @@ def test_what_a_new_one_gets_besides_goes_with_the_target() -> None:
             "configure one of them, here or as vector_stores.default_embedding_model",
         ),
         (
+            Collection("docs"),
+            [],
+            [MILVUS],
+            "no embedding_model is configured and there is no only one: the server has none; add one to LlamaStack's own "
+            "configuration",
+        ),
+        (
             Collection("docs", default_embedding_model="st/nope"),
             [MINILM, GRANITE],
             [MILVUS],
-            "the server has no embedding model 'st/nope': it has 'st/minilm', 'st/granite'",
+            "the server has no embedding model 'st/nope': it has 'st/minilm', 'st/granite'; configure one of them",
         ),
         (
             Collection("docs", "nope"),
             [MINILM, GRANITE],
             [MILVUS],
-            "the server has no embedding model 'nope': it has 'st/minilm', 'st/granite'",
+            "the server has no embedding model 'nope': it has 'st/minilm', 'st/granite'; configure one of them",
         ),
         (
             Collection("docs", "granite"),

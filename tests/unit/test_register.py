@@ -476,7 +476,9 @@ def test_an_llm_is_no_embedding_model(server: FakeLlamaStack, run: Run) -> None:
     outcome = run(server.url, collections=[*entries("a", embedding_model="llm"), *entries("b")])
 
     assert outcome.states == ["rejected", "registered"]
-    assert outcome.detail("a") == f"the server has no embedding model 'llm': it has '{GRANITE_ID}'"
+    assert outcome.detail("a") == (
+        f"the server has no embedding model 'llm': it has '{GRANITE_ID}'; configure one of them"
+    )
 
 
 def test_the_only_provider_is_taken(server: FakeLlamaStack, run: Run) -> None:
