@@ -116,8 +116,8 @@ def test_what_a_new_one_gets_besides_goes_with_the_target() -> None:
             Collection("docs"),
             [],
             [MILVUS],
-            "no embedding_model is configured and there is no only one: the server has none; add one to LlamaStack's own "
-            "configuration",
+            "no embedding_model is configured and there is no only one: the server has none; add one to "
+            "LlamaStack's own configuration",
         ),
         (
             Collection("docs", default_embedding_model="st/nope"),
