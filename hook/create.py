@@ -94,6 +94,10 @@ class Creator:
         began = time.time() - self._deadline.elapsed() - CLOCKS_SECONDS
         return store.id in self.own_ids.values() and store.created_at > began
 
+    def has_late_ones(self, names: Iterable[str]) -> bool:
+        """Tell whether a create of these names got no clear answer and may still take place."""
+        return any(name in self._late for name in names)
+
     def wait_for_late_ones(self, names: Iterable[str]) -> None:
         """Let each create of these names that got no clear answer have its time, before its success may be told.
 

@@ -15,10 +15,12 @@ from hook.plan import candidates, earlier_ones
 from hook.processes import Processes
 
 RACE_SECONDS = 30.0
-"""How long runs that started at the same instant may take to agree on one vector store a name."""
+"""How long a run that keeps what it made waits while the others of this instant change nothing."""
+BYSTANDER_SECONDS = 10.0
+"""The same of a run that has made nothing, or has taken it back."""
 RACE_PAUSE_SECONDS = (0.1, 0.6)
-BYSTANDER_SECONDS = 5.0
-"""How long a run that has made nothing waits while the others of this instant change nothing."""
+RECENT_SECONDS = 60.0
+"""How lately another run must have made a vector store to be still about to take it back."""
 
 Stores = Sequence[VectorStore]
 
@@ -39,7 +41,8 @@ class Race:
         Each run takes its own one back where another came first; then one is left, and all of them find it. Only the
         vector stores that decide that are proven, since twenty runs with twenty of a name would need too many.
         """
-        patience = quiet = Deadline(min(RACE_SECONDS, self._deadline.remaining() / 2))
+        patience = Deadline(self._deadline.remaining() / 2)
+        quiet = Deadline(RACE_SECONDS)
         before: list[list[VectorStore]] = []
         while True:
             found = candidates(targets, stores)
@@ -47,12 +50,14 @@ class Race:
                 self._take_back(target, found[target.name])
             raced = [target.name for target in targets if self._is_raced(target, found[target.name])]
             now = [found[name] for name in raced]
-            if now != before and not any(self._creator.is_own(store) for some in now for store in some):
-                quiet = Deadline(BYSTANDER_SECONDS)
+            if now != before:
+                has_own = any(self._creator.is_own(store) for some in now for store in some)
+                quiet = Deadline(RACE_SECONDS if has_own else BYSTANDER_SECONDS)
             before = now
-            if not raced or min(patience.remaining(), quiet.remaining()) == 0:
+            remaining = min(patience.remaining(), quiet.remaining())
+            if not raced or remaining == 0:
                 return frozenset(store.id for store in stores)
-            log.info("race.found", collections=len(raced), remaining_seconds=round(patience.remaining(), 2))
+            log.info("race.found", collections=len(raced), remaining_seconds=round(remaining, 2))
             # Not all at once: the others poll, too.
             sleep(random.uniform(*RACE_PAUSE_SECONDS))
             stores = self._processes.stores()
@@ -72,7 +77,7 @@ class Race:
         # By the server's clock, if that is known.
         now = time.time() if own is None else own.created_at
         others = [store for store in alive if store.made_by not in (None, self._server.run_id)]
-        return len(alive) > 1 and any(abs(now - store.created_at) < RACE_SECONDS for store in others)
+        return len(alive) > 1 and any(abs(now - store.created_at) < RECENT_SECONDS for store in others)
 
     def _take_back(self, target: Target, found: Stores) -> None:
         """Delete what this run made too many: all of it, if another one of the name was there before, and is usable.

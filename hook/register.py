@@ -114,6 +114,9 @@ class Registrar:
 
         Raises UnavailableError where the budget ends before that.
         """
+        if self._creator.has_late_ones(self._ids):
+            # What is too many is taken back before this wait: the other runs of this instant have to see it.
+            look()
         # What failed is no success in any case, and was told with its cause.
         self._creator.wait_for_late_ones(self._ids)
         # The last look needs time, too, so that the message can say what is missing.

@@ -182,6 +182,46 @@ def test_a_race_of_others_is_waited_for_only_while_it_goes_on(
     assert 1 <= outcome.event_names().count("race.found") <= 5
 
 
+def test_others_are_waited_for_as_long_as_they_change_something(
+    server: FakeLlamaStack, run: RunHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy server twenty runs take longer than any one of them is waited for."""
+    monkeypatch.setattr(race, "RACE_SECONDS", 1.0)
+    monkeypatch.setattr(race, "BYSTANDER_SECONDS", 1.0)
+    for number in range(8):
+        server.add("red_hat_docs", run_id=f"run {number}")
+
+    def take_one_back(handler: object) -> None:
+        server.stores.pop()
+        handler.reply(*handler._list({}))  # type: ignore[attr-defined]
+
+    server.fault(LIST, lambda handler: handler.reply(*handler._list({})), times=1)
+    server.fault(LIST, take_one_back, times=7)
+    # The pause alone takes 0.3 s on average, and thus seven of them two.
+    monkeypatch.setattr(race, "RACE_PAUSE_SECONDS", (0.3, 0.4))
+
+    outcome = run(server.url, "check", collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (0, ["present"])
+
+
+def test_what_is_too_many_is_taken_back_before_a_create_that_may_take_place_late_is_waited_for(
+    server: FakeLlamaStack, run: RunHook, rival: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other runs see a duplicate until then, and give up (20 runs at one instant on 0.3.5, whose create fails)."""
+    monkeypatch.setattr("hook.create.LATE_SECONDS", 60.0)
+    server.fault(CREATE, answer(500), times=1)
+    # The retried create is answered by a list without the rival's, too.
+    first = rival()
+    server.fault(LIST, answer(200, {"data": [], "has_more": False}), times=1)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    # The budget ends before the wait does.
+    assert outcome.exit_code == 3
+    assert [store["id"] for store in server.stores] == [first]
+
+
 def test_a_race_leaves_half_of_the_budget_for_the_verdict(server: FakeLlamaStack, run: RunHook) -> None:
     """And says meanwhile how long it goes on; what is alone of its name is in no race."""
     server.add("eu_ai_act", run_id="one")
