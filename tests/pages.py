@@ -23,6 +23,11 @@ def prose(text: str) -> str:
     return _BLOCK.sub("", text)
 
 
+def blocks(text: str, language: str) -> list[str]:
+    """Return the blocks of code of a page that are in this language."""
+    return [block for each, block in _BLOCK.findall(text) if each == language]
+
+
 def spans(text: str) -> list[str]:
     """Return what stands in backticks, each on one line."""
     return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose(text))]

@@ -1,6 +1,7 @@
 """Argo CD syncs the product from a Git repository."""
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from tests.cluster.kube import (
     image,
     run,
 )
+from tests.pages import PAGES, blocks
 
 pytestmark = pytest.mark.needs("Argo CD")
 
@@ -337,14 +339,19 @@ def test_a_setting_by_the_patch_of_the_examples_is_in_both_pods_and_in_sync(app:
 
 @pytest.mark.needs("Argo CD on this machine")
 def test_the_base_and_its_components_can_be_a_remote_base(app: App) -> None:
-    """By the very URLs of docs/argocd.md, which Git finds here."""
+    """By the very lines of the pages, which say where Git finds it."""
     room = app.room
     app.publish_the_product()
-    content = room.kustomization(config=collections("remote"))
-    url = "https://github.com/YOU/register-collections//manifests"
-    content["resources"] = [f"{url}/base?ref=v0.1.0"]
-    content["components"] = [f"{url}/components/{name}?ref=v0.1.0" for name in ("self-heal", "publish-ids")]
-    content["images"] = [{"name": "register-collections", "newName": "registry.example/team/register-collections"}]
+    (source,) = re.findall(r"`(https://git\.example/.+)`", PAGES["README.md"])
+    readme, argocd, addresses = (
+        yaml.safe_load(
+            next(block for block in blocks(PAGES[page], "yaml") if "$SOURCE" in block).replace("$SOURCE", source)
+        )
+        for page in ("README.md", "docs/argocd.md", "docs/addresses.md")
+    )
+    assert readme["resources"] == argocd["resources"] == addresses["resources"]
+    content = room.kustomization(config=collections("remote")) | readme
+    content["components"] = argocd["components"] + addresses["components"]
     app.commit(content)
     app.create()
     app.synced()

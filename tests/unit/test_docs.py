@@ -147,7 +147,7 @@ def test_each_path_of_the_repository_exists(page: str) -> None:
 
 @every_page
 def test_each_remote_base_is_a_folder_of_the_manifests(page: str) -> None:
-    named = re.findall(r"https://github\.com/YOU/register-collections//([\w./-]+)", PAGES[page])
+    named = re.findall(r"\$SOURCE//([\w./-]+)", PAGES[page])
 
     assert [path for path in named if not (ROOT / path / "kustomization.yaml").is_file()] == []
 

@@ -17,7 +17,7 @@ cat >"$folder/gitconfig" <<INI
 [protocol "file"]
   allow = always
 [url "file://$RUN/git/"]
-  insteadOf = https://github.com/YOU/
+  insteadOf = https://git.example/team/
 INI
 start redis redis-server --port 6379 --bind 127.0.0.1 --save '' --appendonly no --dir "$folder"
 
