@@ -43,15 +43,16 @@ class Race:
         """
         patience = Deadline(self._deadline.remaining() / 2)
         quiet = Deadline(RACE_SECONDS)
-        before: list[list[VectorStore]] = []
+        before: set[str] = set()
         while True:
             found = candidates(targets, stores)
             for target in targets:
                 self._take_back(target, found[target.name])
             raced = [target.name for target in targets if self._is_raced(target, found[target.name])]
-            now = [found[name] for name in raced]
-            if now != before:
-                has_own = any(self._creator.is_own(store) for some in now for store in some)
+            racing = [store for name in raced for store in found[name]]
+            # By their ids alone: what else processes show of them, and in which order, may differ.
+            if (now := {store.id for store in racing}) != before:
+                has_own = any(self._creator.is_own(store) for store in racing)
                 quiet = Deadline(RACE_SECONDS if has_own else BYSTANDER_SECONDS)
             before = now
             remaining = min(patience.remaining(), quiet.remaining())

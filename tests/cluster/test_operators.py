@@ -1,10 +1,19 @@
 """The overlays for a server that an operator runs, beside what the operator would have made of its resource."""
 
 import json
+import threading
+from typing import Any
 
 import pytest
 
+from tests.cluster.argocd import App
 from tests.cluster.kube import CONTAINER, HOOK, Room, collections, deployment_spec
+
+KINDS = {
+    "ogx-server": ("ogx.io/v1beta1", "OGXServer", "ogxservers"),
+    "llama-stack-distribution": ("llamastack.io/v1alpha1", "LlamaStackDistribution", "llamastackdistributions"),
+}
+"""By overlay and component, what an operator runs."""
 
 
 def as_operator(room: Room, name: str, configmap: str, declared: str) -> None:
@@ -68,3 +77,42 @@ def test_the_overlay_registers_what_the_servers_configmap_declares(
     )
     assert allowed.stdout.strip() == "yes"
     assert room.again().exit_codes == [0]
+
+
+@pytest.mark.long(90)
+@pytest.mark.needs("Argo CD on this machine")
+@pytest.mark.parametrize("component", KINDS)
+def test_with_the_health_check_a_sync_waits_for_a_first_install(app: App, component: str) -> None:
+    """Before its hook, and through a failure, which for an operator may be one request; nobody has to sync again."""
+    room = app.room
+    version, kind, plural = KINDS[component]
+    server = {"apiVersion": version, "kind": kind, "metadata": {"name": "rag"}, "spec": {}}
+    content = room.kustomization(component, config=collections("of_an_operator"))
+    content["resources"].append("server.yaml")
+    app.commit(content, server__yaml=json.dumps(server))
+    app.create()
+    syncing = threading.Thread(target=app.sync)
+    syncing.start()
+
+    def told(message: str) -> Any:
+        return room.api.until(message, lambda: message in str(app.node(kind)["health"]))
+
+    def waits() -> bool:
+        return app.operation()["phase"] == "Running" and app.hook() is None
+
+    told("the operator has not looked at it yet")
+    assert waits()
+    as_operator(room, "rag", "rag-config", "{}")
+    failed = {"type": "HealthCheck", "status": "False", "reason": "Failed", "message": "timed out"}
+    path = f"/apis/{version}/namespaces/{room.name}/{plural}/rag/status"
+    for phase, condition in (("Initializing", failed), ("Failed", failed), ("Ready", failed | {"status": "True"})):
+        status = {"phase": phase, "conditions": [condition | {"lastTransitionTime": "2026-11-25T00:00:00Z"}]}
+        room.api.request("PATCH", path, {"status": status}, "application/merge-patch+json")
+        if phase != "Ready":
+            told(f"{phase}; HealthCheck: timed out")
+            assert waits()
+    syncing.join()
+
+    assert app.operation()["phase"] == "Succeeded"
+    assert app.hook()["hookPhase"] == "Succeeded"
+    assert len(room.stores("of_an_operator")) == 1

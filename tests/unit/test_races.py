@@ -205,6 +205,27 @@ def test_others_are_waited_for_as_long_as_they_change_something(
     assert (outcome.exit_code, outcome.states) == (0, ["present"])
 
 
+def test_what_lists_show_in_another_order_each_time_is_no_change(
+    server: FakeLlamaStack, run: RunHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As two processes do: nobody is about to take anything back."""
+    monkeypatch.setattr(race, "BYSTANDER_SECONDS", 1.5)
+    server.add("red_hat_docs", run_id="one")
+    server.add("red_hat_docs", run_id="another")
+
+    def turned(handler: object) -> None:
+        server.stores.reverse()
+        handler.reply(200, {"data": server.stores, "has_more": False})  # type: ignore[attr-defined]
+
+    server.fault(LIST, turned, times=200)
+
+    outcome = run(server.url, "check", collections=entries("red_hat_docs"))
+
+    assert outcome.states == ["duplicated"]
+    # For half of the budget, these would be two dozen.
+    assert 1 <= outcome.event_names().count("race.found") <= 12
+
+
 def test_what_is_too_many_is_taken_back_before_a_create_that_may_take_place_late_is_waited_for(
     server: FakeLlamaStack, run: RunHook, rival: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,9 @@ mkdir -p "$folder"/{home,gpg,tls,ssh,tmp,plugins} "$RUN/git"
 kubectl apply --server-side -f "$CACHE/argocd-crds" -f "$HERE/argocd.yaml" >/dev/null
 # A definition that is too fresh has no conditions, which kubectl takes for an error.
 wait_for 60 kubectl wait --for=condition=Established --timeout=1s -f "$CACHE/argocd-crds"
+# What docs/argocd.md tells to do, for kinds that no operator runs here.
+kubectl apply --server-side -f operators.yaml >/dev/null
+kubectl patch configmap argocd-cm -n argocd --patch-file ../../../manifests/argocd/argocd-cm.yaml >/dev/null
 kubectl -n argocd patch secret argocd-secret --type merge \
   -p "{\"stringData\": {\"server.secretkey\": \"$(openssl rand -hex 16)\"}}" >/dev/null
 # The documentation's remote bases are folders here.
