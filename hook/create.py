@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 from hook.backoff import retry
@@ -17,6 +17,7 @@ WATCH_SECONDS = 5.0
 """How long to look for a vector store whose create lost its connection, before another try."""
 LATE_SECONDS = 15.0
 """How long a create without a clear answer may still take place: a gateway gives it up while its server goes on."""
+LATE_PAUSE_SECONDS = 1.0
 CLOCKS_SECONDS = 30.0
 """How far the clocks of the server and of this pod may be apart, where nothing else tells what this run made."""
 
@@ -94,22 +95,20 @@ class Creator:
         began = time.time() - self._deadline.elapsed() - CLOCKS_SECONDS
         return store.id in self.own_ids.values() and store.created_at > began
 
-    def has_late_ones(self, names: Iterable[str]) -> bool:
-        """Tell whether a create of these names got no clear answer and may still take place."""
-        return any(name in self._late for name in names)
-
-    def wait_for_late_ones(self, names: Iterable[str]) -> None:
+    def wait_for_late_ones(self, names: Iterable[str], meanwhile: Callable[[], None]) -> None:
         """Let each create of these names that got no clear answer have its time, before its success may be told.
 
-        Raises UnavailableError where the budget has less.
+        Each second of that begins with a call of `meanwhile`. Raises UnavailableError where the budget has less.
         """
         for name in names:
             patience = self._late.pop(name, Deadline(0.0))
-            if patience.remaining() > self._deadline.remaining():
-                raise UnavailableError(
-                    f"'{name}': a create got no clear answer and may still take place, for longer than the budget"
-                )
-            sleep(patience.remaining())
+            while patience.remaining():
+                meanwhile()
+                if patience.remaining() > self._deadline.remaining():
+                    raise UnavailableError(
+                        f"'{name}': a create got no clear answer and may still take place, for longer than the budget"
+                    )
+                sleep(min(LATE_PAUSE_SECONDS, patience.remaining()))
 
     def _look(self, target: Target, lost_ids: Sequence[str]) -> VectorStore | None:
         listed = candidates([target], self._processes.stores())[target.name]

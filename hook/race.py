@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from hook.backoff import retry
@@ -34,6 +34,8 @@ class Race:
         self._deadline = deadline
         self._creator = creator
         self._proofs: dict[str, Proof] = {}
+        self._made_at: dict[str, int] = {}
+        """By name, when this run made its own, by the server's clock; taken back or not."""
 
     def settle(self, targets: Sequence[Target], stores: Stores) -> frozenset[str]:
         """Return the ids that stay, as soon as no run of this instant is about to change what the server lists.
@@ -43,18 +45,18 @@ class Race:
         """
         patience = Deadline(self._deadline.remaining() / 2)
         quiet = Deadline(RACE_SECONDS)
-        before: set[str] = set()
+        began = time.time()
+        seen: list[set[str]] = []
         while True:
             found = candidates(targets, stores)
-            for target in targets:
-                self._take_back(target, found[target.name])
-            raced = [target.name for target in targets if self._is_raced(target, found[target.name])]
+            self._take_back_all(targets, found)
+            raced = [target.name for target in targets if self._is_raced(target, found[target.name], began)]
             racing = [store for name in raced for store in found[name]]
-            # By their ids alone: what else processes show of them, and in which order, may differ.
-            if (now := {store.id for store in racing}) != before:
+            # What processes show by turns is no change, so only what was never there before is one.
+            if (now := {store.id for store in racing}) not in seen:
                 has_own = any(self._creator.is_own(store) for store in racing)
                 quiet = Deadline(RACE_SECONDS if has_own else BYSTANDER_SECONDS)
-            before = now
+                seen.append(now)
             remaining = min(patience.remaining(), quiet.remaining())
             if not raced or remaining == 0:
                 return frozenset(store.id for store in stores)
@@ -63,8 +65,15 @@ class Race:
             sleep(random.uniform(*RACE_PAUSE_SECONDS))
             stores = self._processes.stores()
 
-    def _is_raced(self, target: Target, found: Stores) -> bool:
-        """Tell whether another run has made one of several so lately that it may be about to take it back."""
+    def give_way(self, targets: Sequence[Target]) -> None:
+        """Take back what this run made too many, and wait for nobody. Raises as the server's API does."""
+        self._take_back_all(targets, candidates(targets, self._processes.stores()))
+
+    def _is_raced(self, target: Target, found: Stores, began: float) -> bool:
+        """Tell whether another run had made one of several so lately that it may be about to take it back.
+
+        Lately is what was made near this run's own one, by the server's clock, or else near when this race `began`.
+        """
         if len(found) < 2:
             return False
         # One that a restart has lost is in no race; the oldest is proven in any case.
@@ -74,11 +83,13 @@ class Race:
         # What is known to some processes only is taken back by nobody.
         if any(known[store.id].life is Life.DIVIDED for store in alive if store.id in known):
             return False
-        own = next((store for store in alive if self._creator.is_own(store)), None)
-        # By the server's clock, if that is known.
-        now = time.time() if own is None else own.created_at
+        now = self._made_at.get(target.name, began)
         others = [store for store in alive if store.made_by not in (None, self._server.run_id)]
         return len(alive) > 1 and any(abs(now - store.created_at) < RECENT_SECONDS for store in others)
+
+    def _take_back_all(self, targets: Sequence[Target], found: Mapping[str, Stores]) -> None:
+        for target in targets:
+            self._take_back(target, found[target.name])
 
     def _take_back(self, target: Target, found: Stores) -> None:
         """Delete what this run made too many: all of it, if another one of the name was there before, and is usable.
@@ -87,7 +98,13 @@ class Race:
         answer was lost may have made one more; of this run's own, the one that it was told of stays.
         """
         own = sorted((store for store in found if self._creator.is_own(store)), key=lambda store: store.created_at)
-        lives = (self._prove(store.id, target).life for store in earlier_ones(found, {store.id for store in own}))
+        if own:
+            self._made_at.setdefault(target.name, own[0].created_at)
+        before = earlier_ones(found, {store.id for store in own})
+        if self._creator.own_ids.get(target.name) in self._creator.deleted_ids:
+            # It gave way already, and what came first then may be in use, though a late create of its own is older.
+            before = [store for store in found if store not in own and store.id not in self._creator.deleted_ids]
+        lives = (self._prove(store.id, target).life for store in before)
         first = next((life for life in lives if life is not Life.LOST), Life.LOST)
         if first not in (Life.ALIVE, Life.UNDECIDED, Life.REFUSED):
             own.sort(key=lambda store: store.id != self._creator.own_ids.get(target.name))

@@ -109,16 +109,14 @@ class Registrar:
         """Tell whether the create of a target failed, so that its finding stands."""
         return target.name in self._failed
 
-    def look_until_listed(self, look: Callable[[], Look]) -> Look:
+    def look_until_listed(self, look: Callable[[], Look], give_way: Callable[[], None]) -> Look:
         """Return a look, as soon as no create can take place any more, and the list shows what was made.
 
+        The other runs of this instant wait until what is too many is gone, so that is taken back while it waits.
         Raises UnavailableError where the budget ends before that.
         """
-        if self._creator.has_late_ones(self._ids):
-            # What is too many is taken back before this wait: the other runs of this instant have to see it.
-            look()
         # What failed is no success in any case, and was told with its cause.
-        self._creator.wait_for_late_ones(self._ids)
+        self._creator.wait_for_late_ones(self._ids, give_way)
         # The last look needs time, too, so that the message can say what is missing.
         lag = Deadline(min(LAG_SECONDS, self._deadline.remaining() / 2))
         while True:

@@ -55,7 +55,8 @@ class Run:
             if act(targets, look, findings):
                 # Whatever was proven before may be over: the server may have restarted since.
                 accepted = [target for target in targets if not self._registrar.has_failed(target)]
-                look = self._registrar.look_until_listed(partial(self._look, accepted))
+                give_way = partial(self._race.give_way, accepted)
+                look = self._registrar.look_until_listed(partial(self._look, accepted), give_way)
                 findings |= self._registrar.verified(self._plan(accepted, look))
         if self._consumer_server is not None:
             self._consumer_server.release = self._server.release

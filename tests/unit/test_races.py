@@ -1,5 +1,6 @@
 """Runs that start at the same instant: one vector store a name, and every run content."""
 
+import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from hook.backoff import retry
 from hook.create import Creator
 from hook.deadline import Deadline
 from hook.domain import Collection, Finding, State, VectorStore
+from hook.errors import UnavailableError
 from hook.flags import parse_arguments
 from hook.http.client import Http
 from hook.llamastack.api import LlamaStack
@@ -203,6 +205,145 @@ def test_others_are_waited_for_as_long_as_they_change_something(
     outcome = run(server.url, "check", collections=entries("red_hat_docs"))
 
     assert (outcome.exit_code, outcome.states) == (0, ["present"])
+
+
+def test_a_race_goes_on_however_old_its_stores_become(
+    server: FakeLlamaStack, run: RunHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy server twenty runs make all that they want before any of them takes something back."""
+    monkeypatch.setattr(race, "RECENT_SECONDS", 3.0)
+    monkeypatch.setattr(race, "RACE_PAUSE_SECONDS", (0.5, 0.6))
+    for number in range(8):
+        server.add("red_hat_docs", run_id=f"run {number}", created_at=int(time.time()) - 1)
+
+    def take_one_back(handler: object) -> None:
+        server.stores.pop()
+        handler.reply(*handler._list({}))  # type: ignore[attr-defined]
+
+    server.fault(LIST, lambda handler: handler.reply(*handler._list({})), times=1)
+    server.fault(LIST, take_one_back, times=7)
+
+    outcome = run(server.url, "check", collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (0, ["present"])
+
+
+@pytest.mark.parametrize("clock_seconds", [0, -90, 90])
+def test_a_run_that_has_taken_its_own_back_waits_for_the_others_whatever_the_clocks_say(
+    server: FakeLlamaStack, run: RunHook, clock_seconds: int
+) -> None:
+    """It knows when it was, by the server's clock."""
+    server.clock_seconds = clock_seconds
+
+    def create(handler: object) -> None:
+        server.add("red_hat_docs", run_id="the first")
+        handler.reply(*handler._create(server.requests[-1].body))  # type: ignore[attr-defined]
+        server.add("red_hat_docs", run_id="a third")
+        server.fault(LIST, lambda listing: listing.reply(*listing._list({})), times=3)
+        server.fault(LIST, take_back, times=1)
+
+    def take_back(handler: object) -> None:
+        server.stores[:] = [store for store in server.stores if "a third" not in str(store["metadata"])]
+        handler.reply(*handler._list({}))  # type: ignore[attr-defined]
+
+    server.fault(CREATE, create, times=1)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (0, ["present"])
+
+
+def test_a_run_that_gave_way_takes_back_a_late_store_that_is_older_than_the_others(
+    server: FakeLlamaStack, run: RunHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other run has ended with its own, and nobody else would ever take one back."""
+    monkeypatch.setattr("hook.create.LATE_SECONDS", 4.0)
+    began = int(time.time())
+    bodies: list[dict[str, object]] = []
+    others: list[str] = []
+
+    def fail(handler: object) -> None:
+        bodies.append(server.requests[-1].body)
+        handler.reply(500, {"detail": "Internal server error"})  # type: ignore[attr-defined]
+        others.append(server.add("red_hat_docs", run_id="a rival", created_at=began + 1))
+
+    def create(handler: object) -> None:
+        status, store = handler._create(server.requests[-1].body)  # type: ignore[attr-defined]
+        server.stores[-1]["created_at"] = began + 2
+        handler.reply(status, store)  # type: ignore[attr-defined]
+        server.fault(LIST, late, times=1)
+
+    def late(listing: object) -> None:
+        # Not before this run has given way.
+        if [store["id"] for store in server.stores] != others:
+            server.fault(LIST, late, times=1)
+        else:
+            listing._create(bodies[0])  # type: ignore[attr-defined]
+            server.stores[-1]["created_at"] = began
+        listing.reply(*listing._list({}))  # type: ignore[attr-defined]
+
+    server.fault(CREATE, fail, times=1)
+    server.fault(CREATE, create, times=1)
+    server.fault(LIST, lambda handler: handler.reply(*handler._list({})), times=1)
+    server.fault(LIST, answer(200, {"data": [], "has_more": False}), times=1)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (0, ["present"])
+    assert [store["id"] for store in server.stores] == others
+
+
+def test_what_appears_while_a_late_create_is_waited_for_is_taken_back_at_once(
+    server: FakeLlamaStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else another run would take it for a duplicate, or with `--on-duplicate oldest` for what it may use."""
+    monkeypatch.setattr("hook.create.LATE_SECONDS", 8.0)
+    logs.configure("info", "json", {})
+    timers: list[threading.Timer] = []
+
+    def fail(handler: object) -> None:
+        body = server.requests[-1].body
+        timers.append(threading.Timer(3.0, lambda: handler._create(body)))  # type: ignore[attr-defined]
+        timers[0].start()
+        handler.reply(500, {"detail": "Internal server error"})  # type: ignore[attr-defined]
+
+    server.fault(CREATE, fail, times=1)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(start, server.url, threading.Barrier(1))
+        retry(lambda: len(server.names()) == len(NAMES) or raise_unavailable(), Deadline(20), "e")
+        timers[0].join()
+        retry(lambda: len(server.names()) == len(NAMES) or raise_unavailable(), Deadline(20), "e")
+        still_waiting = not waiting.done()
+
+    assert still_waiting
+    assert [request.method for request in server.requests].count("DELETE") == 1
+    assert {finding.state for finding in waiting.result().values()} == {State.REGISTERED}
+
+
+def raise_unavailable() -> bool:
+    """Let `retry` ask again."""
+    raise UnavailableError("not yet")
+
+
+def test_lists_that_take_turns_are_no_change(
+    server: FakeLlamaStack, run: RunHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where one connection meets one process, and the next another: nobody is about to take anything back."""
+    monkeypatch.setattr(race, "BYSTANDER_SECONDS", 1.0)
+    for name in ("one", "another", "a third"):
+        server.add("red_hat_docs", run_id=name)
+    shown = itertools.cycle((2, 2, 3))
+
+    def turn(handler: object) -> None:
+        handler.reply(200, {"data": server.stores[: next(shown)], "has_more": False})  # type: ignore[attr-defined]
+
+    server.fault(LIST, turn)
+
+    outcome = run(server.url, "check", "--timeout", "40", collections=entries("red_hat_docs"))
+
+    assert outcome.states == ["duplicated"]
+    # For half of the budget, these would be some fifty.
+    assert outcome.event_names().count("race.found") <= 16
 
 
 def test_what_lists_show_in_another_order_each_time_is_no_change(
