@@ -92,5 +92,5 @@ def _choice(ids: Sequence[str], where: str = "") -> str:
 
 
 def quoted(names: Iterable[str]) -> str:
-    """Return names as a list for a person, in one line; what holds none is «none»."""
-    return one_line(", ".join(f"'{name}'" for name in names)) or "none"
+    """Return names as a list for a person, in one line."""
+    return one_line(", ".join(f"'{name}'" for name in names))

@@ -65,6 +65,12 @@ def test_what_is_not_configured_is_the_only_possibility() -> None:
     assert resolve(Collection("docs", "granite"), [GRANITE], [MILVUS]) == TARGET
 
 
+def test_a_dimension_that_the_server_does_not_say_can_be_configured() -> None:
+    found = resolve(Collection("docs", "granite", embedding_dimension=512), [Model("granite", None, None)], [MILVUS])
+
+    assert found.embedding_dimension == 512
+
+
 def test_the_only_model_needs_no_name() -> None:
     """Whatever the file's default is."""
     assert resolve(Collection("docs", default_embedding_model="st/other"), [GRANITE], [MILVUS]) == TARGET

@@ -207,6 +207,30 @@ def test_others_are_waited_for_as_long_as_they_change_something(
     assert (outcome.exit_code, outcome.states) == (0, ["present"])
 
 
+def test_a_run_that_keeps_its_own_waits_longer_than_a_bystander(
+    server: FakeLlamaStack, run: RunHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one, which has to take its own back, may have more to do before."""
+    monkeypatch.setattr(race, "BYSTANDER_SECONDS", 0.2)
+    monkeypatch.setattr(race, "RACE_PAUSE_SECONDS", (0.3, 0.4))
+
+    def create_two(handler: object) -> None:
+        handler.reply(*handler._create(server.requests[-1].body))  # type: ignore[attr-defined]
+        server.add("red_hat_docs", run_id="a rival")
+        server.fault(LIST, lambda listing: listing.reply(*listing._list({})), times=6)
+        server.fault(LIST, take_back, times=1)
+
+    def take_back(handler: object) -> None:
+        del server.stores[1:]
+        handler.reply(*handler._list({}))  # type: ignore[attr-defined]
+
+    server.fault(CREATE, create_two, times=1)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (0, ["registered"])
+
+
 def test_a_race_goes_on_however_old_its_stores_become(
     server: FakeLlamaStack, run: RunHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:

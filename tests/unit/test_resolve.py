@@ -98,6 +98,19 @@ def test_it_sees_what_belongs_to_others_as_check_does(
     assert main(["check", "--connections", "1", "--url", server.url, "--config", str(path)], {}) == 5
 
 
+def test_what_belongs_to_others_hides_nothing_that_comes_after_it(
+    server: FakeLlamaStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "both.yaml"
+    path.write_text(json.dumps({"vector_dbs": entries("first", "second")}))
+    found = server.add("second", created_at=1)
+    server.add("first", id="first", created_at=2)
+
+    # The newest comes first in a list.
+    assert resolve(server, str(path), "second") == 0
+    assert capsys.readouterr().out.splitlines() == [found]
+
+
 def test_it_waits_like_any_run(
     server: FakeLlamaStack, config: str, ids: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
