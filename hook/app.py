@@ -80,7 +80,8 @@ def _execute(asked: Settings, environ: Mapping[str, str], progress: Progress) ->
     publisher = None
     if asked.command == "register" and asked.publish_configmap is not None:
         publisher = Publisher(asked.publish_configmap, environ, asked.request_timeout_seconds, deadline)
-    collections = [each for each in loaded.collections if each.name in wanted.values()]
+    names = set(wanted.values())
+    collections = [each for each in loaded.collections if each.name in names]
     if collections:
         _verify(asked, environ, collections, deadline, progress)
     if publisher is not None and exit_code(progress.findings.values()) is ExitCode.OK:

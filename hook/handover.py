@@ -17,7 +17,7 @@ def labels(asked: Sequence[str], findings: Mapping[str, Finding], aliases: Mappi
 
     Raises ConfigError for what has no address.
     """
-    enabled = [name for name, finding in findings.items() if finding.state is not State.DISABLED]
+    enabled = {name: None for name, finding in findings.items() if finding.state is not State.DISABLED}
     known = {label: name for name in enabled for label in (name, aliases.get(name)) if label is not None}
     declared = one_line(", ".join(known)) or "none"
     off = {label: name for name in findings if name not in enabled for label in (name, aliases.get(name))}

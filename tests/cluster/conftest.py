@@ -1,7 +1,7 @@
 """One cluster and its servers for all tests: brought up by the first process, used by each worker, and taken down.
 
 `make test-cluster` runs these tests. What a cluster lacks is counted, and named at the end; a cluster of the tests' own
-lacks nothing, and with `CLUSTER_TEST_LACKING=fail`, as in CI, none may.
+lacks nothing, and with `CLUSTER_TEST_LACKING=fail`, as in `.ci/run`, none may.
 """
 
 import os

@@ -57,7 +57,8 @@ class TestSecure:
         run = outcome(secure, *components)
 
         assert run.exit_codes == [0]
-        assert run.last.pod["spec"]["containers"][0]["securityContext"].get("runAsUser", UID) == UID
+        spec = run.last.pod["spec"]
+        assert (spec["securityContext"] | spec["containers"][0]["securityContext"])["runAsUser"] == UID
         assert secure.api.get(secure.name, "configmaps", PUBLISHED)["data"].keys() == {NAME}
         assert secure.api.get(secure.name, "cronjobs", HOOK)["spec"]["suspend"] is False
 

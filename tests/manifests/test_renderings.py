@@ -337,7 +337,8 @@ def test_what_is_documented_renders() -> None:
 
     assert len(kustomizations) >= 4
     for kustomization in kustomizations:
-        here = re.sub(r"https://\S+?//manifests/([^?]+)\?ref=[^\"]+", r"../manifests/\1", json.dumps(kustomization))
+        here = re.sub(r"\$SOURCE//manifests/([^?]+)\?ref=[^\"]+", r"../manifests/\1", json.dumps(kustomization))
+        assert "$SOURCE" not in here
         done = kustomize(json.loads(here.replace('"register-collections/overlays', '"../manifests/overlays')))
         assert done.returncode == 0, done.stderr
         assert "kind: CronJob" in done.stdout

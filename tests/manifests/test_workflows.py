@@ -61,12 +61,13 @@ def test_no_job_keeps_the_token_in_its_checkout(path: Path) -> None:
 
 
 def test_ci_runs_what_ci_run_runs() -> None:
-    """Each target of make in `.ci/run` is one of a job."""
-    here = set(re.findall(r"^make ([a-z-]+)", (ROOT / ".ci" / "run").read_text(), re.MULTILINE))
+    """Each target of make in `.ci/run` is one of a job, but for the cluster, which no runner of GitHub can make."""
+    here = set(re.findall(r"\bmake ([a-z-]+)", (ROOT / ".ci" / "run").read_text(), re.MULTILINE))
     (job,) = workflow("ci.yaml")["jobs"].values()
     there = {word for each in job["strategy"]["matrix"]["include"] for word in each["run"].split()}
 
-    assert here <= there
+    assert here - there == {"test-cluster"}
+    assert len(here) > 5
 
 
 def test_the_image_is_released_for_two_architectures_with_sbom_provenance_and_signature() -> None:

@@ -200,6 +200,19 @@ def test_each_object_of_the_commands_is_one_of_the_manifests(page: str) -> None:
     assert named - known == set()
 
 
+def test_the_support_table_names_the_versions_that_are_used() -> None:
+    modules = (ROOT / "tests/cluster/up/programs/go.mod").read_text()
+    for name, module in (
+        ("Helm", "helm.sh/helm/v3 v"),
+        ("kustomize", "sigs.k8s.io/kustomize/kustomize/v5 v"),
+        ("Argo CD", "github.com/argoproj/argo-cd/v3 v"),
+        ("Kubernetes", "k8s.io/kubernetes v"),
+    ):
+        major, minor, _ = modules.partition(module)[2].split()[0].split(".")
+        (row,) = re.findall(rf"^\| {name} \|.*", PAGES["docs/support.md"], re.MULTILINE)
+        assert f" {major}.{minor} |" in row
+
+
 def test_each_test_that_shows_something_exists() -> None:
     """A claim about a cluster names its test; one that was renamed would leave the claim without."""
     named = re.findall(r"`(test_\w+\.py)::(?:(\w+)::)?(test_\w+)`", PAGES["docs/shown.md"])
