@@ -18,6 +18,7 @@ WATCH_SECONDS = 5.0
 LATE_SECONDS = 15.0
 """How long a create without a clear answer may still take place: a gateway gives it up while its server goes on."""
 LATE_PAUSE_SECONDS = 1.0
+"""Between two looks at what such a create made: so long at most do other runs see a duplicate."""
 CLOCKS_SECONDS = 30.0
 """How far the clocks of the server and of this pod may be apart, where nothing else tells what this run made."""
 

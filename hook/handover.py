@@ -17,10 +17,11 @@ def labels(asked: Sequence[str], findings: Mapping[str, Finding], aliases: Mappi
 
     Raises ConfigError for what has no address.
     """
-    enabled = {name: None for name, finding in findings.items() if finding.state is not State.DISABLED}
+    enabled = [name for name, finding in findings.items() if finding.state is not State.DISABLED]
     known = {label: name for name in enabled for label in (name, aliases.get(name)) if label is not None}
     declared = one_line(", ".join(known)) or "none"
-    off = {label: name for name in findings if name not in enabled for label in (name, aliases.get(name))}
+    disabled = [name for name, finding in findings.items() if finding.state is State.DISABLED]
+    off = {label: name for name in disabled for label in (name, aliases.get(name))}
     problems = [
         f"{one_line(label, 100)}: is disabled: {findings[off[label]].detail}"
         if label in off
