@@ -10,7 +10,7 @@ from servers import REPOSITORY, close_all_on_signals, say
 AT_ONCE = 2
 """As many as there are cores; a worker that does not answer its supervisor within 5 s is killed."""
 TRIES = 4
-"""Milvus Lite 3.1 ends 0.4.7 in native code in one run of some five."""
+"""Milvus Lite 3 runs inside of the server, and ends it in native code now and then; up to 2.5 it is a process."""
 MOST_PROBLEMS = 20
 PAGE = "docs/proofs.md"
 """Where the tables are."""
