@@ -114,7 +114,7 @@ def _verify(
 
 
 def _publish(publisher: Publisher, progress: Progress) -> None:
-    """Publish the addresses of a verified run, by name and by alias; where neither can be a key it is a mismatch."""
+    """Publish the addresses of a verified run, by name and by alias; where neither can be a key it is unpublished."""
     found = {name: each for name, each in progress.findings.items() if each.state is not State.DISABLED}
     keys = {name: [key for key in (name, progress.aliases.get(name, "")) if can_be_key(key)] for name in found}
     publisher.publish({key: str(found[name].id) for name in found for key in keys[name]}, str(progress.server_url))

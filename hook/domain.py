@@ -205,7 +205,7 @@ _EXIT_CODES = {
     State.LOST: ExitCode.MISMATCH,
     State.DIVIDED: ExitCode.MISMATCH,
     State.HIDDEN: ExitCode.MISMATCH,
-    State.UNPUBLISHED: ExitCode.MISMATCH,
+    State.UNPUBLISHED: ExitCode.UNPUBLISHED,
     State.UNAVAILABLE: ExitCode.UNAVAILABLE,
     State.UNKNOWN: ExitCode.UNAVAILABLE,
 }
@@ -214,5 +214,5 @@ _EXIT_CODES = {
 def exit_code(findings: Iterable[Finding]) -> ExitCode:
     """Return the code for a run that came to its end: the refusals first, since they cause the mismatches."""
     codes = {_EXIT_CODES.get(finding.state, ExitCode.OK) for finding in findings}
-    order = (ExitCode.REFUSED, ExitCode.MISMATCH, ExitCode.UNAVAILABLE)
+    order = (ExitCode.REFUSED, ExitCode.MISMATCH, ExitCode.UNAVAILABLE, ExitCode.UNPUBLISHED)
     return next((code for code in order if code in codes), ExitCode.OK)

@@ -25,6 +25,7 @@ class ExitCode(IntEnum):
     UNAVAILABLE = 3
     REFUSED = 4
     MISMATCH = 5
+    UNPUBLISHED = 6
     INTERRUPTED = 130
     TERMINATED = 143
 
@@ -90,6 +91,12 @@ class RefusedError(HookError):
         """The HTTP status, where there was an answer."""
         self.detail = detail
         """What the server said, in one line."""
+
+
+class PublishError(HookError):
+    """The collections are usable, and their addresses could not be written where they were to be."""
+
+    exit_code = ExitCode.UNPUBLISHED
 
 
 class Stopped(BaseException):

@@ -8,7 +8,7 @@ from typing import Any
 
 from hook.backoff import retry
 from hook.deadline import Deadline
-from hook.errors import HookError, RefusedError, UnavailableError
+from hook.errors import HookError, PublishError, RefusedError, UnavailableError
 from hook.http.answers import mapping
 from hook.http.client import Http
 from hook.kubernetes import own_pod
@@ -17,9 +17,9 @@ from hook.logs import log
 FIELD_MANAGER = "register-collections"
 URL_ANNOTATION = "register-collections/server-url"
 CHANGED_ANNOTATION = "register-collections/changed-at"
-PATIENCE_SECONDS = 20.0
-"""How much of the budget publishing may take: enough for several tries, and short, since the collections are registered
-already and a Job may spend it again in each of its own tries."""
+PATIENCE_SECONDS = 60.0
+"""How much of the budget publishing may take: enough for an API server that restarts. The Job does not try again after
+it, which would register again what is registered."""
 _LABELS = {"app.kubernetes.io/managed-by": FIELD_MANAGER}
 
 
@@ -105,7 +105,7 @@ class Publisher:
     def publish(self, addresses: Mapping[str, str], server_url: str) -> None:
         """Make the ConfigMap hold these addresses by name, and no other of ours; what is so already is not rewritten.
 
-        Raises UnavailableError and RefusedError in a sentence of its own: the collections stay registered.
+        Raises PublishError in a sentence of its own: the collections stay registered.
         """
         sent: list[Change] = []
         sentence = "The collections are registered, but their addresses are not published"
@@ -114,10 +114,10 @@ class Publisher:
             http = Http(self._pod.server, self._request_timeout_seconds, patience)
             retry(lambda: self._apply(http, addresses, server_url, sent), patience, "publish.retry_scheduled")
         except UnavailableError as error:
-            raise UnavailableError(f"{sentence}: {error}; run the hook again to publish them") from error
+            raise PublishError(f"{sentence}: {error}; run the hook again to publish them") from error
         except HookError as error:
             # Even where it is the pod's files, which were as they should be at the start.
-            raise RefusedError(f"{sentence}: {error}") from error
+            raise PublishError(f"{sentence}: {error}") from error
         where = {"configmap": self.name, "namespace": self.namespace}
         if not sent:
             log.info("publish.unchanged", **where)

@@ -116,7 +116,7 @@ def test_what_never_works_later_is_not_tried_again(name: str) -> None:
         assert fail["onExitCodes"] == {
             "containerName": container(name)["name"],
             "operator": "In",
-            "values": [ExitCode.CONFIG, ExitCode.REFUSED, ExitCode.MISMATCH],
+            "values": [ExitCode.CONFIG, ExitCode.REFUSED, ExitCode.MISMATCH, ExitCode.UNPUBLISHED],
         }
         assert spec["backoffLimit"] <= 3
 

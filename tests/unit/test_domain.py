@@ -423,6 +423,8 @@ def test_a_refused_proof_is_a_rejection() -> None:
         ([State.DRIFTED], ExitCode.MISMATCH),
         ([State.DUPLICATED], ExitCode.MISMATCH),
         ([State.LOST], ExitCode.MISMATCH),
+        ([State.UNPUBLISHED, State.PRESENT], ExitCode.UNPUBLISHED),
+        ([State.UNPUBLISHED, State.UNKNOWN], ExitCode.UNAVAILABLE),
         ([State.UNKNOWN, State.PRESENT], ExitCode.UNAVAILABLE),
         ([State.UNKNOWN, State.MISSING], ExitCode.MISMATCH),
         ([State.DRIFTED, State.REJECTED], ExitCode.REFUSED),

@@ -61,7 +61,7 @@ def test_job_and_cronjob_say_the_same(folder: Path) -> None:
 def test_the_job_fails_at_once_for_what_never_works_later(job: Any) -> None:
     rules = [rule["onExitCodes"] for rule in job["spec"]["podFailurePolicy"]["rules"] if rule["action"] == "FailJob"]
 
-    expected = [ExitCode.CONFIG, ExitCode.REFUSED, ExitCode.MISMATCH]
+    expected = [ExitCode.CONFIG, ExitCode.REFUSED, ExitCode.MISMATCH, ExitCode.UNPUBLISHED]
     assert [rule["values"] for rule in rules] == [expected]
 
 

@@ -295,11 +295,11 @@ def test_an_unverified_run_publishes_nothing(
     assert kubernetes.requests == []
 
 
-def test_a_name_that_cannot_be_a_key_is_a_mismatch(kubernetes: FakeKubernetes, publish_run: Run) -> None:
+def test_a_name_that_cannot_be_a_key_is_not_published(kubernetes: FakeKubernetes, publish_run: Run) -> None:
     """It is said, and the others are published."""
     outcome = publish_run(names="red_hat_docs a/b")
 
-    assert outcome.exit_code == 5
+    assert outcome.exit_code == 6
     assert outcome.states == ["registered", "unpublished"]
     assert outcome.detail("a/b").startswith("registered, but its name cannot be a key of a ConfigMap")
     assert list(kubernetes.configmaps[PATH]["data"]) == ["red_hat_docs"]
@@ -318,11 +318,11 @@ def test_keys_of_a_configmap(name: str, expected: bool) -> None:
 def test_a_refusal_to_publish_has_its_own_sentence(
     server: FakeLlamaStack, kubernetes: FakeKubernetes, publish_run: Run
 ) -> None:
-    """Exit code 4; the collections stay registered."""
+    """With an exit code of its own; the collections stay registered."""
     kubernetes.forbidden = True
     outcome = publish_run()
 
-    assert outcome.exit_code == 4
+    assert outcome.exit_code == 6
     assert outcome.states == ["registered"] * 3
     assert outcome.report["message"] == (
         f"The collections are registered, but their addresses are not published: GET {PATH} answered 403, access is "
@@ -332,21 +332,21 @@ def test_a_refusal_to_publish_has_its_own_sentence(
     assert len(server.stores) == 3
 
 
-def test_an_api_server_that_does_not_answer_is_unavailable(publish_run: Run) -> None:
-    """Exit code 3, so that the Job tries again."""
+def test_an_api_server_that_does_not_answer_is_no_reason_to_register_again(publish_run: Run) -> None:
+    """Not exit code 3, at which the Job would."""
     outcome = publish_run("--timeout", "1", KUBERNETES_SERVICE_PORT="1")
 
-    assert outcome.exit_code == 3
+    assert outcome.exit_code == 6
     assert outcome.report["message"].startswith("The collections are registered, but their addresses are not published")
 
 
 def test_publishing_waits_for_a_part_of_the_budget_only(publish_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The collections are registered already, and the Job tries all of it three times."""
+    """The collections are registered already."""
     monkeypatch.setattr("hook.publish.PATIENCE_SECONDS", 0.5)
     outcome = publish_run("--timeout", "600", KUBERNETES_SERVICE_PORT="1")
 
     left = [event["remaining_seconds"] for event in outcome.events if event["event"] == "publish.retry_scheduled"]
-    assert outcome.exit_code == 3
+    assert outcome.exit_code == 6
     assert outcome.states == ["registered"] * 3
     assert max(left) <= 0.5
     assert outcome.report["message"].startswith("The collections are registered, but their addresses are not published")
@@ -362,7 +362,7 @@ def test_an_api_server_that_is_silent_is_not_waited_for_longer(
         port = str(silent.getsockname()[1])
         outcome = publish_run("--timeout", "600", "--request-timeout", "600", KUBERNETES_SERVICE_PORT=port)
 
-    assert outcome.exit_code == 3
+    assert outcome.exit_code == 6
     assert "the budget of 0.5 s" in outcome.report["message"]
 
 
@@ -384,7 +384,7 @@ def test_a_conflict_is_tried_again(kubernetes: FakeKubernetes, publish_run: Run)
     assert kubernetes.requests == [f"GET {PATH}", f"PATCH {PATH}"] * 3
 
 
-def test_a_conflict_without_end_is_unavailable(
+def test_a_conflict_without_end_is_not_published(
     kubernetes: FakeKubernetes, publish_run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next run may be luckier."""
@@ -392,7 +392,7 @@ def test_a_conflict_without_end_is_unavailable(
     kubernetes.conflicts = 1_000_000
     outcome = publish_run()
 
-    assert outcome.exit_code == 3
+    assert outcome.exit_code == 6
     assert "answered 409: Operation cannot be fulfilled" in outcome.report["message"]
 
 
@@ -402,7 +402,7 @@ def test_a_write_that_is_refused_ends_the_run_at_once(kubernetes: FakeKubernetes
     kubernetes.configmaps[PATH]["immutable"] = True
     outcome = publish_run()
 
-    assert outcome.exit_code == 4
+    assert outcome.exit_code == 6
     assert "field is immutable when `immutable` is set" in outcome.report["message"]
     assert kubernetes.requests == [f"GET {PATH}", f"PATCH {PATH}"]
 
@@ -419,7 +419,7 @@ def test_files_of_the_pod_that_go_under_way_end_the_run_in_a_sentence(
     server.fault("GET /v1/version", spoil)
     outcome = publish_run()
 
-    assert outcome.exit_code == 4
+    assert outcome.exit_code == 6
     assert outcome.report["message"].startswith("The collections are registered, but their addresses are not published")
     assert kubernetes.requests == []
 

@@ -26,7 +26,7 @@ podFailurePolicy:
       onExitCodes:
         containerName: register-collections
         operator: In
-        values: [2, 4, 5]
+        values: [2, 4, 5, 6]
     - action: Ignore
       onPodConditions:
         - type: DisruptionTarget
