@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -32,6 +33,10 @@ _UNWRAPPED = (requests.exceptions.BaseHTTPError, HTTPException, ValueError)  # t
 
 _GRACE_SECONDS = 0.2
 """How much later the clock around a request ends than the one inside it, whose error says more."""
+
+
+_HANDSHAKE_SECONDS = 2.0
+"""What a handshake may take that is only tried to say what is wrong."""
 
 
 class Http:
@@ -146,13 +151,24 @@ class Http:
         except (requests.RequestException, *_UNWRAPPED) as error:
             if _is_timeout(error):
                 raise self._timeout(what, method, seconds) from error
-            hint = "" if self._answered else tls.hint(_causes(error), self._server)
-            raise _transport_error(error, what, self._server, method, hint) from error
+            if tls.may_be_wanted(_causes(error), self._server.url) and self._speaks_tls():
+                raise tls.refused(what, self._server.url) from error
+            raise _transport_error(error, what, self._server, method) from error
         except OSError as error:
             # What requests says, without a type of its own, where a certificate's file has gone since the start.
             raise RefusedError(f"{what}: cannot be sent: {one_line(str(error))}") from error
         authorized = "Authorization" in response.request.headers
         return read(Answer(what, response.status_code, response.headers, content, authorized, self._server))
+
+    def _speaks_tls(self) -> bool:
+        """Tell whether the server, which has never answered, does; past a proxy it may be out of reach."""
+        url = self._server.url
+        seconds = min(_HANDSHAKE_SECONDS, self._deadline.remaining())
+        if self._answered or _proxy(url) is not None or seconds <= 0:
+            return False
+        with suppress(TimeoutError):
+            return within(seconds, lambda: tls.is_spoken(url, seconds))
+        return False
 
     def _timeout(self, what: str, method: str, seconds: float) -> UnavailableError:
         kind, whose = UnavailableError, ""
@@ -161,9 +177,13 @@ class Http:
         return kind(f"{what}: no answer within {seconds:.3g} s{whose}", in_flight=method == "POST", timed_out=True)
 
 
+def _proxy(url: str) -> str | None:
+    return requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
+
+
 def _check_proxy(url: str) -> None:
     """Keep the proxies' passwords out of all output. Raises ConfigError where the one for this URL has no address."""
-    needed = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
+    needed = _proxy(url)
     for key, text in getproxies().items():
         variable = f"{key.upper()}_PROXY"
         try:
@@ -198,9 +218,7 @@ def _is_timeout(error: Exception) -> bool:
     return timed_out and not isinstance(error, requests.ConnectTimeout)
 
 
-def _transport_error(
-    error: Exception, what: str, server: Server, method: str, hint: str
-) -> UnavailableError | RefusedError:
+def _transport_error(error: Exception, what: str, server: Server, method: str) -> UnavailableError | RefusedError:
     causes = list(_causes(error))
     refused = tls.refusal(causes, what, server)
     if refused is not None:
@@ -214,7 +232,7 @@ def _transport_error(
         what += " through the proxy of HTTP_PROXY or HTTPS_PROXY (NO_PROXY names what needs none)"
     never_sent = any(type(cause).__name__ in _NEVER_SENT for cause in causes)
     return UnavailableError(
-        f"{what}: no answer from {server.url}: {one_line(str(causes[-1]), 200)}{hint}",
+        f"{what}: no answer from {server.url}: {one_line(str(causes[-1]), 200)}",
         in_flight=method == "POST" and not never_sent,
     )
 

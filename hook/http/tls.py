@@ -1,10 +1,12 @@
 """Certificates: what is trusted, what the client shows, and what a failed handshake means."""
 
 import re
+import socket
 import ssl
 from collections.abc import Iterable
 from http.client import BadStatusLine
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from hook import files
 from hook.errors import ConfigError, RefusedError, one_line
@@ -12,6 +14,9 @@ from hook.settings import Server
 
 USE_HTTPS = "use https:// in LLAMA_STACK_URL"
 """What to do where http:// is wrong; only LlamaStack's URL can be one."""
+
+HTTP_PORT = 80
+"""That of http:// without one (RFC 9110, 4.2.1)."""
 
 _WANTS_TLS = re.compile(
     "Client sent an HTTP request to an HTTPS server"  # Go
@@ -65,15 +70,36 @@ def wanted(server: Server, status: int, text: str) -> bool:
     return status == 400 and server.url.startswith("http:") and _WANTS_TLS.search(text) is not None
 
 
-def hint(causes: Iterable[BaseException], server: Server) -> str:
-    """Return what else may be wrong where a server that has never answered closes the connection.
+def may_be_wanted(causes: Iterable[BaseException], url: str) -> bool:
+    """Tell whether a server of http:// hung up without a word.
 
     OpenSSL sends no alert where a request of HTTP comes instead of a handshake (SSL_R_HTTP_REQUEST, SSL_AD_NO_ALERT),
-    so uvicorn and every other server of Python just hangs up, as does one that is about to go.
+    so uvicorn and every other server of Python that speaks TLS does that, as does one that is about to go.
     """
     # The one with which http.client says so without a reset, RemoteDisconnected, is one, too.
-    closed = any(isinstance(cause, ConnectionResetError) for cause in causes)
-    return f"; if it speaks TLS, {USE_HTTPS}" if closed and server.url.startswith("http:") else ""
+    return url.startswith("http:") and any(isinstance(cause, ConnectionResetError) for cause in causes)
+
+
+def is_spoken(url: str, timeout_seconds: float) -> bool:
+    """Tell whether a handshake is answered in TLS, with whichever certificate; nothing is sent over it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    parts = urlsplit(url)
+    try:
+        with (
+            socket.create_connection((str(parts.hostname), parts.port or HTTP_PORT), timeout_seconds) as plain,
+            context.wrap_socket(plain, server_hostname=parts.hostname),
+        ):
+            return True
+    except OSError as error:
+        # One of TLS 1.2 that wants a client certificate says so with an alert.
+        return isinstance(error, ssl.SSLError) and "_ALERT_" in str(error.reason)
+
+
+def refused(what: str, url: str) -> RefusedError:
+    """Return the sentence for a server of http:// that speaks TLS."""
+    return RefusedError(f"{what}: {url} speaks TLS; {USE_HTTPS}")
 
 
 def refusal(causes: Iterable[BaseException], what: str, server: Server) -> RefusedError | None:
@@ -86,7 +112,7 @@ def refusal(causes: Iterable[BaseException], what: str, server: Server) -> Refus
                 f"{advice.authority}"
             )
         if isinstance(cause, BadStatusLine) and str(cause).startswith(_ALERT):
-            return RefusedError(f"{what}: {url} speaks TLS; {USE_HTTPS}")
+            return refused(what, url)
         reason = str(cause.reason) if isinstance(cause, ssl.SSLError) else ""
         if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
             return RefusedError(f"{what}: {url} does not speak TLS; {advice.plain}")

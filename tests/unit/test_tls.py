@@ -1,6 +1,8 @@
 """A real TLS server with a certificate authority of its own."""
 
+import socket
 import ssl
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -223,21 +225,75 @@ def test_what_llamastack_says_of_another_server_is_not_about_its_own_url(server:
     assert "https://" not in run(server.url).report["message"]
 
 
-def test_a_server_that_hangs_up_before_it_has_ever_answered_may_speak_tls(server: FakeLlamaStack, run: Run) -> None:
-    """Python's own servers close the connection without a word, so it stays a question of time."""
-    server.fault("GET /v1/health", raw(b""))
+@pytest.mark.parametrize("said", [b"", b"nonsense\r\n"], ids=["nothing", "nonsense"])
+def test_a_server_that_hangs_up_and_speaks_no_tls_is_waited_for(server: FakeLlamaStack, run: Run, said: bytes) -> None:
+    """Its handshake comes to nothing, too."""
+    server.fault("GET /v1/health", raw(said))
     outcome = run(server.url, "--timeout", "1")
 
     assert outcome.exit_code == 3
-    assert "; if it speaks TLS, use https:// in LLAMA_STACK_URL" in outcome.report["message"]
+    assert "TLS" not in outcome.report["message"]
+    assert len(server.requests) > 1
 
 
-def test_a_real_tls_server_that_is_asked_without_tls(url: str, run: Run) -> None:
-    """OpenSSL knows a request of HTTP, and sends no alert for it."""
-    outcome = run(url.replace("https:", "http:"), "--timeout", "1")
+@pytest.mark.parametrize("which", ["url", "mutual_url"])
+def test_a_real_tls_server_that_is_asked_without_tls_ends_the_wait_at_once(
+    which: str, server: FakeLlamaStack, run: Run, request: pytest.FixtureRequest
+) -> None:
+    """OpenSSL sends no alert for a request of HTTP, so uvicorn and all servers of Python hang up without a word."""
+    url = request.getfixturevalue(which).replace("https:", "http:")
+    outcome = run(url)
+
+    assert outcome.exit_code == 4
+    assert outcome.report["message"] == f"GET /v1/health: {url} speaks TLS; use https:// in LLAMA_STACK_URL"
+    assert "health.retry_scheduled" not in outcome.event_names()
+    assert server.requests == []
+
+
+def test_so_does_one_whose_handshake_fails_for_want_of_a_client_certificate(
+    server: FakeLlamaStack, authority: trustme.CA, run: Run
+) -> None:
+    """Up to TLS 1.2 a client hears of it in its handshake."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.verify_mode = ssl.CERT_REQUIRED
+    authority.configure_trust(context)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    server.wrap(context)
+    outcome = run(server.url)
+
+    assert outcome.exit_code == 4
+    assert outcome.report["message"].endswith(" speaks TLS; use https:// in LLAMA_STACK_URL")
+
+
+def test_a_server_of_tls_behind_a_proxy_is_not_asked_past_it(
+    url: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It need not be within reach, and what hangs up may be the proxy."""
+    with FakeLlamaStack() as proxy:
+        plain = url.replace("https:", "http:")
+        proxy.fault("GET /v1/health", raw(b""))
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        outcome = run(plain, "--timeout", "1")
 
     assert outcome.exit_code == 3
-    assert "; if it speaks TLS, use https:// in LLAMA_STACK_URL" in outcome.report["message"]
+    assert "TLS" not in outcome.report["message"]
+
+
+def test_a_server_that_hangs_up_and_then_is_silent_is_waited_for(run: Run) -> None:
+    """Its handshake comes to nothing within the budget."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def hang_up_once() -> None:
+            connection, _ = listener.accept()
+            connection.recv(100)
+            connection.close()
+
+        threading.Thread(target=hang_up_once, daemon=True).start()
+        outcome = run(f"http://127.0.0.1:{listener.getsockname()[1]}", "--timeout", "1")
+
+    assert outcome.exit_code == 3
+    assert "TLS" not in outcome.report["message"]
 
 
 @pytest.mark.parametrize("said", [b"", b"nonsense\r\n"], ids=["nothing", "nonsense"])
