@@ -80,6 +80,13 @@ class TestSecure:
 
         assert run.exit_codes == [4]
 
+    def test_http_to_it_is_exit_code_4_at_once(self, secure: Room) -> None:
+        """Its uvicorn hangs up without a word."""
+        run = outcome(secure, "api-key", LLAMA_STACK_URL="http://llama-stack-service:8321")
+
+        assert run.exit_codes == [4]
+        assert "speaks TLS; use https:// in LLAMA_STACK_URL" in run.last.message
+
     def test_applying_anew_keeps_the_injected_certificate(self, secure: Room) -> None:
         assert outcome(secure, "service-ca", "api-key").exit_codes == [0]
         url = f"https://llama-stack-service.{secure.name}.svc:8321"

@@ -1,6 +1,6 @@
 """One test a mistake that others made with such a Job, and that the manifests avoid.
 
-No API server can run here, so these are assertions on the renderings; the mistakes with their sources are Argo CD's,
+No cluster is needed for these assertions on the renderings; the mistakes with their sources are Argo CD's,
 Kubernetes' and OpenShift's own issues and documentation.
 """
 
