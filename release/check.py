@@ -15,9 +15,9 @@ CHART = Path("manifests", "helm", "llamastack-register-collections")
 _IN_PAGES = {
     "ref": r"\?ref=v([0-9.]+[0-9])",
     "newTag": r"newTag: ([0-9.]+[0-9])",
-    "image": r"register-collections:([0-9.]+[0-9])",
+    "image": r"(?:register-collections|\$IMAGE):([0-9.]+[0-9])",
 }
-"""How pages name a version."""
+"""How pages and examples name a version."""
 
 
 def main() -> int:
@@ -56,7 +56,7 @@ def versions(root: Path) -> Iterator[tuple[str, str]]:
     for name in ("job", "cronjob"):
         path = root / "manifests" / "base" / f"{name}.yaml"
         yield f"manifests/base/{name}.yaml", _found(r"image: register-collections:(\S+)", path)
-    for path in (root / "README.md", *sorted(root.glob("docs/*.md"))):
+    for path in (root / "README.md", *sorted(root.glob("docs/*.md")), *sorted(root.glob("examples/*.yaml"))):
         for what, pattern in _IN_PAGES.items():
             for version in sorted(set(re.findall(pattern, path.read_text()))):
                 yield f"{path.relative_to(root)}, {what}", version

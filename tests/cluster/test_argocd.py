@@ -343,11 +343,13 @@ def test_the_base_and_its_components_can_be_a_remote_base(app: App) -> None:
     room = app.room
     app.publish_the_product()
     (source,) = re.findall(r"`(https://git\.example/.+)`", PAGES["README.md"])
-    readme, argocd, addresses = (
-        yaml.safe_load(
-            next(block for block in blocks(PAGES[page], "yaml") if "$SOURCE" in block).replace("$SOURCE", source)
-        )
+    (image,) = re.findall(r"`(registry\.example/.+)`", PAGES["README.md"])
+    lines = (
+        next(block for block in blocks(PAGES[page], "yaml") if "$SOURCE" in block)
         for page in ("README.md", "docs/argocd.md", "docs/addresses.md")
+    )
+    readme, argocd, addresses = (
+        yaml.safe_load(block.replace("$SOURCE", source).replace("$IMAGE", image)) for block in lines
     )
     assert readme["resources"] == argocd["resources"] == addresses["resources"]
     content = room.kustomization(config=collections("remote")) | readme

@@ -16,7 +16,7 @@ VERSION = check.heading(ROOT)[0]
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """Return a copy of what names the version."""
-    for path in ("hook/__init__.py", "CHANGELOG.md", "README.md", "Containerfile", "manifests", "docs"):
+    for path in ("hook/__init__.py", "CHANGELOG.md", "README.md", "Containerfile", "manifests", "docs", "examples"):
         target = tmp_path / path
         target.parent.mkdir(exist_ok=True)
         (shutil.copytree if (ROOT / path).is_dir() else shutil.copy)(ROOT / path, target)
@@ -42,6 +42,8 @@ def test_every_place_names_one_version() -> None:
         ("docs/argocd.md", f"?ref=v{VERSION}", "?ref=v9.9.9", "docs/argocd.md, ref says 9.9.9"),
         ("docs/argocd.md", f"newTag: {VERSION}", "newTag: 9.9.9", "docs/argocd.md, newTag says 9.9.9"),
         ("README.md", f"collections:{VERSION}", "collections:9.9.9", "README.md, image says 9.9.9"),
+        ("README.md", f"$IMAGE:{VERSION}", "$IMAGE:9.9.9", "README.md, image says 9.9.9"),
+        ("examples/tekton-task.yaml", f":{VERSION}", ":9.9.9", "examples/tekton-task.yaml, image says 9.9.9"),
         ("Containerfile", f'version="{VERSION}"', 'version="9.9.9"', "Containerfile says 9.9.9"),
         ("manifests/base/job.yaml", f":{VERSION}", ":9.9.9", "manifests/base/job.yaml says 9.9.9"),
         ("manifests/base/cronjob.yaml", f":{VERSION}", ":9.9.9", "manifests/base/cronjob.yaml says 9.9.9"),
