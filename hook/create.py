@@ -124,11 +124,17 @@ class Creator:
             return self._server.create_vector_store(target)
         except RefusedError as error:
             # An answer of 2xx that cannot be read says that something took place.
-            if error.status is None or error.status < 300:
-                raise UnavailableError(str(error), in_flight=True, timed_out=True) from error
-            raise
+            if error.status is not None and error.status >= 300:
+                raise
+            self._note_unclear(target)
+            raise UnavailableError(str(error), in_flight=True, timed_out=True) from error
         except UnavailableError as error:
-            if (error.in_flight or error.status == 500) and not self._server.replaces:
-                self._late[target.name] = Deadline(LATE_SECONDS)
-                self._unclear[target.name] += 1
+            if error.in_flight or error.status == 500:
+                self._note_unclear(target)
             raise
+
+    def _note_unclear(self, target: Target) -> None:
+        """Remember that a create may take place later than its answer; where it replaces, that makes no other one."""
+        if not self._server.replaces:
+            self._late[target.name] = Deadline(LATE_SECONDS)
+            self._unclear[target.name] += 1
