@@ -169,7 +169,9 @@ class Registrar:
         log.info("collection.registered", collection=target.name, vector_store_id=store.id)
         self._ids[target.name] = store.id
         self._targets[store.id] = target
-        return Finding(target.name, State.UNKNOWN, store.id, "it was registered, but not verified any more")
+        # Not as its id, which nobody may use before it is verified: it may be taken back until then.
+        detail = f"it was registered as '{store.id}', but not verified any more"
+        return Finding(target.name, State.UNKNOWN, detail=detail)
 
     def _try_canaries(self, look: Look) -> None:
         """Try a throw-away vector store for what was made, where its own answers cannot tell whether it works."""
