@@ -59,6 +59,16 @@ def test_every_configuration_in_the_repository_fits(path: str) -> None:
     assert fits(yaml.safe_load((ROOT / path).read_text()))
 
 
+def test_the_base_s_own_file_shows_how_an_editor_finds_the_schema() -> None:
+    """A path is one from the file that names it."""
+    path = ROOT / "manifests" / "base" / "collections.yaml"
+    first = path.read_text().splitlines()[0]
+
+    assert first.startswith("# yaml-language-server: $schema=")
+    assert json.loads((path.parent / first.partition("=")[2]).read_text()) == COLLECTIONS_SCHEMA
+    assert first in (ROOT / "docs" / "configuration.md").read_text()
+
+
 @pytest.mark.parametrize(
     "entry",
     [
@@ -115,6 +125,7 @@ def test_whatever_the_program_accepts_fits(found: list[dict[str, Any]]) -> None:
         {"vector_dbs": [ENTRY | {"embedding_dimension": True}]},
         {"vector_dbs": [ENTRY | {"embedding_dimension": "many"}]},
         {"vector_dbs": [ENTRY | {"embedding_dimension": "1234567890"}]},
+        {"vector_dbs": [ENTRY | {"embedding_dimension": "0768"}]},
         {"vector_dbs": [ENTRY | {"provider_id": 1}]},
         {"vector_dbs": [ENTRY | {"provider_vector_db_id": 1}]},
         {"registered_resources": {"vector_stores": [{"vector_db_id": "a", "embedding_model": "m"}]}},
