@@ -6,7 +6,8 @@ PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-IMAGE ?= register-collections:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' hook/__init__.py)
+# Not what the shell has exported: the pages call the image without its tag so.
+IMAGE = register-collections:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' hook/__init__.py)
 
 .PHONY: help demo test lint format test-live test-faults bench record image test-image test-manifests test-cluster \
 	test-mutations chart-readme chart release-check lock clean

@@ -117,11 +117,12 @@ def _publish(publisher: Publisher, progress: Progress) -> None:
     """Publish the addresses of a verified run, by name and by alias; where neither can be a key it is unpublished."""
     found = {name: each for name, each in progress.findings.items() if each.state is not State.DISABLED}
     keys = {name: [key for key in (name, progress.aliases.get(name, "")) if can_be_key(key)] for name in found}
-    publisher.publish({key: str(found[name].id) for name in found for key in keys[name]}, str(progress.server_url))
     for name, finding in found.items():
         if not keys[name]:
-            detail = "registered, but its name cannot be a key of a ConfigMap: rename it to use only A-Z a-z 0-9 . _ -"
+            remedy = "give it a vector_store_name of A-Z a-z 0-9 . _ -, which can"
+            detail = f"usable, but its name cannot be a key of a ConfigMap: {remedy}"
             progress.findings[name] = replace(finding, state=State.UNPUBLISHED, detail=detail)
+    publisher.publish({key: str(found[name].id) for name in found for key in keys[name]}, str(progress.server_url))
 
 
 def _hand_over(asked: Settings, progress: Progress, output: str) -> None:

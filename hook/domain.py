@@ -192,7 +192,7 @@ class Finding:
     @property
     def addressed_by(self) -> str | None:
         """Return what consumers put into `/v1/vector-io/insert`: the `name`, or only the `id` (0.3.0 and newer)."""
-        if self.id is None or self.state not in GOOD_STATES:
+        if self.id is None or self.state not in {*GOOD_STATES, State.UNPUBLISHED}:
             return None
         return "name" if self.id == self.name else "id"
 

@@ -18,8 +18,8 @@ FIELD_MANAGER = "register-collections"
 URL_ANNOTATION = "register-collections/server-url"
 CHANGED_ANNOTATION = "register-collections/changed-at"
 PATIENCE_SECONDS = 60.0
-"""How much of the budget publishing may take: enough for an API server that restarts. The Job does not try again after
-it, which would register again what is registered."""
+"""How much of the budget publishing may take: enough for an API server that restarts. After it the Job does not try
+again, which would only take the same time: all of the wait and the proof."""
 _LABELS = {"app.kubernetes.io/managed-by": FIELD_MANAGER}
 
 
@@ -105,16 +105,18 @@ class Publisher:
     def publish(self, addresses: Mapping[str, str], server_url: str) -> None:
         """Make the ConfigMap hold these addresses by name, and no other of ours; what is so already is not rewritten.
 
-        Raises PublishError in a sentence of its own: the collections stay registered.
+        Raises PublishError in a sentence of its own, or UnavailableError where the budget of the run ended before the
+        patience for that, so that another try may have it: the collections stay registered in any case.
         """
         sent: list[Change] = []
-        sentence = "The collections are registered, but their addresses are not published"
+        sentence = "The collections are registered, but publishing their addresses failed"
         patience = min(Deadline(PATIENCE_SECONDS), self._deadline, key=Deadline.remaining)
         try:
             http = Http(self._pod.server, self._request_timeout_seconds, patience)
             retry(lambda: self._apply(http, addresses, server_url, sent), patience, "publish.retry_scheduled")
         except UnavailableError as error:
-            raise PublishError(f"{sentence}: {error}; run the hook again to publish them") from error
+            kind = UnavailableError if patience is self._deadline else PublishError
+            raise kind(f"{sentence}: {error}; run the hook again to publish them") from error
         except HookError as error:
             # Even where it is the pod's files, which were as they should be at the start.
             raise PublishError(f"{sentence}: {error}") from error

@@ -35,10 +35,6 @@ _GRACE_SECONDS = 0.2
 """How much later the clock around a request ends than the one inside it, whose error says more."""
 
 
-_HANDSHAKE_SECONDS = 2.0
-"""What a handshake may take that is only tried to say what is wrong."""
-
-
 class Http:
     """Sends requests to one server, with its credentials, inside the budget of the run."""
 
@@ -47,6 +43,7 @@ class Http:
         self._request_timeout_seconds = request_timeout_seconds
         self._deadline = deadline
         self._answered = False
+        self._tls_answers = 0
         self._session = requests.Session()
         # A callable, so that requests neither looks into ~/.netrc nor forwards the key anywhere by its own rules.
         self._session.auth = self._authorize
@@ -151,7 +148,8 @@ class Http:
         except (requests.RequestException, *_UNWRAPPED) as error:
             if _is_timeout(error):
                 raise self._timeout(what, method, seconds) from error
-            if tls.may_be_wanted(_causes(error), self._server.url) and self._speaks_tls():
+            self._tls_answers += tls.may_be_wanted(_causes(error), self._server.url) and self._speaks_tls()
+            if self._tls_answers == tls.ANSWERS:
                 raise tls.refused(what, self._server.url) from error
             raise _transport_error(error, what, self._server, method) from error
         except OSError as error:
@@ -163,7 +161,7 @@ class Http:
     def _speaks_tls(self) -> bool:
         """Tell whether the server, which has never answered, does; past a proxy it may be out of reach."""
         url = self._server.url
-        seconds = min(_HANDSHAKE_SECONDS, self._deadline.remaining())
+        seconds = min(tls.HANDSHAKE_SECONDS, self._deadline.remaining())
         if self._answered or _proxy(url) is not None or seconds <= 0:
             return False
         with suppress(TimeoutError):

@@ -18,6 +18,12 @@ USE_HTTPS = "use https:// in LLAMA_STACK_URL"
 HTTP_PORT = 80
 """That of http:// without one (RFC 9110, 4.2.1)."""
 
+HANDSHAKE_SECONDS = 2.0
+"""What a handshake may take that is only tried to say what is wrong."""
+
+ANSWERS = 2
+"""How often that is answered before it is believed: behind one URL may be a pod that goes and one that comes."""
+
 _WANTS_TLS = re.compile(
     "Client sent an HTTP request to an HTTPS server"  # Go
     "|plain HTTP request was sent to HTTPS port"  # nginx
@@ -25,6 +31,9 @@ _WANTS_TLS = re.compile(
     "|This combination of host and port requires TLS"  # Tomcat
 )
 """What servers of TLS write into the 400 with which they answer plain HTTP."""
+
+_ALERTS = ("SSLV3_", "TLSV1_", "TLSV13_")
+"""How OpenSSL's reasons begin that stand for an alert of the other end, of whichever version (SSL_R_TLSV1_…)."""
 
 _ALERT = "\x15\x03"
 """How a TLS alert begins: its type and the major version, whichever the minor one is (RFC 8446, 5.1)."""
@@ -92,9 +101,9 @@ def is_spoken(url: str, timeout_seconds: float) -> bool:
             context.wrap_socket(plain, server_hostname=parts.hostname),
         ):
             return True
-    except OSError as error:
-        # One of TLS 1.2 that wants a client certificate says so with an alert.
-        return isinstance(error, ssl.SSLError) and "_ALERT_" in str(error.reason)
+    except (OSError, ValueError) as error:
+        # Up to TLS 1.2 one that wants a client certificate says so with an alert, as one does that wants another name.
+        return isinstance(error, ssl.SSLError) and str(error.reason).startswith(_ALERTS)
 
 
 def refused(what: str, url: str) -> RefusedError:
@@ -116,6 +125,6 @@ def refusal(causes: Iterable[BaseException], what: str, server: Server) -> Refus
         reason = str(cause.reason) if isinstance(cause, ssl.SSLError) else ""
         if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
             return RefusedError(f"{what}: {url} does not speak TLS; {advice.plain}")
-        if "_ALERT_" in reason:
+        if reason.startswith(_ALERTS):
             return RefusedError(f"{what}: {url} ends the TLS handshake with {reason}: {advice.handshake}")
     return None

@@ -192,9 +192,10 @@ class Kind(Place):
 
     def load(self, engine: str, image: str, names: Sequence[str]) -> None:
         """Let kind do it, under each name."""
+        archive = CACHE / "image.tar"
         for name in names:
             # From a file, since kind looks for an image only in the engine that it uses itself.
-            archive = CACHE / "image.tar"
+            archive.unlink(missing_ok=True)
             must(engine, "tag", image, name)
             must(engine, "save", "--output", archive, name)
             must("kind", "load", "image-archive", archive, "--name", self._CLUSTER)

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from tests.cluster.kube import CONTAINER, HOOK, PUBLISHED, Room, collections, delete_store
 
 
@@ -72,16 +74,17 @@ def test_without_the_role_it_is_exit_code_6_and_the_collections_stay(room: Room)
     room.api.request("DELETE", f"/api/v1/namespaces/{room.name}/configmaps/{PUBLISHED}")
     outcome = room.again()
 
-    assert outcome.exit_codes == [6]
+    assert (outcome.exit_codes, outcome.reason) == ([6], "PodFailurePolicy")
     assert "manifests/components/publish-ids" in outcome.last.message
     assert published(room) is None
     assert len(room.stores("published_no_role")) == 1
 
 
+@pytest.mark.long(80)
 def test_an_api_server_that_does_not_answer_does_not_repeat_the_registration(room: Room) -> None:
     """Which Kubernetes' own variable lets it look for elsewhere; the Job has one pod."""
     settings = {"KUBERNETES_SERVICE_HOST": room.facts.address, "KUBERNETES_SERVICE_PORT": "9"}
-    room.install("publish-ids", config=collections("published_nowhere"), HOOK_TIMEOUT_SECONDS="15", **settings)
+    room.install("publish-ids", config=collections("published_nowhere"), **settings)
     outcome = room.outcome()
 
     assert (outcome.exit_codes, outcome.reason) == ([6], "PodFailurePolicy")

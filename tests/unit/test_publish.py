@@ -10,9 +10,10 @@ import pytest
 import trustme
 
 from hook import kubernetes as pod
-from hook.publish import can_be_key
+from hook.publish import PATIENCE_SECONDS, can_be_key
 from tests.fake_kubernetes import TOKEN, FakeKubernetes
 from tests.fake_llamastack import GRANITE, FakeLlamaStack, answer
+from tests.pages import PAGES
 from tests.unit.conftest import NAMES, Outcome, Run, entries
 
 PATH = "/api/v1/namespaces/private-ai-demo/configmaps/ids"
@@ -301,8 +302,30 @@ def test_a_name_that_cannot_be_a_key_is_not_published(kubernetes: FakeKubernetes
 
     assert outcome.exit_code == 6
     assert outcome.states == ["registered", "unpublished"]
-    assert outcome.detail("a/b").startswith("registered, but its name cannot be a key of a ConfigMap")
+    assert outcome.detail("a/b") == (
+        "usable, but its name cannot be a key of a ConfigMap: "
+        "give it a vector_store_name of A-Z a-z 0-9 . _ -, which can"
+    )
+    assert [item["addressed_by"] for item in outcome.report["collections"]] == ["id", "id"]
     assert list(kubernetes.configmaps[PATH]["data"]) == ["red_hat_docs"]
+
+
+def test_a_name_that_cannot_be_a_key_is_told_also_where_publishing_fails(
+    kubernetes: FakeKubernetes, publish_run: Run
+) -> None:
+    """Else the next run would be the first to say so."""
+    kubernetes.forbidden = True
+    outcome = publish_run(names="red_hat_docs a/b")
+
+    assert outcome.exit_code == 6
+    assert outcome.states == ["registered", "unpublished"]
+
+
+def test_the_pages_say_how_long_publishing_waits() -> None:
+    patience = f"waits at most {PATIENCE_SECONDS:g} s"
+
+    assert patience in " ".join(PAGES["docs/addresses.md"].split())
+    assert patience in " ".join(PAGES["CHANGELOG.md"].split())
 
 
 @pytest.mark.parametrize(
@@ -325,23 +348,23 @@ def test_a_refusal_to_publish_has_its_own_sentence(
     assert outcome.exit_code == 6
     assert outcome.states == ["registered"] * 3
     assert outcome.report["message"] == (
-        f"The collections are registered, but their addresses are not published: GET {PATH} answered 403, access is "
+        f"The collections are registered, but publishing their addresses failed: GET {PATH} answered 403, access is "
         "denied; give the pod's ServiceAccount the Role of manifests/components/publish-ids: "
         'configmaps "ids" is forbidden: User cannot patch resource'
     )
     assert len(server.stores) == 3
 
 
-def test_an_api_server_that_does_not_answer_is_no_reason_to_register_again(publish_run: Run) -> None:
-    """Not exit code 3, at which the Job would."""
+def test_a_budget_that_ends_before_the_api_server_had_its_time_is_unavailable(publish_run: Run) -> None:
+    """The Job tries again at exit code 3, and the next pod need not wait for LlamaStack."""
     outcome = publish_run("--timeout", "1", KUBERNETES_SERVICE_PORT="1")
 
-    assert outcome.exit_code == 6
-    assert outcome.report["message"].startswith("The collections are registered, but their addresses are not published")
+    assert outcome.exit_code == 3
+    assert outcome.report["message"].startswith("The collections are registered, but publishing their addresses failed")
 
 
 def test_publishing_waits_for_a_part_of_the_budget_only(publish_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The collections are registered already."""
+    """The collections are registered already; with exit code 6 the Job does not do all of it again."""
     monkeypatch.setattr("hook.publish.PATIENCE_SECONDS", 0.5)
     outcome = publish_run("--timeout", "600", KUBERNETES_SERVICE_PORT="1")
 
@@ -349,7 +372,7 @@ def test_publishing_waits_for_a_part_of_the_budget_only(publish_run: Run, monkey
     assert outcome.exit_code == 6
     assert outcome.states == ["registered"] * 3
     assert max(left) <= 0.5
-    assert outcome.report["message"].startswith("The collections are registered, but their addresses are not published")
+    assert outcome.report["message"].startswith("The collections are registered, but publishing their addresses failed")
     assert outcome.report["message"].endswith("run the hook again to publish them")
 
 
@@ -420,7 +443,7 @@ def test_files_of_the_pod_that_go_under_way_end_the_run_in_a_sentence(
     outcome = publish_run()
 
     assert outcome.exit_code == 6
-    assert outcome.report["message"].startswith("The collections are registered, but their addresses are not published")
+    assert outcome.report["message"].startswith("The collections are registered, but publishing their addresses failed")
     assert kubernetes.requests == []
 
 
