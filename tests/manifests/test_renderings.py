@@ -379,6 +379,7 @@ def test_helm_lints_the_chart() -> None:
         ("collections=null", "there is nothing to register"),
         ("collection=x", "collection' not allowed"),
         ("image.digest=latest", "does not match pattern"),
+        ("collections[0].vector_db_id=a,collections[0].embedding_dimension=many", "does not match pattern"),
         ("name=" + "n" * 53, "maxLength"),
         ("waitForDeployment=Not_A_Name", "does not match pattern"),
         ("connections=0", "minimum"),
