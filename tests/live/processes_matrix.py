@@ -66,18 +66,22 @@ class Cell:
         say(f"{self}: {time.monotonic() - started:.0f} s, {self.cells[self.setup]}, {len(self.problems)} problems")
 
     def _try(self) -> bool:
-        """Fill the cell, and return whether a server ended by itself."""
+        """Fill the cell, and return whether a server, or a worker of it, ended by itself."""
         server = None
+        has_lost_a_worker = False
         with tempfile.TemporaryDirectory(prefix="rc-backend-") as folder:
             backend = BACKENDS[self.kind](Path(folder))
             try:
                 with processes(self.setup, self.release, backend) as server:
-                    self._go_through(server)
+                    try:
+                        self._go_through(server)
+                    finally:
+                        has_lost_a_worker = server.has_lost_a_worker()
             except Exception as error:  # noqa: BLE001  whatever breaks, the table has to show it
                 self.problems.append(f"{self}: {type(error).__name__}: {error}")
             finally:
                 backend.stop()
-        return server is not None and server.ended_by_itself()
+        return has_lost_a_worker or (server is not None and server.ended_by_itself())
 
     def _go_through(self, server: Processes) -> None:
         ends: Counter[str] = Counter()
