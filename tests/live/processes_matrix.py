@@ -66,7 +66,7 @@ class Cell:
         say(f"{self}: {time.monotonic() - started:.0f} s, {self.cells[self.setup]}, {len(self.problems)} problems")
 
     def _try(self) -> bool:
-        """Fill the cell, and return whether a server, or a worker of it, ended by itself."""
+        """Fill the cell, and return whether a server ended by itself, or a worker of it where a verdict was wrong."""
         server = None
         has_lost_a_worker = False
         with tempfile.TemporaryDirectory(prefix="rc-backend-") as folder:
@@ -81,7 +81,8 @@ class Cell:
                 self.problems.append(f"{self}: {type(error).__name__}: {error}")
             finally:
                 backend.stop()
-        return has_lost_a_worker or (server is not None and server.ended_by_itself())
+        is_void = has_lost_a_worker and bool(self.problems)
+        return is_void or (server is not None and server.ended_by_itself())
 
     def _go_through(self, server: Processes) -> None:
         ends: Counter[str] = Counter()
