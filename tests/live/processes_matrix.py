@@ -38,8 +38,13 @@ PAUSE_SECONDS = 0.05
 LOOKS = 12
 UNPROVABLE = {"faiss": "✓, but for what cannot be proven"}
 """Where exit 0 is false as long as the same query finds the same everywhere: no answer of the API could tell."""
+UNMET_AT_MOST = 2
+"""In how many of a cell's runs all connections may have met one worker, as a busy machine makes it now and then: that
+is so where the same question, asked again at once, finds the fault."""
+ASKED_AGAIN = 3
 COMMANDS = (("register",), ("check",), ("register", "--on-lost", "recreate"))
 NOT_APPLICABLE = "–"
+FALSE_SUCCESS = "false success"
 
 
 class Cell:
@@ -86,6 +91,7 @@ class Cell:
 
     def _go_through(self, server: Processes) -> None:
         ends: Counter[str] = Counter()
+        unmet = 0
         with Hook(server, collections(*NAMES)) as hook:
             for number in range(RUNS):
                 if number == RUNS // 2:
@@ -93,7 +99,14 @@ class Cell:
                 report = hook.outcome(*COMMANDS[number % len(COMMANDS)])
                 provable = self.kind not in UNPROVABLE or not finds_the_same(server)
                 states = ", ".join(sorted({item["state"] for item in report["collections"]}))
+                found = len(self.problems)
                 proven = self._judge(server, report, number, provable)
+                wrong = self.problems[found:]
+                is_chance = self.setup == WORKERS and len(wrong) == 1 and FALSE_SUCCESS in wrong[0]
+                if is_chance and unmet < UNMET_AT_MOST and was_unmet(hook, report):
+                    unmet += 1
+                    say(f"{self}, run {number}: all connections met one worker")
+                    del self.problems[found:]
                 end = f"{report['exit_code']} {states.replace('registered', 'present')}"
                 ends[end if proven else f"{end} (cannot be proven)"] += 1
         # Which processes there are to be met, and so which verdict is right, is a matter of chance: the truth is not.
@@ -114,7 +127,7 @@ class Cell:
                 why = why or self._met(server, where, MORE_CLIENTS)
         proven = provable or report["exit_code"] != 0 or why is None or not why.startswith(NOT_FOUND)
         if proven and (report["exit_code"] == 0) != (why is None):
-            kind = "false success" if why else "false failure"
+            kind = FALSE_SUCCESS if why else "false failure"
             self.problems.append(
                 f"{self}, run {number}: {kind}: {report['message']}; the truth is: {why or 'all works'}"
             )
@@ -128,6 +141,11 @@ class Cell:
         sentences = (f"{SENTENCE} {uuid.uuid4()}" for _ in range(clients))
         met = (fails(server.client, where, sentence, PAUSE_SECONDS) for sentence in sentences)
         return next((each for each in met if each is not None), None)
+
+
+def was_unmet(hook: Hook, report: Mapping[str, Any]) -> bool:
+    """Tell whether a false success came of the connections alone: the same is no success when it is asked again."""
+    return report["exit_code"] == 0 and any(hook.outcome("check")["exit_code"] != 0 for _ in range(ASKED_AGAIN))
 
 
 def finds_the_same(server: Processes) -> bool:

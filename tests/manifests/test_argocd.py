@@ -175,7 +175,7 @@ def test_the_message_has_the_job_s_reason_and_where_its_log_is(tmp_path: Path) -
     sent = notify("template", "notify", TEMPLATE, application(), tmp_path, "--recipient", "console:stdout")
 
     assert yaml.safe_load(sent)["message"].splitlines() == [
-        "stage02: the vector stores are not registered.",
+        "stage02: the hook register-collections failed.",
         "Container register-collections failed with exit code 4 matching FailJob rule at index 0",
         f"The reason: oc logs -n ai job/{NAME}",
     ]

@@ -293,6 +293,19 @@ def test_a_create_that_the_list_shows_of_another_run_is_late(
     assert "a create got no clear answer and may still take place" in outcome.report["message"]
 
 
+def test_a_create_that_the_server_puts_off_is_not_late(
+    server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says itself that nothing took place."""
+    monkeypatch.setattr("hook.create.LATE_SECONDS", 60.0)
+    server.fault(CREATE, answer(429), times=1)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (0, ["registered"])
+    assert len(server.stores) == 1
+
+
 def test_two_creates_without_an_answer_are_two(
     server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
