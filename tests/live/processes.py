@@ -3,7 +3,6 @@
 import contextlib
 import copy
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -27,8 +26,6 @@ PER_CONNECTION = "two replicas, per connection"
 PER_REQUEST = "two replicas, per request"
 _BOOTING = threading.Lock()
 """One boot at a time: a worker that does not answer its supervisor within 5 s, as on a busy machine, is killed."""
-WORKER_DIED = re.compile(r"Child process \[\d+\] died")
-"""What uvicorn logs where it starts one anew, such as one that did not answer it within 5 s on a busy machine."""
 SEARCHED = f"{os.environ['PATH']}:/usr/sbin"
 """Where HAProxy is looked for: distributions put it beside the daemons."""
 SETUPS = (WORKERS, PER_CONNECTION, PER_REQUEST)
@@ -57,10 +54,6 @@ class Processes:
     def ended_by_itself(self) -> bool:
         """Return whether any of them ever did."""
         return any(server.ended_by_itself() for server in self._servers)
-
-    def has_lost_a_worker(self) -> bool:
-        """Return whether a worker of any has died: while the one in its place boots, nobody meets it."""
-        return any(WORKER_DIED.search(server.log.read_text(errors="replace")) for server in self._servers)
 
     def restart(self) -> None:
         """Restart all of them, one after the other, with the same state."""

@@ -38,13 +38,8 @@ PAUSE_SECONDS = 0.05
 LOOKS = 12
 UNPROVABLE = {"faiss": "✓, but for what cannot be proven"}
 """Where exit 0 is false as long as the same query finds the same everywhere: no answer of the API could tell."""
-UNMET_AT_MOST = 2
-"""In how many of a cell's runs all connections may have met one worker, as a busy machine makes it now and then: that
-is so where the same question, asked again at once, finds the fault."""
-ASKED_AGAIN = 3
 COMMANDS = (("register",), ("check",), ("register", "--on-lost", "recreate"))
 NOT_APPLICABLE = "–"
-FALSE_SUCCESS = "false success"
 
 
 class Cell:
@@ -71,27 +66,21 @@ class Cell:
         say(f"{self}: {time.monotonic() - started:.0f} s, {self.cells[self.setup]}, {len(self.problems)} problems")
 
     def _try(self) -> bool:
-        """Fill the cell, and return whether a server ended by itself, or a worker of it where a verdict was wrong."""
+        """Fill the cell, and return whether a server ended by itself."""
         server = None
-        has_lost_a_worker = False
         with tempfile.TemporaryDirectory(prefix="rc-backend-") as folder:
             backend = BACKENDS[self.kind](Path(folder))
             try:
                 with processes(self.setup, self.release, backend) as server:
-                    try:
-                        self._go_through(server)
-                    finally:
-                        has_lost_a_worker = server.has_lost_a_worker()
+                    self._go_through(server)
             except Exception as error:  # noqa: BLE001  whatever breaks, the table has to show it
                 self.problems.append(f"{self}: {type(error).__name__}: {error}")
             finally:
                 backend.stop()
-        is_void = has_lost_a_worker and bool(self.problems)
-        return is_void or (server is not None and server.ended_by_itself())
+        return server is not None and server.ended_by_itself()
 
     def _go_through(self, server: Processes) -> None:
         ends: Counter[str] = Counter()
-        unmet = 0
         with Hook(server, collections(*NAMES)) as hook:
             for number in range(RUNS):
                 if number == RUNS // 2:
@@ -99,14 +88,7 @@ class Cell:
                 report = hook.outcome(*COMMANDS[number % len(COMMANDS)])
                 provable = self.kind not in UNPROVABLE or not finds_the_same(server)
                 states = ", ".join(sorted({item["state"] for item in report["collections"]}))
-                found = len(self.problems)
                 proven = self._judge(server, report, number, provable)
-                wrong = self.problems[found:]
-                is_chance = self.setup == WORKERS and len(wrong) == 1 and FALSE_SUCCESS in wrong[0]
-                if is_chance and unmet < UNMET_AT_MOST and was_unmet(hook, report):
-                    unmet += 1
-                    say(f"{self}, run {number}: all connections met one worker")
-                    del self.problems[found:]
                 end = f"{report['exit_code']} {states.replace('registered', 'present')}"
                 ends[end if proven else f"{end} (cannot be proven)"] += 1
         # Which processes there are to be met, and so which verdict is right, is a matter of chance: the truth is not.
@@ -127,7 +109,7 @@ class Cell:
                 why = why or self._met(server, where, MORE_CLIENTS)
         proven = provable or report["exit_code"] != 0 or why is None or not why.startswith(NOT_FOUND)
         if proven and (report["exit_code"] == 0) != (why is None):
-            kind = FALSE_SUCCESS if why else "false failure"
+            kind = "false success" if why else "false failure"
             self.problems.append(
                 f"{self}, run {number}: {kind}: {report['message']}; the truth is: {why or 'all works'}"
             )
@@ -141,11 +123,6 @@ class Cell:
         sentences = (f"{SENTENCE} {uuid.uuid4()}" for _ in range(clients))
         met = (fails(server.client, where, sentence, PAUSE_SECONDS) for sentence in sentences)
         return next((each for each in met if each is not None), None)
-
-
-def was_unmet(hook: Hook, report: Mapping[str, Any]) -> bool:
-    """Tell whether a false success came of the connections alone: the same is no success when it is asked again."""
-    return report["exit_code"] == 0 and any(hook.outcome("check")["exit_code"] != 0 for _ in range(ASKED_AGAIN))
 
 
 def finds_the_same(server: Processes) -> bool:
