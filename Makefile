@@ -48,6 +48,7 @@ test-faults: $(VENV)/.ready ## Run the hook under faults and against itself, and
 
 bench: $(VENV)/.ready ## Measure the hook beside a bare script, the loop and, where it is there, the official client.
 	@$(BIN)/python -m tests.faults.bench
+	@$(BIN)/python tests/live/connections.py
 
 record: $(VENV)/.ready ## Record anew what the real servers answer, for the unit tests.
 	@$(BIN)/python tests/live/record.py

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from enum import IntEnum
 from signal import Signals
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from hook.secrets import masked
 
@@ -121,3 +121,15 @@ def one_line(text: str, limit: int = TEXT_LIMIT) -> str:
     if len(printable) <= limit and len(cut) == len(masked_text):
         return printable
     return printable[: limit - 1] + "…"
+
+
+def causes_of(error: BaseException) -> list[BaseException]:
+    """Return an error and what it wraps, the innermost last: requests wraps urllib3, which wraps the socket."""
+    chain = [error]
+    while True:
+        inner: Any = chain[-1].__cause__ or getattr(chain[-1], "reason", None) or chain[-1].__context__
+        if not isinstance(inner, BaseException) and chain[-1].args:
+            inner = chain[-1].args[-1]
+        if not isinstance(inner, BaseException) or inner in chain:
+            return chain
+        chain.append(inner)

@@ -15,8 +15,8 @@ from hook.llamastack.api import MAX_FAILURES, LlamaStack
 from hook.logs import log
 from hook.proof import Prover, united
 
-PAUSE_SECONDS = 0.05
-"""Between two connections: without it, the worker that answered last mostly takes the next one, too."""
+PAUSE_SECONDS = 0.03
+"""Between two connections, so that what answered before is asleep again."""
 FULLY_PROVEN = 20
 """Up to so many vector stores are proven on each connection; of more, each on fewer."""
 FEWEST_PROOFS = 3
@@ -99,8 +99,8 @@ class Processes:
         answer the same question from the same process each time, where the number of questions is a multiple of that
         of the processes (seen with HAProxy before two replicas of 0.3.5: `lost`, where one of them knew all).
         """
-        self._server.renew()
         sleep(PAUSE_SECONDS)
+        self._server.renew()
         if random.random() < 0.5:
             self._server.check_health()
 

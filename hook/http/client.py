@@ -1,25 +1,26 @@
 """One HTTP request at a time, bounded in time and size."""
 
 import json
+import threading
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlencode
-from urllib.request import getproxies
 
 import requests
 
 from hook import __version__
-from hook.addresses import read_address, spellings
 from hook.deadline import Deadline
-from hook.errors import BudgetError, ConfigError, RefusedError, UnavailableError, one_line
+from hook.errors import BudgetError, RefusedError, UnavailableError, causes_of, one_line
 from hook.http import tls
 from hook.http.answers import Answer, read
+from hook.http.credentials import bearer_token, check_proxies
 from hook.http.patience import within
 from hook.http.trace import traced
-from hook.secrets import keep_out, read_token
+from hook.logs import log
 from hook.settings import Server
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
@@ -34,6 +35,11 @@ _UNWRAPPED = (requests.exceptions.BaseHTTPError, HTTPException, ValueError)  # t
 _GRACE_SECONDS = 0.2
 """How much later the clock around a request ends than the one inside it, whose error says more."""
 
+BUSY_CONNECTIONS = 8
+"""How many are asked at once while another one is opened."""
+BUSY_SECONDS = 5.0
+"""How long the answers to that are waited for."""
+
 
 class Http:
     """Sends requests to one server, with its credentials, inside the budget of the run."""
@@ -44,49 +50,56 @@ class Http:
         self._deadline = deadline
         self._answered = False
         self._tls_answers = 0
-        self._session = requests.Session()
-        # A callable, so that requests neither looks into ~/.netrc nor forwards the key anywhere by its own rules.
-        self._session.auth = self._authorize
-        # Else requests prepares the redirect that is never followed: it reads all of it, and fails at a bad address.
-        self._session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]  # noqa: ARG005
-        # Else the cookie with which a Route ties a client to one pod would hide all the others.
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        # Not compressed, so that the size that is counted is the size in memory.
-        self._session.headers.update(
-            {"Accept-Encoding": "identity", "User-Agent": f"register-collections/{__version__}"}
-        )
+        self._session = self._new_session()
+        self._earlier: deque[requests.Session] = deque()
         # Given with each request, since requests prefers what the environment says to what the session has.
         self._trusted = server.ca_bundle or tls.system_ca_bundle() or True
-        self._session.cert = server.client_certificate
         tls.check_files(server)
-        _check_proxy(server.url)
+        check_proxies(_proxy(server.url))
 
-    @property
-    def url(self) -> str:
-        """The server's URL, without credentials."""
-        return self._server.url
+    def _new_session(self) -> requests.Session:
+        session = requests.Session()
+        # A callable, so that requests neither looks into ~/.netrc nor forwards the key anywhere by its own rules.
+        session.auth = self._authorize
+        # Else requests prepares the redirect that is never followed: it reads all of it, and fails at a bad address.
+        session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]  # noqa: ARG005
+        # Else the cookie with which a Route ties a client to one pod would hide all the others.
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        # Not compressed, so that the size that is counted is the size in memory.
+        session.headers.update({"Accept-Encoding": "identity", "User-Agent": f"register-collections/{__version__}"})
+        session.cert = self._server.client_certificate
+        return session
 
     def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        token = self._token()
+        token = bearer_token(self._server)
         if token is not None:
             request.headers["Authorization"] = f"Bearer {token}"
         elif self._server.basic_auth is not None:
             requests.auth.HTTPBasicAuth(*(part.encode() for part in self._server.basic_auth))(request)
         return request
 
-    def _token(self) -> str | None:
-        """Return the bearer token. Raises RefusedError where its file is no longer what it was at the start."""
-        path, advice = self._server.api_key_file, self._server.advice
-        if path is None:
-            return self._server.api_key
-        try:
-            return read_token(path)
-        except ValueError as error:
-            raise RefusedError(f"{advice.credential}'s file {path} {error}; {advice.key}") from error
+    @property
+    def url(self) -> str:
+        """The server's URL, without credentials."""
+        return self._server.url
 
-    def renew(self) -> None:
-        """Close the connection that is kept alive, so that the next request opens another one."""
-        self._session.close()
+    def renew(self, busy_path: str) -> None:
+        """Let the next request open another connection, while the last few that were used are asked for `busy_path`.
+
+        Of workers that share a socket one mostly takes it, all the more on a busy machine: not while it has to answer
+        that. The more often it was met, the busier it is. Whatever becomes of those requests, nobody needs them.
+        """
+        self._earlier.append(self._session)
+        if len(self._earlier) > BUSY_CONNECTIONS:
+            self._earlier.popleft().close()
+        self._session = self._new_session()
+        log.debug("http.renewed", path=busy_path, asked_meanwhile=len(self._earlier))
+        for session in self._earlier:
+            threading.Thread(target=self._keep_busy, args=(session, busy_path), daemon=True).start()
+
+    def _keep_busy(self, session: requests.Session, path: str) -> None:
+        with suppress(Exception):
+            self._exchange(session, "GET", path, min(BUSY_SECONDS, self._deadline.remaining()))
 
     def get(self, path: str, query: Mapping[str, str] | None = None, *, timeout_seconds: float | None = None) -> Any:
         """Return the JSON of an answer; `timeout_seconds` is for what has a time limit of its own.
@@ -125,21 +138,10 @@ class Http:
         seconds = min(limit, self._deadline.remaining())
         if seconds <= 0:
             raise BudgetError(f"{what}: the budget of {self._deadline.seconds:g} s is used up")
-        url = f"{self._server.url}{path}{'?' + urlencode(query) if query else ''}"
+        session = self._session
 
         def exchange() -> tuple[requests.Response, bytes]:
-            with self._session.request(
-                method,
-                url,
-                data=None if body is None else json.dumps(body),
-                headers=None if body is None else {"Content-Type": content_type},
-                timeout=seconds,
-                allow_redirects=False,
-                stream=True,
-                verify=self._trusted,
-            ) as response:
-                self._answered = True
-                return response, _read(response, what, self._server.advice.name)
+            return self._exchange(session, method, path, seconds, query, body, content_type)
 
         try:
             response, content = traced(method, path, lambda: within(seconds + _GRACE_SECONDS, exchange))
@@ -148,7 +150,7 @@ class Http:
         except (requests.RequestException, *_UNWRAPPED) as error:
             if _is_timeout(error):
                 raise self._timeout(what, method, seconds) from error
-            self._tls_answers += tls.may_be_wanted(_causes(error), self._server.url) and self._speaks_tls()
+            self._tls_answers += tls.may_be_wanted(causes_of(error), self._server.url) and self._speaks_tls()
             if self._tls_answers == tls.ANSWERS:
                 raise tls.refused(what, self._server.url) from error
             raise _transport_error(error, what, self._server, method) from error
@@ -157,6 +159,29 @@ class Http:
             raise RefusedError(f"{what}: cannot be sent: {one_line(str(error))}") from error
         authorized = "Authorization" in response.request.headers
         return read(Answer(what, response.status_code, response.headers, content, authorized, self._server))
+
+    def _exchange(
+        self,
+        session: requests.Session,
+        method: str,
+        path: str,
+        seconds: float,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = "application/json",
+    ) -> tuple[requests.Response, bytes]:
+        with session.request(
+            method,
+            f"{self._server.url}{path}{'?' + urlencode(query) if query else ''}",
+            data=None if body is None else json.dumps(body),
+            headers=None if body is None else {"Content-Type": content_type},
+            timeout=seconds,
+            allow_redirects=False,
+            stream=True,
+            verify=self._trusted,
+        ) as response:
+            self._answered = True
+            return response, _read(response, f"{method} {path}", self._server.advice.name)
 
     def _speaks_tls(self) -> bool:
         """Tell whether the server, which has never answered, does; past a proxy it may be out of reach."""
@@ -179,21 +204,6 @@ def _proxy(url: str) -> str | None:
     return requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
 
 
-def _check_proxy(url: str) -> None:
-    """Keep the proxies' passwords out of all output. Raises ConfigError where the one for this URL has no address."""
-    needed = _proxy(url)
-    for key, text in getproxies().items():
-        variable = f"{key.upper()}_PROXY"
-        try:
-            address = read_address(text if "://" in text else f"http://{text}", "http://proxy:3128")
-        except ValueError as error:
-            if text == needed:
-                raise ConfigError([f"{variable}: the proxy's address {error}"]) from error
-            continue
-        if address.credentials is not None:
-            keep_out(variable, *spellings(address.credentials))
-
-
 def _read(response: requests.Response, what: str, name: str) -> bytes:
     if 300 <= response.status_code < 400:
         return b""
@@ -212,12 +222,12 @@ def _read(response: requests.Response, what: str, name: str) -> bytes:
 
 def _is_timeout(error: Exception) -> bool:
     """Tell whether a request went out and its answer did not come in time."""
-    timed_out = any(isinstance(cause, TimeoutError) for cause in _causes(error))
+    timed_out = any(isinstance(cause, TimeoutError) for cause in causes_of(error))
     return timed_out and not isinstance(error, requests.ConnectTimeout)
 
 
 def _transport_error(error: Exception, what: str, server: Server, method: str) -> UnavailableError | RefusedError:
-    causes = list(_causes(error))
+    causes = causes_of(error)
     refused = tls.refusal(causes, what, server)
     if refused is not None:
         return refused
@@ -233,15 +243,3 @@ def _transport_error(error: Exception, what: str, server: Server, method: str) -
         f"{what}: no answer from {server.url}: {one_line(str(causes[-1]), 200)}",
         in_flight=method == "POST" and not never_sent,
     )
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """Return the error and what it wraps, the innermost last: requests wraps urllib3, which wraps the socket."""
-    chain = [error]
-    while True:
-        inner: Any = chain[-1].__cause__ or getattr(chain[-1], "reason", None) or chain[-1].__context__
-        if not isinstance(inner, BaseException) and chain[-1].args:
-            inner = chain[-1].args[-1]
-        if not isinstance(inner, BaseException) or inner in chain:
-            return chain
-        chain.append(inner)

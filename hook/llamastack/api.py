@@ -99,7 +99,7 @@ class LlamaStack:
 
     def renew(self) -> None:
         """Send what follows on a fresh connection, which another process of the server may answer."""
-        self._http.renew()
+        self._http.renew(HEALTH)
 
     def vector_stores(self) -> tuple[VectorStore, ...]:
         """Return every vector store, in the dialect that the server turns out to speak."""

@@ -51,6 +51,14 @@ def test_what_one_process_made_is_divided(two: FakeLlamaStack, run: Run) -> None
     assert len(two.stores) == 3
 
 
+def test_a_worker_that_takes_one_connection_after_the_other_hides_no_other(run: Run) -> None:
+    """As one does on a busy machine, where the others wait for a core; while it is busy, another one answers."""
+    with FakeLlamaStack(processes=2, keeps_connections=True) as fake:
+        outcome = run(fake.url, *ALL, collections=ONE)
+
+    assert outcome.states == ["divided"]
+
+
 def test_what_lists_take_turns_to_show_is_never_lost(two: FakeLlamaStack, run: Run) -> None:
     """Each proof may have met a process that does not know it; made anew, it would be there twice."""
     store_id = two.add("red_hat_docs")
