@@ -110,6 +110,8 @@ class Publisher:
         """
         sent: list[Change] = []
         sentence = "The collections are registered, but publishing their addresses failed"
+        if not addresses:
+            sentence = "No collection is declared, and publishing that failed"
         patience = min(Deadline(PATIENCE_SECONDS), self._deadline, key=Deadline.remaining)
         try:
             http = Http(self._pod.server, self._request_timeout_seconds, patience)

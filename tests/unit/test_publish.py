@@ -355,6 +355,16 @@ def test_a_refusal_to_publish_has_its_own_sentence(
     assert len(server.stores) == 3
 
 
+def test_a_refusal_where_nothing_is_declared_speaks_of_no_collections(
+    kubernetes: FakeKubernetes, publish_run: Run
+) -> None:
+    kubernetes.forbidden = True
+    outcome = publish_run("--allow-empty", names="")
+
+    assert outcome.exit_code == 6
+    assert outcome.report["message"].startswith("No collection is declared, and publishing that failed: GET")
+
+
 def test_a_budget_that_ends_before_the_api_server_had_its_time_is_unavailable(publish_run: Run) -> None:
     """The Job tries again at exit code 3, and the next pod need not wait for LlamaStack."""
     outcome = publish_run("--timeout", "1", KUBERNETES_SERVICE_PORT="1")

@@ -1,0 +1,9 @@
+"""Install all servers that the tests boot, and the backends', so that no step has to wait for pip."""
+
+from backends import tools
+from servers import RELEASES, install
+
+if __name__ == "__main__":
+    for release in RELEASES:
+        install(release)
+    tools()
