@@ -46,6 +46,8 @@ class Request:
     query: dict[str, str]
     headers: dict[str, str]
     body: Any
+    port: int
+    """The client's, which tells its connections apart."""
 
     @property
     def line(self) -> str:
@@ -90,6 +92,9 @@ class FakeLlamaStack:
     workers that share a socket do at worst (seen with two of ogx 1.5.0 on a busy machine, 35 times in a row)."""
     shared_backend: bool = False
     """Whether every process takes inserts and queries of what any of them made, and only the lists differ."""
+    most_connections: float = float("inf")
+    """How many may be open; a gateway that limits them resets each that is one too many."""
+    open_connections: int = 0
     turn: int = 0
     answered_last: int = 0
     busy: Counter[int] = field(default_factory=Counter)
@@ -181,6 +186,19 @@ class _Handler(BaseHTTPRequestHandler):
         super().setup()
         self.process = self._next_process()
         self.is_consumer = False
+        with self.fake.lock:
+            self.fake.open_connections += 1
+
+    def handle(self) -> None:
+        if self.fake.open_connections > self.fake.most_connections:
+            reset(self)
+        else:
+            super().handle()
+
+    def finish(self) -> None:
+        with self.fake.lock:
+            self.fake.open_connections -= 1
+        super().finish()
 
     def _next_process(self) -> int:
         """Return the process that takes this: each in turn, as a balancer does it, and not at random."""
@@ -224,7 +242,8 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         query = {key: values[-1] for key, values in parse_qs(url.query).items()}
-        request = Request(self.command, url.path, query, dict(self.headers), json.loads(content) if content else None)
+        body = json.loads(content) if content else None
+        request = Request(self.command, url.path, query, dict(self.headers), body, self.client_address[1])
         if self.fake.per_request:
             self.process = self._next_process()
         cookie = self.headers.get("Cookie", "")

@@ -1,10 +1,9 @@
 """One HTTP request at a time, bounded in time and size."""
 
 import json
-import threading
-from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -17,6 +16,7 @@ from hook.deadline import Deadline
 from hook.errors import BudgetError, RefusedError, UnavailableError, causes_of, one_line
 from hook.http import tls
 from hook.http.answers import Answer, read
+from hook.http.busy import Busy
 from hook.http.credentials import bearer_token, check_proxies
 from hook.http.patience import within
 from hook.http.trace import traced
@@ -32,13 +32,11 @@ _NEVER_SENT = ("ConnectTimeout", "ConnectTimeoutError", "NewConnectionError", "N
 _UNWRAPPED = (requests.exceptions.BaseHTTPError, HTTPException, ValueError)  # type: ignore[attr-defined]
 """What requests lets through of the layers below, such as urllib3's of an address that it cannot parse."""
 
+_LEAVE_ALONE = (429, 503)
+"""What a gateway answers that limits requests or connections."""
+
 _GRACE_SECONDS = 0.2
 """How much later the clock around a request ends than the one inside it, whose error says more."""
-
-BUSY_CONNECTIONS = 8
-"""How many are asked at once while another one is opened."""
-BUSY_SECONDS = 5.0
-"""How long the answers to that are waited for."""
 
 
 class Http:
@@ -51,7 +49,7 @@ class Http:
         self._answered = False
         self._tls_answers = 0
         self._session = self._new_session()
-        self._earlier: deque[requests.Session] = deque()
+        self._busy = Busy()
         # Given with each request, since requests prefers what the environment says to what the session has.
         self._trusted = server.ca_bundle or tls.system_ca_bundle() or True
         tls.check_files(server)
@@ -86,20 +84,17 @@ class Http:
     def renew(self, busy_path: str) -> None:
         """Let the next request open another connection, while the last few that were used are asked for `busy_path`.
 
-        Of workers that share a socket one mostly takes it, all the more on a busy machine: not while it has to answer
-        that. The more often it was met, the busier it is. Whatever becomes of those requests, nobody needs them.
+        Of workers that share a socket one mostly takes the next connection, but not while it has to answer that; the
+        more often it was met, the busier it is. Nobody needs the answers, whatever they are.
         """
-        self._earlier.append(self._session)
-        if len(self._earlier) > BUSY_CONNECTIONS:
-            self._earlier.popleft().close()
+        self._busy.keep(partial(self._keep_busy, self._session, busy_path), self._session.close)
         self._session = self._new_session()
-        log.debug("http.renewed", path=busy_path, asked_meanwhile=len(self._earlier))
-        for session in self._earlier:
-            threading.Thread(target=self._keep_busy, args=(session, busy_path), daemon=True).start()
+        log.debug("connection.renewed", asked_meanwhile=self._busy.ask_all(), path=busy_path)
 
-    def _keep_busy(self, session: requests.Session, path: str) -> None:
-        with suppress(Exception):
-            self._exchange(session, "GET", path, min(BUSY_SECONDS, self._deadline.remaining()))
+    def _keep_busy(self, session: requests.Session, path: str) -> bool:
+        seconds = min(self._request_timeout_seconds, self._deadline.remaining())
+        response, _ = self._exchange(session, "GET", path, seconds)
+        return response.ok and response.headers.get("Connection", "").lower() != "close"
 
     def get(self, path: str, query: Mapping[str, str] | None = None, *, timeout_seconds: float | None = None) -> Any:
         """Return the JSON of an answer; `timeout_seconds` is for what has a time limit of its own.
@@ -146,8 +141,10 @@ class Http:
         try:
             response, content = traced(method, path, lambda: within(seconds + _GRACE_SECONDS, exchange))
         except TimeoutError as error:
+            self._busy.failed()
             raise self._timeout(what, method, seconds) from error
         except (requests.RequestException, *_UNWRAPPED) as error:
+            self._busy.failed()
             if _is_timeout(error):
                 raise self._timeout(what, method, seconds) from error
             self._tls_answers += tls.may_be_wanted(causes_of(error), self._server.url) and self._speaks_tls()
@@ -157,6 +154,8 @@ class Http:
         except OSError as error:
             # What requests says, without a type of its own, where a certificate's file has gone since the start.
             raise RefusedError(f"{what}: cannot be sent: {one_line(str(error))}") from error
+        if response.status_code in _LEAVE_ALONE:
+            self._busy.failed()
         authorized = "Authorization" in response.request.headers
         return read(Answer(what, response.status_code, response.headers, content, authorized, self._server))
 

@@ -19,7 +19,8 @@ from processes import WORKERS, processes
 from servers import close_all_on_signals, say
 
 from hook.deadline import Deadline
-from hook.http import client
+from hook.http import busy
+from hook.http.client import Http
 from hook.llamastack.api import LlamaStack
 from hook.logs import configure
 from hook.processes import Processes
@@ -27,9 +28,10 @@ from hook.proof import Prover
 from hook.settings import Server
 
 RELEASE = "ogx-1.5.0"
-CONNECTIONS = 240
+ROUNDS = 4
+CONNECTIONS = 120
 LOOK = 20
-BUSY_CONNECTIONS = (0, client.BUSY_CONNECTIONS)
+KEPT_BUSY = (0, busy.MOST_CONNECTIONS)
 WARM_UP_SECONDS = 2.0
 BURN = "while True: pass"
 
@@ -38,7 +40,7 @@ def main() -> int:
     """Boot the server, and print a table: on an idle machine and on one whose cores are busy."""
     close_all_on_signals()
     configure("warning", "console", os.environ)
-    print("| cores | connections kept busy | most in a row | looks of 20 that met one worker | share of the rarer |")
+    print("| cores | connections kept busy | looks of 20 that met one worker | most in a row | share of the rarer |")
     print("| --- | :-: | :-: | :-: | :-: |")
     with tempfile.TemporaryDirectory(prefix="rc-connections-") as folder:
         backend = BACKENDS["faiss"](Path(folder))
@@ -47,8 +49,7 @@ def main() -> int:
                 create(server.client, "red_hat_docs", OTHER_PROVIDER)
                 for cores in ("idle", "busy"):
                     with burning(0 if cores == "idle" else os.cpu_count() or 1):
-                        for count in BUSY_CONNECTIONS:
-                            print(f"| {cores} | {count} | {spread(server.url, count)} |", flush=True)
+                        measure(server.url, cores)
         finally:
             backend.stop()
     return 0
@@ -67,24 +68,35 @@ def burning(count: int) -> Iterator[None]:
             burner.wait()
 
 
-def spread(url: str, busy_connections: int) -> str:
-    """Return what so many fresh connections of the hook meet, as the cells of a row."""
-    client.BUSY_CONNECTIONS = busy_connections
+def measure(url: str, cores: str) -> None:
+    """Print a row for each number of connections that are kept busy; they take turns."""
+    rounds: dict[int, list[list[bool]]] = {count: [] for count in KEPT_BUSY}
+    for number in range(ROUNDS):
+        for count, met in rounds.items():
+            say(f"{cores}: round {number + 1} of {ROUNDS}, {count} kept busy")
+            met.append(answers(url, count))
+    for count, met in rounds.items():
+        looks = [each[start : start + LOOK] for each in met for start in range(0, CONNECTIONS, LOOK)]
+        alone = sum(len(set(look)) == 1 for look in looks)
+        longest = max(len(list(run)) for each in met for _, run in groupby(each))
+        knowing = sum(map(sum, met)) / (ROUNDS * CONNECTIONS)
+        rarer = min(knowing, 1 - knowing)
+        print(f"| {cores} | {count} | {alone} of {len(looks)} | {longest} | {rarer:.0%} |", flush=True)
+
+
+def answers(url: str, kept_busy: int) -> list[bool]:
+    """Return for each of the hook's fresh connections whether the worker that took it knows the vector store."""
+    busy.MOST_CONNECTIONS = kept_busy
     deadline = Deadline(3600.0)
-    server = LlamaStack(client.Http(Server(url=url), 30.0, deadline))
+    server = LlamaStack(Http(Server(url=url), 30.0, deadline))
     asked = Processes(server, Prover(server, deadline, 30.0, write=False), deadline, LOOK)
-    met: list[bool] = []
-    for number in range(CONNECTIONS):
+    met = []
+    for _ in range(CONNECTIONS):
         asked.renew()
-        # The second one stands for a proof.
         met.append(bool(server.vector_stores()))
+        # It stands for a proof.
         server.check_health()
-        if number % (CONNECTIONS // 4) == 0:
-            say(f"{number} of {CONNECTIONS} connections, {busy_connections} kept busy")
-    looks = [met[start : start + LOOK] for start in range(CONNECTIONS - LOOK + 1)]
-    alone = sum(len(set(look)) == 1 for look in looks) / len(looks)
-    rarer = min(met.count(True), met.count(False)) / CONNECTIONS
-    return f"{max(len(list(run)) for _, run in groupby(met))} | {alone:.1%} | {rarer:.0%}"
+    return met
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pytest
 
 from hook import processes
 from hook.domain import Life, Model, Proof, Provider, Target, VectorStore
+from hook.http import busy
 from hook.proof import united
 from tests.fake_llamastack import FakeLlamaStack, answer
 from tests.pages import PAGES
@@ -569,6 +570,9 @@ def test_the_documentation_says_how_many_requests_there_are() -> None:
 
     assert f"up to {processes.FULLY_PROVEN} collections are proven on every connection, more than that on" in page
     assert f"on at least {processes.FEWEST_PROOFS} and on {20 * processes.FULLY_PROVEN} together" in page
+    assert f"{1000 * processes.PAUSE_SECONDS:.0f} ms apart" in page
+    assert f"up to {busy.MOST_CONNECTIONS} that were used before" in page
+    assert f"and up to {busy.MOST_CONNECTIONS} more for each connection" in page
 
 
 def test_three_changes_of_the_lists_are_enough_and_the_detail_counts_them() -> None:
