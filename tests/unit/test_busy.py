@@ -23,7 +23,6 @@ class Connections:
         self.kept = kept
         self.asked: list[str] = []
         self.closed: list[str] = []
-        self.answered = threading.Semaphore(0)
 
     def keep(self, name: str, answer: Callable[[], bool] = lambda: True) -> None:
         """Keep a connection of this name."""
@@ -66,9 +65,15 @@ def test_the_last_eight_are_asked(connections: Connections) -> None:
 
 def test_one_that_has_not_answered_yet_is_not_asked_again(connections: Connections) -> None:
     """Another request would open another connection beside the one that everybody waits for."""
-    silence = threading.Event()
-    connections.keep("slow", silence.wait)
+    begun, silence = threading.Event(), threading.Event()
+
+    def be_silent() -> bool:
+        begun.set()
+        return silence.wait()
+
+    connections.keep("slow", be_silent)
     connections.kept.ask_all()
+    begun.wait()
     connections.keep("b")
 
     assert connections.ask_all() == ["b"]
