@@ -160,18 +160,47 @@ def test_a_gateway_that_limits_connections_is_no_failure(server: FakeLlamaStack,
     assert outcome.states == ["present"]
 
 
-def test_a_gateway_that_limits_requests_is_left_alone(server: FakeLlamaStack, run: Run) -> None:
-    """What it refused is not asked for again and again beside what is tried anew."""
-    answered: list[int] = []
+def test_a_gateway_that_refuses_requests_beside_others_is_left_alone(server: FakeLlamaStack, run: Run) -> None:
+    """After the third of them, and those that were under way with it, nobody is kept busy."""
+    server.add("red_hat_docs")
+    refused: list[int] = []
 
     def limit(handler: Any) -> None:
-        answered.append(429 if 20 <= len(answered) < 40 else 200)
-        handler.reply(answered[-1], {"status": "OK"})
+        port = handler.client_address[1]
+        if len(lines_of(server, port)) == 1:
+            handler.reply(200, {"status": "OK"})
+        else:
+            refused.append(port)
+            handler.reply(429, {})
 
-    server.add("red_hat_docs")
     server.fault(HEALTH, limit)
+
+    outcome = run(server.url, "check", "--connections", "60", "--timeout", "60", collections=ONE)
+
+    assert outcome.states == ["present"]
+    assert 0 < len(refused) <= (busy.MOST_FAILURES + 1) * busy.MOST_CONNECTIONS
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_where_requests_are_refused_nobody_is_kept_busy(server: FakeLlamaStack, run: Run, status: int) -> None:
+    """What is tried anew is all that the gateway has to answer."""
+    server.add("red_hat_docs")
+    before: list[set[int]] = []
+
+    def refuse(handler: Any) -> None:
+        ports = {request.port for request in server.requests}
+        is_new = len(ports) > 1 and len(lines_of(server, handler.client_address[1])) == 1
+        if is_new and len(before) < busy.MOST_FAILURES:
+            before.append(ports)
+            handler.reply(status, {})
+        else:
+            handler.reply(200, {"status": "OK"})
+
+    server.fault(HEALTH, refuse)
 
     outcome = run(server.url, "check", *ALL, "--timeout", "60", collections=ONE)
 
+    after = {request.port for request in server.requests} - before[-1]
     assert outcome.states == ["present"]
-    assert 40 < len(answered) < 100
+    assert (len(before), len(after)) == (busy.MOST_FAILURES, 19)
+    assert [port for port in after if HEALTH in lines_of(server, port)[1:]] == []
