@@ -9,7 +9,18 @@ cd "$HERE/programs"
 key=$(cat go.mod go.sum kube/*.go | sha256sum | cut -c1-16)
 [ $# -gt 0 ] || set -- kube helm kustomize argo
 
-built() { [ -x "$BIN/$1" ] && [ "$(cat "$BIN/$1.key" 2>/dev/null)" = "$key" ]; }
+# One binary is many programs, by the name that calls it.
+more_names() {
+  case $1 in
+    kube) echo kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kube-dns kubectl oc ;;
+    argo) echo argocd argocd-application-controller argocd-repo-server argocd-server ;;
+  esac
+}
+built() {
+  local name
+  for name in "$1" $(more_names "$1"); do [ -x "$BIN/$name" ] || return 1; done
+  [ "$(cat "$BIN/$1.key" 2>/dev/null)" = "$key" ]
+}
 needed=()
 for name in "$@"; do built "$name" || needed+=("$name"); done
 [ ${#needed[@]} -gt 0 ] || exit 0
@@ -51,20 +62,12 @@ for name in "${needed[@]}"; do
   started=$SECONDS
   nice -n 19 go build -p "${GO_JOBS:-1}" -trimpath -ldflags "-s -w $(linked "$name")" -o "$BIN/$name.new" "$(package "$name")"
   mv "$BIN/$name.new" "$BIN/$name"
+  for other in $(more_names "$name"); do ln -sf "$name" "$BIN/$other"; done
+  if [ "$name" = argo ]; then
+    mkdir -p "$CACHE/argocd-crds"
+    cp --no-preserve=mode "$(go list -m -f '{{.Dir}}' github.com/argoproj/argo-cd/v3)"/manifests/crds/*-crd.yaml "$CACHE/argocd-crds/"
+  fi
+  # At the end: who finds it waits for nobody.
   echo "$key" >"$BIN/$name.key"
   say "built $name in $((SECONDS - started)) s"
 done
-
-# One binary is many programs, by the name that calls it.
-if [ -x "$BIN/kube" ]; then
-  for name in kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kube-dns kubectl oc; do
-    ln -sf kube "$BIN/$name"
-  done
-fi
-if [ -x "$BIN/argo" ]; then
-  for name in argocd argocd-application-controller argocd-repo-server argocd-server; do
-    ln -sf argo "$BIN/$name"
-  done
-  mkdir -p "$CACHE/argocd-crds"
-  cp --no-preserve=mode "$(go list -m -f '{{.Dir}}' github.com/argoproj/argo-cd/v3)"/manifests/crds/*-crd.yaml "$CACHE/argocd-crds/"
-fi
