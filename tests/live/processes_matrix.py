@@ -35,6 +35,8 @@ MORE_CLIENTS = 60
 """How many more there are where the hook found a fault and the clients none: the worker that answered last mostly takes
 the next connection too, and twelve clients in a row were seen to meet the same one."""
 PAUSE_SECONDS = 0.05
+AT_ONCE = 3
+"""A cell waits for much of its time, and boots servers for the rest of it."""
 LOOKS = 12
 UNPROVABLE = {"faiss": "✓, but for what cannot be proven"}
 """Where exit 0 is false as long as the same query finds the same everywhere: no answer of the API could tell."""
@@ -148,7 +150,7 @@ def main() -> int:
         Cell(release, setup, kind) for release in releases if release in RELEASES for setup in setups for kind in kinds
     ]
     whole = len(cells) == len(RELEASES) * len(SETUPS) * len(KINDS)
-    return print_table(cells, Cell.fill, lambda: render(cells, setups), whole=whole)
+    return print_table(cells, Cell.fill, lambda: render(cells, setups), whole=whole, at_once=AT_ONCE)
 
 
 def render(cells: Sequence[Cell], setups: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""What the tables of real servers have in common: columns that are filled two at a time, and how a run ends."""
+"""What the tables of real servers have in common: columns that are filled a few at a time, and how a run ends."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -39,14 +39,21 @@ def until_it_lives(column: Column, fill: Callable[[], bool]) -> None:
         say(f"{column}: the server ended by itself in the middle, which says nothing about the hook")
 
 
-def print_table(columns: Sequence[C], fill: Callable[[C], None], render: Callable[[], str], *, whole: bool) -> int:
+def print_table(
+    columns: Sequence[C],
+    fill: Callable[[C], None],
+    render: Callable[[], str],
+    *,
+    whole: bool,
+    at_once: int = AT_ONCE,
+) -> int:
     """Fill all, print the table and what is wrong, and return the exit code: 0 if nothing is.
 
     A whole table has to be the one that `PAGE` shows.
     """
     close_all_on_signals()
     started = time.monotonic()
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         list(pool.map(fill, columns))
     table = render()
     print(table)
