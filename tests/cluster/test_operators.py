@@ -5,9 +5,11 @@ import threading
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.cluster.argocd import App
 from tests.cluster.kube import CONTAINER, HOOK, Room, collections, deployment_spec
+from tests.cluster.place import ROOT
 
 KINDS = {
     "ogx-server": ("ogx.io/v1beta1", "OGXServer", "ogxservers"),
@@ -86,7 +88,10 @@ def test_with_the_health_check_a_sync_waits_for_a_first_install(app: App, compon
     """Before its hook, and through a failure, which for an operator may be one request; nobody has to sync again."""
     room = app.room
     version, kind, plural = KINDS[component]
-    server = {"apiVersion": version, "kind": kind, "metadata": {"name": "rag"}, "spec": {}}
+    server = yaml.safe_load((ROOT / "manifests" / "overlays" / component / "server.yaml").read_text())
+    server["metadata"] = {"name": "rag"}
+    # What its operator wants besides what the hook has to know.
+    server["spec"].get("server", server["spec"])["distribution"] = {"name": "starter"}
     content = room.kustomization(component, config=collections("of_an_operator"))
     content["resources"].append("server.yaml")
     app.commit(content, server__yaml=json.dumps(server))
