@@ -380,6 +380,10 @@ def test_helm_lints_the_chart() -> None:
         ("collection=x", "collection' not allowed"),
         ("image.digest=latest", "does not match pattern"),
         ("collections[0].vector_db_id=a,collections[0].embedding_dimension=many", "does not match pattern"),
+        ("collections[0].provider_id=a", "missing property 'vector_db_id'"),
+        ("collections[0].vector_store_id=a,collections[0].provider_vector_db_id=b", "not allowed"),
+        ("collections[0].vector_db_id=a,collections[0].vector_store_name=b", "not allowed"),
+        ("collections[0].vector_store_id=a,collections[0].metadata.owner[0]=b", "metadata"),
         ("name=" + "n" * 53, "maxLength"),
         ("waitForDeployment=Not_A_Name", "does not match pattern"),
         ("connections=0", "minimum"),
@@ -416,6 +420,30 @@ def test_the_chart_keeps_the_text_of_values() -> None:
 
     assert 'vector_db_id: "007"' in done.stdout
     assert "'${env.MODEL:=a: b}'" in done.stdout
+
+
+def test_the_chart_declares_each_collection_in_the_section_of_its_id(tmp_path: Path) -> None:
+    """And an alias and metadata of a vector store are the program's."""
+    values = [
+        {"vector_store_id": "hr", "vector_store_name": "HR documents", "metadata": {"owner": "hr", "since": 1000000}},
+        {"vector_db_id": "red_hat_docs", "embedding_dimension": 768},
+    ]
+    done = helm_template(
+        MANIFESTS / CHART,
+        "--set-json",
+        f"collections={json.dumps(values)}",
+        "--show-only",
+        "templates/configmap.yaml",
+    )
+    path = tmp_path / "configmap.yaml"
+    path.write_text(done.stdout)
+
+    found = config.load(path, {}).collections
+
+    assert [(each.name, each.alias, each.metadata, each.embedding_dimension) for each in found] == [
+        ("red_hat_docs", None, {}, 768),
+        ("hr", "HR documents", {"owner": "hr", "since": 1000000}, None),
+    ]
 
 
 def test_the_chart_hands_its_settings_on() -> None:
