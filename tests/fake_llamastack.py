@@ -7,6 +7,7 @@ with a list of its own, and its backend and its embedding model can be down. Fau
 """
 
 import json
+import select
 import socket
 import ssl
 import struct
@@ -494,6 +495,13 @@ def reset(handler: _Handler) -> None:
     handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     handler.connection.close()
     handler.close_connection = True
+
+
+def fail_and_reset(handler: _Handler) -> None:
+    """Answer 500, and reset the connection under what is sent on it next, as 0.7.3 does, which does not say so."""
+    handler.reply(500, {"error": {"message": "Internal server error: An unexpected error occurred."}})
+    select.select([handler.connection], [], [], 5.0)
+    reset(handler)
 
 
 def truncate(handler: _Handler) -> None:

@@ -48,7 +48,7 @@ class Http:
         self._deadline = deadline
         self._answered = False
         self._tls_answers = 0
-        self._session = self._new_session()
+        self._session: requests.Session | None = None
         self._busy = Busy()
         # Given with each request, since requests prefers what the environment says to what the session has.
         self._trusted = server.ca_bundle or tls.system_ca_bundle() or True
@@ -87,8 +87,9 @@ class Http:
         Of workers that share a socket one mostly takes the next connection, but not while it has to answer that; the
         more often it was met, the busier it is. Nobody needs the answers, whatever they are.
         """
-        self._busy.keep(partial(self._keep_busy, self._session, busy_path), self._session.close)
-        self._session = self._new_session()
+        if self._session is not None:
+            self._busy.keep(partial(self._keep_busy, self._session, busy_path), self._session.close)
+        self._session = None
         log.debug("connection.renewed", asked_meanwhile=self._busy.ask_all(), path=busy_path)
 
     def _keep_busy(self, session: requests.Session, path: str) -> bool:
@@ -133,7 +134,7 @@ class Http:
         seconds = min(limit, self._deadline.remaining())
         if seconds <= 0:
             raise BudgetError(f"{what}: the budget of {self._deadline.seconds:g} s is used up")
-        session = self._session
+        session = self._session = self._session or self._new_session()
 
         def exchange() -> tuple[requests.Response, bytes]:
             return self._exchange(session, method, path, seconds, query, body, content_type)
@@ -156,6 +157,10 @@ class Http:
             raise RefusedError(f"{what}: cannot be sent: {one_line(str(error))}") from error
         if response.status_code in _LEAVE_ALONE:
             self._busy.failed()
+        if response.status_code >= 500:
+            # 0.7.3 closes the connection once it has logged its error, and resets what is sent on it meanwhile.
+            session.close()
+            self._session = None
         authorized = "Authorization" in response.request.headers
         return read(Answer(what, response.status_code, response.headers, content, authorized, self._server))
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 import trustme
+from structlog.testing import capture_logs
 
+from hook import logs
 from hook.deadline import Deadline
 from hook.errors import BudgetError, ConfigError, HookError, RefusedError, UnavailableError, one_line
 from hook.http.answers import error_text, retry_after_seconds
@@ -19,11 +21,13 @@ from hook.http.client import MAX_ANSWER_BYTES, Http
 from hook.secrets import forget, keep_out
 from hook.settings import Server
 from tests.fake_llamastack import (
+    GRANITE_ID,
     Action,
     FakeLlamaStack,
     answer,
     closed_port,
     drip,
+    fail_and_reset,
     hang,
     reset,
     truncate,
@@ -471,3 +475,35 @@ def test_a_secret_at_the_edge_of_what_is_looked_at_is_masked() -> None:
 def test_a_text_that_begins_with_much_space_says_that_it_goes_on() -> None:
     """It is not looked at to its end."""
     assert one_line(" " * 500 + "x", 10) == "…"
+
+
+def test_nothing_is_sent_on_a_connection_after_a_failure_of_the_server(server: FakeLlamaStack) -> None:
+    """The server may be about to close it, and nobody would know what came of a write."""
+    server.fault(f"GET {PATH}", fail_and_reset, times=1)
+    client = http(server.url)
+    body = {
+        "name": "red_hat_docs",
+        "provider_id": "milvus-shared",
+        "embedding_model": GRANITE_ID,
+        "embedding_dimension": 768,
+    }
+
+    failure(lambda: client.get(PATH))
+
+    assert client.post("/v1/vector_stores", body)["name"] == "red_hat_docs"
+
+
+@pytest.mark.parametrize(("status", "asked"), [(404, 1), (500, 0)])
+def test_a_connection_is_not_kept_busy_after_a_failure_of_the_server(
+    server: FakeLlamaStack, status: int, asked: int
+) -> None:
+    """It is no way any more to the process that answered."""
+    logs.configure("debug", "json", {})
+    server.fault("GET /v1/models", answer(status), times=1)
+    client = http(server.url)
+    failure(lambda: client.get("/v1/models"))
+
+    with capture_logs() as events:
+        client.renew(PATH)
+
+    assert [each["asked_meanwhile"] for each in events] == [asked]
