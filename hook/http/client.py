@@ -134,7 +134,7 @@ class Http:
         seconds = min(limit, self._deadline.remaining())
         if seconds <= 0:
             raise BudgetError(f"{what}: the budget of {self._deadline.seconds:g} s is used up")
-        session = self._session = self._session or self._new_session()
+        session, self._session = self._session or self._new_session(), None
 
         def exchange() -> tuple[requests.Response, bytes]:
             return self._exchange(session, method, path, seconds, query, body, content_type)
@@ -157,10 +157,11 @@ class Http:
             raise RefusedError(f"{what}: cannot be sent: {one_line(str(error))}") from error
         if response.status_code in _LEAVE_ALONE:
             self._busy.failed()
-        if response.status_code >= 500:
+        if response.status_code < 500:
+            self._session = session
+        else:
             # 0.7.3 closes the connection once it has logged its error, and resets what is sent on it meanwhile.
             session.close()
-            self._session = None
         authorized = "Authorization" in response.request.headers
         return read(Answer(what, response.status_code, response.headers, content, authorized, self._server))
 

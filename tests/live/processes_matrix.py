@@ -36,7 +36,7 @@ MORE_CLIENTS = 60
 the next connection too, and twelve clients in a row were seen to meet the same one."""
 PAUSE_SECONDS = 0.05
 AT_ONCE = 3
-"""A cell waits for much of its time, and boots servers for the rest of it."""
+"""One more than there are cores: a cell waits for much of its time, and workers boot one at a time in all of them."""
 LOOKS = 12
 UNPROVABLE = {"faiss": "✓, but for what cannot be proven"}
 """Where exit 0 is false as long as the same query finds the same everywhere: no answer of the API could tell."""

@@ -493,13 +493,15 @@ def test_nothing_is_sent_on_a_connection_after_a_failure_of_the_server(server: F
     assert client.post("/v1/vector_stores", body)["name"] == "red_hat_docs"
 
 
-@pytest.mark.parametrize(("status", "asked"), [(404, 1), (500, 0)])
+@pytest.mark.parametrize(
+    ("action", "asked"), [(answer(404), 1), (answer(500), 0), (reset, 0)], ids=["404", "500", "reset"]
+)
 def test_a_connection_is_not_kept_busy_after_a_failure_of_the_server(
-    server: FakeLlamaStack, status: int, asked: int
+    server: FakeLlamaStack, action: Action, asked: int
 ) -> None:
-    """It is no way any more to the process that answered."""
+    """It is no way any more to the process that it led to."""
     logs.configure("debug", "json", {})
-    server.fault("GET /v1/models", answer(status), times=1)
+    server.fault("GET /v1/models", action, times=1)
     client = http(server.url)
     failure(lambda: client.get("/v1/models"))
 
