@@ -88,13 +88,12 @@ test-mutations: $(VENV)/.ready ## Change the rooms that decide, one place at a t
 	$(MUTATIONS)/bin/python tests/mutations/run.py
 
 lock: $(VENV)/.ready ## Pin the dependencies anew, with hashes.
-	$(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet uv
 	for extra in "" "--extra dev"; do \
-		build/lock/bin/uv pip compile --quiet pyproject.toml $$extra --upgrade --universal --python-version 3.11 \
+		$(BIN)/uv pip compile --quiet pyproject.toml $$extra --upgrade --universal --python-version 3.11 \
 			--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 			--output-file requirements$${extra:+-dev}.txt; \
 	done
-	echo 'hatchling>=1.26' | build/lock/bin/uv pip compile --quiet - --upgrade --universal --python-version 3.11 \
+	echo 'hatchling>=1.26' | $(BIN)/uv pip compile --quiet - --upgrade --universal --python-version 3.11 \
 		--generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --output-file requirements-build.txt
 

@@ -1,4 +1,4 @@
-"""Install all servers that the tests boot, and the backends', so that no step has to wait for pip."""
+"""Install all servers that the tests boot, and the backends', so that no step has to wait for it."""
 
 from backends import tools
 from servers import RELEASES, install
