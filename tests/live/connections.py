@@ -15,7 +15,7 @@ from pathlib import Path
 
 from backends import BACKENDS
 from client import OTHER_PROVIDER, create
-from processes import WORKERS, processes
+from processes import workers
 from servers import close_all_on_signals, say
 
 from hook.deadline import Deadline
@@ -45,7 +45,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="rc-connections-") as folder:
         backend = BACKENDS["faiss"](Path(folder))
         try:
-            with processes(WORKERS, RELEASE, backend) as server:
+            with workers(RELEASE, backend) as server:
                 create(server.client, "red_hat_docs", OTHER_PROVIDER)
                 for cores in ("idle", "busy"):
                     with burning(0 if cores == "idle" else os.cpu_count() or 1):

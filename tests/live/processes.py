@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,6 @@ _BOOTING = threading.Lock()
 """One boot at a time: a worker that does not answer its supervisor within 5 s, as on a busy machine, is killed."""
 SEARCHED = f"{os.environ['PATH']}:/usr/sbin"
 """Where HAProxy is looked for: distributions put it beside the daemons."""
-SETUPS = (WORKERS, PER_CONNECTION, PER_REQUEST)
 
 
 class Processes:
@@ -65,28 +64,33 @@ class Processes:
 
 
 @contextmanager
-def processes(setup: str, release: str, backend: Backend) -> Iterator[Processes]:
-    """Boot them, and have them gone afterwards. Raises ServerError."""
+def workers(release: str, backend: Backend) -> Iterator[Processes]:
+    """Boot one server with two workers, and have it gone afterwards. Raises ServerError."""
 
     def edit(content: dict[str, Any]) -> None:
         backend.configure(content)
-        if setup == WORKERS:
-            content["server"]["workers"] = 2
+        content["server"]["workers"] = 2
 
     with ExitStack() as stack:
         with _BOOTING:
-            first = stack.enter_context(Server(release, edit=edit, stubs=backend.stubs))
-        if setup == WORKERS:
-            yield Processes(first.url, [first])
-            return
-        second = Server(release, edit=edit, stubs=backend.stubs)
-        state = second.folder / "work" / "state"
-        state.rmdir()
-        state.symlink_to(first.folder / "work" / "state")
-        with _BOOTING:
-            stack.enter_context(second)
-        port = stack.enter_context(_balancer(first.folder, [first.port, second.port], setup == PER_REQUEST))
-        yield Processes(f"http://127.0.0.1:{port}", [first, second])
+            server = stack.enter_context(Server(release, edit=edit, stubs=backend.stubs))
+        yield Processes(server.url, [server])
+
+
+@contextmanager
+def replicas(setups: Sequence[str], release: str, backend: Backend) -> Iterator[list[Processes]]:
+    """Boot two servers behind a balancer for each set-up, and have all gone afterwards. Raises ServerError."""
+    servers = [Server(release, edit=backend.configure, stubs=backend.stubs) for _ in range(2)]
+    first, second = (server.folder / "work" / "state" for server in servers)
+    second.rmdir()
+    second.symlink_to(first)
+    with ExitStack() as stack:
+        for server in servers:
+            with _BOOTING:
+                stack.enter_context(server)
+        ports = [server.port for server in servers]
+        balancers = [stack.enter_context(_balancer(servers[0].folder, ports, setup == PER_REQUEST)) for setup in setups]
+        yield [Processes(f"http://127.0.0.1:{port}", servers) for port in balancers]
 
 
 @contextmanager
@@ -94,14 +98,15 @@ def _balancer(folder: Path, ports: list[int], per_request: bool) -> Iterator[int
     """Run HAProxy before these ports, each connection or each request to the next one, and yield its own port."""
     port = free_port()
     servers = "\n".join(f"    server s{number} 127.0.0.1:{number}" for number in ports)
-    (folder / "haproxy.cfg").write_text(
+    configuration = folder / f"haproxy-{port}.cfg"
+    configuration.write_text(
         "defaults\n"
         f"    mode {'http' if per_request else 'tcp'}\n"
         "    timeout connect 5s\n    timeout client 300s\n    timeout server 300s\n"
         f"listen llamastack\n    bind 127.0.0.1:{port}\n    balance roundrobin\n{servers}\n"
     )
-    log = folder / "haproxy.log"
-    command = ["haproxy", "-db", "-f", str(folder / "haproxy.cfg")]
+    log = folder / f"haproxy-{port}.log"
+    command = ["haproxy", "-db", "-f", str(configuration)]
     process = start_process(command, folder, log, {"PATH": SEARCHED})
     try:
         _wait_for(port, process, log)
