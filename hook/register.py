@@ -128,6 +128,12 @@ class Registrar:
                 return found
             sleep(LAG_PAUSE_SECONDS)
 
+    def leave_none_too_many(self, give_way: Callable[[], None]) -> None:
+        """Take back what this run made too many, or still makes, since no look comes any more that would show it."""
+        with suppress(HookError):
+            self._creator.wait_for_late_ones(self._ids, give_way)
+            give_way()
+
     def verified(self, findings: Mapping[str, Finding]) -> dict[str, Finding]:
         """Return the findings of the look after the last write, told of what this run registered."""
         return {name: self._verified(finding, self._ids.get(name)) for name, finding in findings.items()}

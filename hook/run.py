@@ -52,7 +52,12 @@ class Run:
         findings |= self._plan(targets, look)
         acts = (self._registrar.repeat_creates, self._registrar.create, self._registrar.repeat_creates)
         for act in acts if self._asked.command == "register" else ():
-            if act(targets, look, findings):
+            try:
+                has_sent = act(targets, look, findings)
+            except UnavailableError:
+                self._registrar.leave_none_too_many(partial(self._race.give_way, targets))
+                raise
+            if has_sent:
                 # Whatever was proven before may be over: the server may have restarted since.
                 accepted = [target for target in targets if not self._registrar.has_failed(target)]
                 give_way = partial(self._race.give_way, accepted)

@@ -246,6 +246,39 @@ def test_a_create_that_takes_place_late_leaves_no_second_one(server: FakeLlamaSt
     assert outcome.report["collections"][0]["id"] == server.stores[0]["id"]
 
 
+@pytest.mark.parametrize("late_seconds", [1.0, 4.0], ids=["while-it-hangs", "after-that"])
+def test_a_create_that_takes_place_late_leaves_no_second_one_where_the_next_one_hangs(
+    server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch, late_seconds: float
+) -> None:
+    """The run ends without a verdict, and all the same with one store of a name."""
+    monkeypatch.setattr("hook.create.WATCH_SECONDS", 0.2)
+    monkeypatch.setattr("hook.create.LATE_SECONDS", late_seconds + 1.0)
+    timers: list[threading.Timer] = []
+
+    def by_turns(handler: Any) -> None:
+        body = server.requests[-1].body
+        if body["name"] == "eu_ai_act":
+            hang(1.0)(handler)
+        elif timers:
+            handler.reply(*handler._create(body))
+        else:
+            timers.append(threading.Timer(late_seconds, lambda: handler._create(body)))
+            timers[0].start()
+            handler.reply(500, {"detail": "scripted"})
+
+    server.fault(CREATE, by_turns, times=3)
+
+    outcome = run(
+        server.url, "--timeout", "6", "--request-timeout", "0.5", collections=entries("red_hat_docs", "eu_ai_act")
+    )
+
+    timers[0].join()
+    assert outcome.exit_code == 3
+    assert "'eu_ai_act' is not registered" in outcome.report["message"]
+    assert server.names() == ["red_hat_docs"]
+    assert "collection.taken_back" in outcome.event_names()
+
+
 def test_a_create_that_may_take_place_after_the_budget_is_no_success(
     server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
