@@ -11,7 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import yaml
 from client import (
+    DIMENSION,
+    MODEL,
     OTHER_PROVIDER,
     PROVIDER,
     create,
@@ -19,6 +22,7 @@ from client import (
     insert,
     insert_and_query,
     is_old,
+    must,
     query,
     require,
     run_component,
@@ -30,11 +34,20 @@ from hook_runs import Hook, address, collections, ids
 from servers import RELEASES, Server, name, say
 from tables import print_table
 
-"""A boot keeps a core busy, and there are two."""
 MILVUS_TRIES = 3
 
 NAMES = ("red_hat_docs", "acme_corporate", "eu_ai_act")
 DECLARED = "declared_docs"
+ALIAS = "HR documents"
+METADATA = {"description": "Policies", "pages": 12, "rating": 4.5, "public": True}
+AI_ASSETS = {
+    "vector_store_id": "vs_7fb9f1c9-4f36-4b5a-8c1b-6b2f3d1d8e11",
+    "vector_store_name": ALIAS,
+    "provider_id": PROVIDER,
+    "embedding_model": MODEL,
+    "embedding_dimension": DIMENSION,
+    "metadata": METADATA,
+}
 
 BOOTED = "boots from its pinned packages"
 REGISTERED = "registers three collections, with neither the first provider nor the first model"
@@ -46,6 +59,8 @@ RESTARTED = "all of it still holds after a restart"
 DELETED = "a collection deleted behind its back: `check` exits 5, `register` restores it"
 WRONG = "a wrong provider, model or dimension: exit 4, nothing created"
 DRIFTED = "a collection on another provider: exit 5, nothing changed"
+ALIASED = "OpenShift AI's ConfigMap `gen-ai-aa-vector-stores` as it is: its collection works, and has its alias"
+DEFAULTED = "without `embedding_model`: exit 4 where the server has several, unless the file names a default"
 DECLARATION = "a collection declared in the server's own configuration is"
 TOKENED = "a bearer token: without it or with a wrong one exit 4, with it all works"
 MILVUS_RESTARTED = "Milvus Lite: after a restart the collections are"
@@ -63,6 +78,8 @@ FACTS = (
     DELETED,
     WRONG,
     DRIFTED,
+    ALIASED,
+    DEFAULTED,
     DECLARATION,
     TOKENED,
     MILVUS_RESTARTED,
@@ -215,6 +232,10 @@ class Column:
                 self._ask_for_the_impossible(server)
             with self.cell(DRIFTED):
                 self._drift(server)
+            with self.cell(ALIASED):
+                self._use_an_alias(server)
+            with self.cell(DEFAULTED):
+                self._leave_the_model_out(server)
 
     def _check_addresses(self, hook: "Hook", registered: Sequence[Mapping[str, Any]]) -> None:
         for item in registered:
@@ -259,6 +280,36 @@ class Column:
                 (found,) = hook.expect(5, "drifted", command)
                 require(OTHER_PROVIDER in found["detail"], f"{command} does not say what differs: {found}")
         require(stores(server) == before, "the run changed the list")
+
+    def _use_an_alias(self, server: Server) -> None:
+        text = yaml.safe_dump({"registered_resources": {"vector_stores": [AI_ASSETS]}})
+        metadata = {"name": "gen-ai-aa-vector-stores"}
+        manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"config.yaml": text}}
+        with Hook(server, manifest) as hook:
+            (made,) = hook.run(0, "register")["collections"]
+            require((made["state"], made["alias"]) == ("registered", ALIAS), f"register says {made}")
+            insert_and_query(server, address(made))
+            before = stores(server)
+            (found,) = hook.run(0, "register")["collections"]
+            require((found["state"], found["id"]) == ("present", made["id"]), f"a second run says {found}")
+            require(stores(server) == before, "the second run changed the list")
+            for each in (ALIAS, AI_ASSETS["vector_store_id"]):
+                require(hook.resolve(each) == {each: address(made)}, f"`resolve` says {hook.resolve(each)}")
+        if not is_old(server):
+            kept = must(server.request("GET", f"/v1/vector_stores/{made['id']}"))["metadata"]
+            require(kept == kept | METADATA, f"the server has kept {kept}")
+
+    def _leave_the_model_out(self, server: Server) -> None:
+        before = stores(server)
+        content: dict[str, Any] = {"vector_dbs": [{"vector_db_id": "default_docs", "provider_id": PROVIDER}]}
+        with Hook(server, content) as hook:
+            (refused,) = hook.expect(4, "rejected", "register")
+            require(MODEL in refused["detail"], f"it does not say which models there are: {refused}")
+            require(stores(server) == before, "the refused run changed the list")
+        default = {"provider_id": "sentence-transformers", "model_id": MODEL}
+        with Hook(server, content | {"vector_stores": {"default_embedding_model": default}}) as hook:
+            (registered,) = hook.expect(0, "registered", "register")
+            insert_and_query(server, address(registered))
 
     def _guarded(self) -> None:
         """Check the declared collection and the token on one server."""
