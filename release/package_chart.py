@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from release.chart_readme import render
 from release.check import CHART, ROOT, changes
 
 
@@ -29,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         shutil.copy(ROOT / "LICENSE", chart)
         _edit_values(chart / "values.yaml", arguments.image, arguments.digest)
         _edit_about(chart / "Chart.yaml", f"{arguments.image}@{arguments.digest}", arguments.source)
+        # Its table shows the values that were edited.
+        (chart / "README.md").write_text(render(chart))
         command = [arguments.helm, "package", chart, "--destination", arguments.destination]
         return subprocess.run(command, check=False).returncode
 

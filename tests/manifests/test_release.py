@@ -48,7 +48,9 @@ def test_the_package_has_what_artifact_hub_shows(package: Path) -> None:
     ]
     assert yaml.safe_load(annotations["artifacthub.io/changes"]) == check.changes(ROOT)
     assert about["sources"] == [SOURCE]
-    assert run(tool("helm"), "show", "readme", package).stdout.startswith("# llamastack-register-collections")
+    page = run(tool("helm"), "show", "readme", package).stdout
+    assert page.startswith("# llamastack-register-collections")
+    assert f"| `image.repository` | `{IMAGE}` |" in page
 
 
 def upgrade_problems(old: Path, new: Path) -> list[str]:

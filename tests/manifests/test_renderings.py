@@ -392,6 +392,7 @@ def test_helm_lints_the_chart() -> None:
         ("onLost=forget", "must be one of"),
         ("podLabels.app=llama-stack", "'not' failed"),
         (r"podLabels.app\.kubernetes\.io/name=other", "false schema"),
+        (r"podLabels.app\.kubernetes\.io/instance=other", "false schema"),
         ("extraVolumes[0].name=host,extraVolumes[0].hostPath.path=/", "false schema"),
         ("extraVolumes[0].name=tmp,extraVolumes[0].emptyDir.medium=Memory", "'not' failed"),
         ("extraVolumeMounts[0].name=x", "missing property 'mountPath'"),

@@ -41,6 +41,7 @@ def test_every_place_names_one_version() -> None:
         ("README.md", f"?ref=v{VERSION}", "?ref=v9.9.9", "README.md, ref says 9.9.9"),
         ("docs/argocd.md", f"?ref=v{VERSION}", "?ref=v9.9.9", "docs/argocd.md, ref says 9.9.9"),
         ("docs/argocd.md", f"newTag: {VERSION}", "newTag: 9.9.9", "docs/argocd.md, newTag says 9.9.9"),
+        ("docs/helm.md", f"--version {VERSION}", "--version 9.9.9", "docs/helm.md, version says 9.9.9"),
         ("README.md", f"collections:{VERSION}", "collections:9.9.9", "README.md, image says 9.9.9"),
         ("README.md", f"$IMAGE:{VERSION}", "$IMAGE:9.9.9", "README.md, image says 9.9.9"),
         ("examples/tekton-task.yaml", f":{VERSION}", ":9.9.9", "examples/tekton-task.yaml, image says 9.9.9"),
@@ -97,6 +98,8 @@ def test_the_chart_s_readme_has_each_value() -> None:
 def test_one_licence() -> None:
     """Wherever one is named."""
     assert "Apache License\n                           Version 2.0" in (ROOT / "LICENSE").read_text()
+    for page in ("README.md", "CONTRIBUTING.md"):
+        assert "[Apache-2.0](LICENSE)" in (ROOT / page).read_text()
     for path, pattern in (
         ("pyproject.toml", r'^license = "(.*)"$'),
         ("Containerfile", r'image\.licenses="(.*?)"'),
