@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from hook.domain import GOOD_STATES, Finding, State
+from hook.domain import GOOD_STATES, Finding, State, exit_code
 from hook.errors import ExitCode, one_line
 
 SCHEMA = "register-collections/report/v1"
@@ -51,7 +51,8 @@ def closing_sentence(command: str, findings: tuple[Finding, ...], url: str) -> s
     failed = [finding for finding in findings if finding.state not in GOOD_STATES]
     if failed:
         others = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
-        first = failed[0]
+        # What the exit code is of, since its cure comes first.
+        first = next(finding for finding in failed if exit_code([finding]) is exit_code(failed))
         return f"{len(failed)} of {total} failed on {url}{off}: '{first.name}' is {first.state}{others}: {first.detail}"
     if command == "validate":
         return f"{total} declared, and nothing is wrong with the configuration; no server was asked{off}"

@@ -156,6 +156,11 @@ def test_text_cannot_be_forged_by_a_server() -> None:
             "work",
         ),
         (
+            "check",
+            (MISSING, Finding("docs", State.REJECTED, detail="the server has no such model")),
+            f"2 of 2 collections failed on {URL}: 'docs' is rejected (and 1 more): the server has no such model",
+        ),
+        (
             "register",
             (MISSING, MISSING),
             f"2 of 2 collections failed on {URL}: 'acme' is missing (and 1 more): the server does not list it; "
