@@ -88,6 +88,8 @@ class VectorStore:
     """As text: releases from 0.4.0 send it as a string."""
     files: int = 0
     """How many files are attached to it."""
+    files_completed: int = 0
+    """How many of them were cut into chunks and inserted."""
     declared_as: str | None = None
     """The collection that this program made it for, under its alias, where its metadata say so."""
     made_by: str | None = None

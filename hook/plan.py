@@ -84,6 +84,22 @@ def earlier_ones(found: Sequence[VectorStore], own_ids: AbstractSet[str]) -> lis
     return order[: next((index for index, store in enumerate(order) if store.id in own_ids), 0)]
 
 
+def in_order(stores: Iterable[VectorStore], lists: Sequence[Mapping[str, int]]) -> tuple[VectorStore, ...]:
+    """Return what several lists show so that all runs have the same order within a name and a second.
+
+    `lists` has, for each, the place of each id. The order is that of a list that shows all of them; where none does,
+    since each process lists its own, it is that of their ids.
+    """
+    groups: dict[tuple[str | None, int], list[VectorStore]] = {}
+    stores = tuple(stores)
+    for store in stores:
+        groups.setdefault((store.name, store.created_at), []).append(store)
+    for some in groups.values():
+        places = next((each for each in lists if all(store.id in each for store in some)), {})
+        some.sort(key=lambda store: (places.get(store.id, 0), store.id), reverse=True)
+    return tuple(groups[store.name, store.created_at].pop() for store in stores)
+
+
 def _compare(
     target: Target, stores: Sequence[VectorStore], look: Look, *, accept_oldest: bool, release: Release | None
 ) -> Finding:

@@ -13,24 +13,23 @@ from hook.domain import Life, Look, Proof, Target, VectorStore
 from hook.errors import UnavailableError
 from hook.llamastack.api import MAX_FAILURES, LlamaStack
 from hook.logs import log
+from hook.plan import in_order
 from hook.proof import Prover, united
 
 PAUSE_SECONDS = 0.03
 """Between two connections, so that what answered before is asleep again."""
+
 FULLY_PROVEN = 20
 """Up to so many vector stores are proven on each connection; of more, each on fewer."""
 FEWEST_PROOFS = 3
 """On how many connections a vector store is proven at least, where there are so many."""
-
 LOST_SECONDS = 10.0
 """How long what seems lost is proven on as many connections as what works, though each answer is an error: one process
 that knows it is enough. The rich log of 0.7.3 and newer takes seconds for an error."""
 MANY_TURNS = 3
 """From so many changes between being listed and not being listed on, processes list different vector stores."""
-
 MOST_SWEEPS = 3
 """How often all is asked anew because another run made something wanted in the middle of it."""
-
 PATIENT_AFTER = 3
 """After so many looks that something broke into, the next is patient: it may be a gateway that always fails some."""
 
@@ -56,6 +55,11 @@ class Processes:
     def stores(self) -> tuple[VectorStore, ...]:
         """Return each vector store that any process lists. Raises as the server's API does."""
         return self.look(lambda _: {}).stores
+
+    def prove_once(self, store_id: str, target: Target) -> Proof:
+        """Return what the process that answers now says of a vector store. Raises as the server's API does."""
+        ask = partial(self._prover.prove, store_id, target, None)
+        return retry(ask, self._deadline, "proof.retry_scheduled", max_failures=MAX_FAILURES)
 
     def look(self, wanted: Wanted) -> Look:
         """Return the union of the lists and the proofs. Raises as the server's API does.
@@ -152,15 +156,16 @@ class _Sweep:
         self.hung: dict[tuple[str, str], Proof] = {}
         """By provider and model: a request that was not answered in time is not repeated for the next one."""
         self._connections = connections
-        self._lists: list[frozenset[str]] = []
+        self._lists: list[dict[str, int]] = []
         self._wanted: Sequence[str] = ()
         self._lost = Deadline(LOST_SECONDS)
+        self._missed: Counter[str] = Counter()
 
     def heard(self, stores: Sequence[VectorStore]) -> None:
         """Add a list."""
         for store in stores:
             self.stores.setdefault(store.id, store)
-        self._lists.append(frozenset(store.id for store in stores))
+        self._lists.append({store.id: place for place, store in enumerate(stores)})
 
     def proven(self, store_id: str, target: Target, proof: Proof) -> None:
         """Add a proof."""
@@ -194,7 +199,8 @@ class _Sweep:
         log.debug("processes.asked", connections=self._connections, vector_stores=len(self.stores), proofs=asked)
         shown = Counter(store_id for ids in self._lists for store_id in ids)
         grown = any(store_id in self._wanted and self._appeared(store_id) for store_id in proofs)
-        return Look(self._connections, tuple(self.stores.values()), dict(shown), proofs, has_grown=grown)
+        stores = in_order(self.stores.values(), self._lists)
+        return Look(self._connections, stores, dict(shown), proofs, has_grown=grown)
 
     def _appeared(self, store_id: str) -> bool:
         """Tell whether the first lists did not show a vector store, and all later ones do."""
@@ -213,16 +219,20 @@ class _Sweep:
         return Proof(Life.DIVIDED, f"{sum(shown)} of {len(shown)} connections list it: {proof.detail}")
 
     def _is_due(self, store_id: str, wanted: int, costly: int) -> bool:
-        done = len(self.proofs.get(store_id, ()))
-        left = self._left(store_id, wanted, costly)
-        # As many as there are connections left for them; the first at once.
-        turns = max(1, self._connections - self.turn)
-        return left > 0 and (done == 0 or random.random() * turns < left)
+        if store_id not in self.proofs:
+            return True
+        # Of many, each is proven on few connections, which may all be of those that know it.
+        is_missed = self.turn < self._connections and store_id not in self._lists[-1]
+        self._missed[store_id] += is_missed
+        if is_missed and self._missed[store_id] <= FEWEST_PROOFS and not self._is_decided(store_id):
+            return True
+        # As many as there are connections left for them.
+        return random.random() * max(1, self._connections - self.turn) < self._left(store_id, wanted, costly)
 
     def _left(self, store_id: str, wanted: int, costly: int) -> int:
         """Return how many more proofs a vector store needs."""
         done = self.proofs.get(store_id, [])
-        if done and (done[-1].life in (Life.DEAD, Life.REFUSED) or done[-1].timed_out):
+        if self._is_decided(store_id):
             return 0
         share = self._connections * FULLY_PROVEN // wanted
         if self._is_costly(store_id) and not (done[-1].life is Life.LOST and self._lost.remaining()):
@@ -230,6 +240,10 @@ class _Sweep:
             if done[-1].life is Life.UNDECIDED and all(store_id in ids for ids in self._lists):
                 share = 0
         return min(self._connections, max(FEWEST_PROOFS, share)) - len(done)
+
+    def _is_decided(self, store_id: str) -> bool:
+        done = self.proofs.get(store_id)
+        return done is not None and (done[-1].life in (Life.DEAD, Life.REFUSED) or done[-1].timed_out)
 
     def _is_costly(self, store_id: str) -> bool:
         done = self.proofs.get(store_id)

@@ -1,12 +1,13 @@
 """What proves a vector store: an empty insert into it, and a query of it, on one connection."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
 
 from hook import remedies
 from hook.deadline import Deadline
-from hook.domain import Life, Look, Proof, Target
+from hook.domain import Life, Look, Model, Proof, Target
 from hook.errors import HookError, UnavailableError
 from hook.llamastack.api import LlamaStack
 from hook.llamastack.verdicts import INSERT, QUERY
@@ -14,7 +15,7 @@ from hook.llamastack.verdicts import INSERT, QUERY
 FIRST_QUERY_SECONDS = 60.0
 """How long the first query of an embedding model may take, which has to load it; half of the budget if that is less."""
 EMBED_SECONDS = 10.0
-"""How long the embedding model may take to answer when a query has failed."""
+"""How long the embedding model may take to make a vector: to compare its length, and when a query has failed."""
 
 
 class Prover:
@@ -26,6 +27,8 @@ class Prover:
         self._request_seconds = request_seconds
         self._questions = frozenset({INSERT, QUERY} if write else {QUERY})
         self._queried_models: set[str] = set()
+        self._filled_ids: set[str] = set()
+        """What a query has found a chunk in, so that it is not fresh any more."""
 
     def prove(self, store_id: str, target: Target, before: Proof | None) -> Proof:
         """Return the proof of a vector store on this connection, where `before` is one of another connection.
@@ -37,12 +40,29 @@ class Prover:
         if QUERY in questions and target.model.id not in self._queried_models:
             self._queried_models.add(target.model.id)
             limit = max(self._request_seconds, min(FIRST_QUERY_SECONDS, self._deadline.remaining() / 2))
-        return self._server.prove(store_id, target.provider.kind, sorted(questions), limit)
+        proof = self._server.prove(store_id, target.provider.kind, sorted(questions), limit)
+        if proof.empty is False:
+            self._filled_ids.add(store_id)
+        is_filled = proof.life is Life.UNDECIDED and store_id in self._filled_ids
+        return replace(proof, life=Life.DEAD) if is_filled else proof
+
+    def vector_lengths(self, models: Iterable[Model]) -> dict[str, int]:
+        """Return, by its id, how long a vector is that a model makes; a model that makes none now is left out."""
+        lengths = {}
+        for model in {model.id: model for model in models}.values():
+            with suppress(HookError):
+                lengths[model.id] = len(self._server.embed(model, min(EMBED_SECONDS, self._deadline.remaining() / 4)))
+        return lengths
 
     def explained(self, look: Look, targets: Mapping[str, Target]) -> Look:
-        """Return the look with the cause of what is dead, and as dead what cannot be told where its model is."""
+        """Return the look with the cause of what is dead.
+
+        What cannot be told is dead, too, where its model is, and where a file of it was cut into chunks: then it is
+        not fresh.
+        """
         failures: dict[str, HookError | None] = {}
         proofs = dict(look.proofs)
+        filled_ids = {store.id for store in look.stores if store.files_completed > 0}
         for store_id, target in targets.items():
             proof = proofs[store_id]
             if proof.life not in (Life.DEAD, Life.UNDECIDED):
@@ -50,7 +70,7 @@ class Prover:
             if target.model.id not in failures:
                 failures[target.model.id] = self._failure_of(target)
             failure = failures[target.model.id]
-            if proof.life is Life.DEAD or isinstance(failure, UnavailableError):
+            if proof.life is Life.DEAD or isinstance(failure, UnavailableError) or store_id in filled_ids:
                 proofs[store_id] = replace(proof, life=Life.DEAD, detail=self._cause(proof, target, failure))
         return replace(look, proofs=proofs)
 

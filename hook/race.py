@@ -110,8 +110,8 @@ class Race:
             own.sort(key=lambda store: store.id != self._creator.own_ids.get(target.name))
             del own[:1]
         for store in own:
-            # Somebody uses it already.
-            if store.files == 0:
+            # Somebody may use it already.
+            if store.files == 0 and self._processes.prove_once(store.id, target).empty is not False:
                 delete = partial(self._server.delete_vector_store, store.id)
                 retry(delete, self._deadline, "request.retry_scheduled")
                 self._creator.deleted_ids.add(store.id)

@@ -1,5 +1,6 @@
 """What a run writes: vector stores that are missing or lost, and what has to be tried to prove them."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -15,12 +16,18 @@ from hook.llamastack.api import MAX_FAILURES, LlamaStack
 from hook.llamastack.verdicts import MADE_BY_THE_FIRST_CHUNK, is_own_failure
 from hook.logs import log
 from hook.processes import Processes
-from hook.proof import Prover
 from hook.settings import Settings
 
 LAG_SECONDS = 30.0
 """How far a list may be behind, as one that is read from a replica of the server's database."""
 LAG_PAUSE_SECONDS = 0.5
+LATELY_SECONDS = 3600.0
+"""How long ago another run may have made what is tried as if this one had: this may be its Job's next try."""
+_OTHERS = "the server's processes know different vector stores, and what is made now would be known to one"
+_UNDONE = {
+    State.MISSING: f"no process of the server lists it, and it is not registered: {_OTHERS}",
+    State.LOST: f"the server lists it, but every insert fails, and it is not made anew: {_OTHERS}",
+}
 
 
 class Registrar:
@@ -31,14 +38,12 @@ class Registrar:
         server: LlamaStack,
         processes: Processes,
         creator: Creator,
-        prover: Prover,
         deadline: Deadline,
         asked: Settings,
     ) -> None:
         self._server = server
         self._processes = processes
         self._creator = creator
-        self._prover = prover
         self._deadline = deadline
         self._asked = asked
         self._ids: dict[str, str] = {}
@@ -50,6 +55,8 @@ class Registrar:
         """By provider and model, what the throw-away vector store proved."""
         self._targets: dict[str, Target] = {}
         """By id, the target of what this run registered."""
+        self._found_lately: dict[str, Target] = {}
+        """The same of what an earlier run has made, and could not prove."""
         self._unlisted_ids: set[str] = set()
         """What of that the last list does not show."""
 
@@ -84,17 +91,13 @@ class Registrar:
         Also where each of them failed, time has passed, and the server may have restarted.
         """
         self._creator.found_ids = {store.id for store in look.stores}
+        wanted = {State.MISSING, State.LOST} if self._asked.recreate_lost else {State.MISSING}
         if any(proof.life is Life.DIVIDED for proof in look.proofs.values()):
             # What is made here is known to one process, and makes a second one of its name after a restart.
             for name, finding in findings.items():
-                if finding.state is State.MISSING:
-                    findings[name] = replace(
-                        finding,
-                        detail="no process of the server lists it, and it is not registered, since some of them do "
-                        "not know the other vector stores",
-                    )
+                if finding.state in wanted:
+                    findings[name] = replace(finding, detail=_UNDONE[finding.state])
             return False
-        wanted = {State.MISSING, State.LOST} if self._asked.recreate_lost else {State.MISSING}
         dead_providers: dict[str, str] = {}
         for target in targets:
             found = findings[target.name]
@@ -102,8 +105,9 @@ class Registrar:
                 findings[target.name] = Finding(target.name, State.UNKNOWN, detail="its registration was begun")
                 findings[target.name] = self._register(target, found.lost_ids, dead_providers)
         if self._asked.prove_write:
+            self._found_lately = _made_lately(targets, look, findings)
             self._try_canaries(look)
-        return self._has_sent
+        return self._has_sent or bool(self._canaries)
 
     def has_failed(self, target: Target) -> bool:
         """Tell whether the create of a target failed, so that its finding stands."""
@@ -139,9 +143,9 @@ class Registrar:
         return {name: self._verified(finding, self._ids.get(name)) for name, finding in findings.items()}
 
     def with_canaries(self, look: Look) -> Look:
-        """Return the look with the proof of the throw-away vector store for what this run made and nobody can tell."""
+        """Return the look with the proof of the throw-away vector store for what is new and nobody can tell."""
         told = {}
-        for store_id, target in self._targets.items():
+        for store_id, target in {**self._found_lately, **self._targets}.items():
             canary = self._canaries.get((target.provider.id, target.model.id))
             proof = look.proofs.get(store_id)
             if canary is not None and proof is not None and proof.life is Life.UNDECIDED:
@@ -181,11 +185,15 @@ class Registrar:
 
     def _try_canaries(self, look: Look) -> None:
         """Try a throw-away vector store for what was made, where its own answers cannot tell whether it works."""
-        for store_id, target in self._targets.items():
+        for store_id, target in {**self._targets, **self._found_lately}.items():
             key = (target.provider.id, target.model.id)
             if target.provider.kind not in MADE_BY_THE_FIRST_CHUNK or key in self._canaries:
                 continue
-            if self._prover.prove(store_id, target, None).life is Life.UNDECIDED:
+            proof = self._processes.prove_once(store_id, target)
+            if proof.timed_out:
+                # It would hang for each of the others, too.
+                self._canaries[key] = None
+            elif proof.life is Life.UNDECIDED:
                 canary = Canary(self._server, self._deadline)
                 canary.sweep(look.stores)
                 self._canaries[key] = canary.prove(target)
@@ -194,6 +202,9 @@ class Registrar:
         """Return the finding of the last look, for a collection that this run registered under this id."""
         if registered_id is None or found.state not in (State.PRESENT, State.MISSING):
             return found
+        if found.state is State.MISSING and registered_id in self._creator.deleted_ids:
+            detail = f"this run took its '{registered_id}' back for another run's, which is gone, too; run it again"
+            return replace(found, detail=detail)
         if registered_id in self._unlisted_ids:
             detail = (
                 f"the server answered that it was created as '{registered_id}', and its list has not shown that yet: "
@@ -204,3 +215,19 @@ class Registrar:
             detail = f"the server created '{registered_id}', but does not list it under this name; see its log"
             return replace(found, id=registered_id, detail=detail)
         return replace(found, state=State.REGISTERED) if found.id == registered_id else found
+
+
+def _made_lately(targets: Sequence[Target], look: Look, findings: Mapping[str, Finding]) -> dict[str, Target]:
+    """Return, by id, the target of each vector store that an earlier run has made and nobody can prove.
+
+    That run has failed, maybe for what its throw-away vector store has shown, and was not the last of its Job. Later
+    nothing more is tried: each trial costs the server something, and the report says that nothing is proven.
+    """
+    stores = {store.id: store for store in look.stores}
+    found = {finding.id: target for target in targets if (finding := findings[target.name]).unproven}
+    oldest = time.time() - LATELY_SECONDS
+    return {
+        store_id: target
+        for store_id, target in found.items()
+        if store_id in stores and stores[store_id].made_by is not None and stores[store_id].created_at > oldest
+    }

@@ -6,6 +6,8 @@ Release = tuple[int, int, int]
 """Major, minor and patch; OGX, as LlamaStack is called since, went on from 0.7.3 with 1.0."""
 
 FIRST_OGX: Release = (1, 0, 0)
+FIRST_LAZY: Release = (0, 4, 0)
+"""The first whose Milvus takes an empty insert before there is a chunk: 0.3.5 answers 500 to it, and 0.4.2 does not."""
 FIRST_DECLARED: Release = (0, 4, 3)
 """The first that serves what `registered_resources.vector_stores` declares."""
 

@@ -18,7 +18,7 @@ from hook.proof import Prover
 from hook.race import Race
 from hook.register import Registrar
 from hook.settings import Settings
-from hook.targets import resolve_all
+from hook.targets import misfits, resolve_all
 
 
 class Run:
@@ -41,7 +41,7 @@ class Run:
         self._processes = Processes(server, self._prover, deadline, asked.connections)
         self._creator = Creator(server, self._processes, deadline)
         self._race = Race(server, self._processes, deadline, self._creator)
-        self._registrar = Registrar(server, self._processes, self._creator, self._prover, deadline, asked)
+        self._registrar = Registrar(server, self._processes, self._creator, deadline, asked)
 
     def carry_out(self, collections: Sequence[Collection]) -> None:
         """Wait, compare, register what is missing, and verify all of it anew after the last write."""
@@ -100,8 +100,10 @@ class Run:
         models = retry(self._server.embedding_models, self._deadline, "request.retry_scheduled")
         providers = retry(self._server.vector_io_providers, self._deadline, "request.retry_scheduled")
         targets, rejected = resolve_all(collections, models, providers)
+        # The models' lengths that the server tells are those that its own configuration says.
+        rejected |= misfits(targets, self._prover.vector_lengths(target.model for target in targets))
         self._progress.findings |= rejected
-        return targets
+        return [target for target in targets if target.name not in rejected]
 
     def _look(self, targets: Sequence[Target]) -> Look:
         """Return what all processes say of the targets, when all runs of this instant agree."""

@@ -3,7 +3,7 @@
 Everything here is a pure function of frozen values; nothing here reads, sends or waits.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from hook.domain import Collection, Finding, Model, Provider, State, Target
 from hook.errors import RefusedError, one_line
@@ -44,6 +44,23 @@ def resolve(collection: Collection, models: Sequence[Model], providers: Sequence
     return Target(
         collection.name, provider, model, dimension, collection.alias, collection.metadata, collection.declared
     )
+
+
+def misfits(targets: Iterable[Target], lengths: Mapping[str, int]) -> dict[str, Finding]:
+    """Return the findings of the targets whose model makes other vectors than they want, by name.
+
+    `lengths` has, by the model's id, how long a vector was that it has made.
+    """
+    found = {}
+    for target in targets:
+        wanted, real = target.embedding_dimension, lengths.get(target.model.id, target.embedding_dimension)
+        if real != wanted:
+            detail = (
+                f"embedding_dimension is {wanted}, but the model '{target.model.id}' has just made a vector of {real}: "
+                f"every insert would fail; configure {real}, here and in LlamaStack"
+            )
+            found[target.name] = Finding(target.name, State.REJECTED, detail=detail)
+    return found
 
 
 def _resolve_provider(collection: Collection, providers: Sequence[Provider]) -> Provider:

@@ -103,6 +103,8 @@ class FakeLlamaStack:
     clock_seconds: int = 0
     """How far its clock is ahead of ours."""
     model_is_down: bool = False
+    vector_length: int = 0
+    """Of what the models make, whatever they are said to; 0: of what they are said to."""
     stores: list[dict[str, Any]] = field(default_factory=list)
     known_to: dict[str, set[int]] = field(default_factory=dict)
     """By id, the processes that list a vector store; all, where it says nothing."""
@@ -452,7 +454,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _embed(self) -> tuple[int, Any]:
         if self.fake.model_is_down:
             return 500, self._error(ANY_EXCEPTION)
-        return 200, {"object": "list", "data": [{"object": "embedding", "embedding": [0.5] * 768, "index": 0}]}
+        own = 384 if self.fake.requests[-1].body["model"].endswith(MINILM) else 768
+        vector = [0.5] * (self.fake.vector_length or own)
+        return 200, {"object": "list", "data": [{"object": "embedding", "embedding": vector, "index": 0}]}
 
     def _error(self, message: str) -> dict[str, Any]:
         return {"error": {"message": message}} if self.fake.generation == "0.7" else {"detail": message}

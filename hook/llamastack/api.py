@@ -10,7 +10,7 @@ from hook.http.answers import mapping
 from hook.http.client import Http
 from hook.llamastack.dialects import Dialect, VectorDbsDialect, field, find_dialect, number, text
 from hook.llamastack.verdicts import INSERT, QUERY, Outcome, is_own_failure, is_unknown_id, prove
-from hook.releases import FIRST_OGX, Release, parse_release
+from hook.releases import Release, parse_release
 
 HEALTH = "/v1/health"
 VERSION = "/v1/version"
@@ -33,7 +33,7 @@ MAX_FAILURES = 3
 orphan of each that can stop its next start (POST /v1/vector_stores)."""
 
 VERSION_TIMEOUT_SECONDS = 2.0
-"""A number that the texts go by is not worth more of the budget."""
+"""A number that the texts go by is not worth more of the budget; where a verdict goes by it, it is asked again."""
 
 
 class LlamaStack:
@@ -45,7 +45,8 @@ class LlamaStack:
         self.run_id = uuid4().hex
         """Written into the metadata of each vector store that this run makes, so that it knows its own."""
         self.release: Release | None = None
-        """The server's release, where it says it: the texts of the findings go by it."""
+        """The server's release, where it says it: the texts of the findings go by it, and some verdicts."""
+        self._has_asked_again = False
 
     def check_health(self) -> None:
         """Return if the server says that it is healthy. Raises UnavailableError for any other status of its own.
@@ -56,10 +57,10 @@ class LlamaStack:
         if status != "OK":
             raise UnavailableError(f"GET {HEALTH} answered the status '{one_line(status, 100)}'")
 
-    def version(self) -> str | None:
-        """Return the server's own version, or None where it does not say."""
+    def version(self, timeout_seconds: float | None = VERSION_TIMEOUT_SECONDS) -> str | None:
+        """Return the server's own version, or None where it does not say; a limit of None is that of each request."""
         try:
-            version = self._http.get(VERSION, timeout_seconds=VERSION_TIMEOUT_SECONDS)
+            version = self._http.get(VERSION, timeout_seconds=timeout_seconds)
         except (UnavailableError, RefusedError):
             return None
         found = mapping(version).get("version")
@@ -140,9 +141,14 @@ class LlamaStack:
         outcomes = []
         for question in questions:
             outcomes.append(_outcome(question, asks[question]))
-            proof = prove(store_id, kind, outcomes, before_ogx=self._is_before_ogx())
+            proof = prove(store_id, kind, outcomes, self.release)
             if proof.life in (Life.LOST, Life.REFUSED) or proof.timed_out:
                 break
+        if proof.life is Life.UNDECIDED and self.release is None and not self._has_asked_again:
+            # The release tells what is dead, and a dead backend makes this answer late, too (0.7.3: 5 s and more).
+            self._has_asked_again = True
+            self.version(timeout_seconds=None)
+            proof = prove(store_id, kind, outcomes, self.release)
         return proof
 
     def embed(self, model: Model, timeout_seconds: float | None = None) -> list[float]:
@@ -176,9 +182,6 @@ class LlamaStack:
             "embedding_dimension": target.embedding_dimension,
         }
         self._http.post(INSERT_PATH, {"vector_store_id": store_id, "vector_db_id": store_id, "chunks": [chunk]})
-
-    def _is_before_ogx(self) -> bool:
-        return self.release is None or self.release < FIRST_OGX
 
     def _items(self, path: str) -> list[Mapping[str, Any]]:
         return [mapping(item) for item in field(self._http.get(path), "data", list, f"GET {path}")]

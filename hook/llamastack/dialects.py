@@ -160,7 +160,7 @@ class VectorDbsDialect:
 
 
 def _read_vector_store(item: Any, what: str) -> VectorStore:
-    metadata = mapping(mapping(item).get("metadata"))
+    metadata, files = (mapping(mapping(item).get(key)) for key in ("metadata", "file_counts"))
     made_by = str(metadata.get(MADE_BY_KEY))
     is_ours = made_by.startswith(MADE_BY_PREFIX)
     return VectorStore(
@@ -169,7 +169,8 @@ def _read_vector_store(item: Any, what: str) -> VectorStore:
         # Every release shows a status; without one it is not «completed».
         status=shown(item.get("status")) or "",
         created_at=_seconds(item.get("created_at")),
-        files=number(mapping(item.get("file_counts")).get("total")) or 0,
+        files=number(files.get("total")) or 0,
+        files_completed=number(files.get("completed")) or 0,
         provider_id=shown(metadata.get("provider_id")),
         embedding_model=shown(metadata.get("embedding_model")),
         embedding_dimension=shown(metadata.get("embedding_dimension")),

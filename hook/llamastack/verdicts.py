@@ -1,7 +1,7 @@
 """What LlamaStack's answers to an empty insert and to a query prove of a vector store; nothing here sends anything."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from hook.domain import Life, Proof
 from hook.errors import HookError, RefusedError, UnavailableError, one_line
 from hook.http.answers import mapping
+from hook.releases import FIRST_LAZY, FIRST_OGX, Release
 
 INSERT, QUERY = "insert", "query"
 
@@ -39,11 +40,11 @@ class Outcome:
     error: HookError | None = None
 
 
-def prove(store_id: str, kind: str, outcomes: Sequence[Outcome], *, before_ogx: bool) -> Proof:
+def prove(store_id: str, kind: str, outcomes: Sequence[Outcome], release: Release | None) -> Proof:
     """Return what the answers on one connection prove together of a vector store of a provider of this kind.
 
-    `before_ogx` says whether the release is one that cannot query a fresh vector store on Milvus or qdrant (up to
-    0.7.3): there, its answer proves neither that it is fresh nor that it is dead.
+    Up to 0.7.3 none can query a fresh vector store on Milvus or qdrant: there, and where the release is not known, its
+    answer proves neither that it is fresh nor that it is dead.
     """
     proofs = {outcome.question: _read(outcome, store_id, kind) for outcome in outcomes}
     for proof in proofs.values():
@@ -59,12 +60,20 @@ def prove(store_id: str, kind: str, outcomes: Sequence[Outcome], *, before_ogx: 
         if query is None:
             return told(Life.ALIVE, embedding_dimension=dimension)
         return told(Life.ALIVE, embedding_dimension=dimension, empty=query.empty, found=query.found)
-    is_fresh = before_ogx and kind in MADE_BY_THE_FIRST_CHUNK and (query is None or _says_fresh(query, kind))
-    return told(Life.UNDECIDED if is_fresh else Life.DEAD, failed[-1].detail)
+    may_be_fresh = (release is None or release < FIRST_OGX) and kind in MADE_BY_THE_FIRST_CHUNK
+    says_fresh = may_be_fresh and _says_fresh(proofs, kind, release)
+    return told(Life.UNDECIDED if says_fresh else Life.DEAD, failed[-1].detail)
 
 
-def _says_fresh(query: Proof, kind: str) -> bool:
-    return query.life is Life.UNDECIDED or (kind == "milvus" and _ANY_EXCEPTION in query.detail)
+def _says_fresh(proofs: Mapping[str, Proof], kind: str, release: Release | None) -> bool:
+    query = proofs.get(QUERY)
+    if query is None or query.life is Life.UNDECIDED:
+        return True
+    if kind != "milvus" or _ANY_EXCEPTION not in query.detail:
+        return False
+    # What takes an empty insert there has had a chunk, and could be queried.
+    is_lazy = release is None or release >= FIRST_LAZY
+    return is_lazy or INSERT not in proofs or proofs[INSERT].life is not Life.ALIVE
 
 
 def _read(outcome: Outcome, store_id: str, kind: str) -> Proof:

@@ -293,7 +293,7 @@ class Column:
             (found,) = hook.run(0, "register")["collections"]
             require((found["state"], found["id"]) == ("present", made["id"]), f"a second run says {found}")
             require(stores(server) == before, "the second run changed the list")
-            for each in (ALIAS, AI_ASSETS["vector_store_id"]):
+            for each in (ALIAS, made["name"]):
                 require(hook.resolve(each) == {each: address(made)}, f"`resolve` says {hook.resolve(each)}")
         if not is_old(server):
             kept = must(server.request("GET", f"/v1/vector_stores/{made['id']}"))["metadata"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hook import canary
-from tests.fake_llamastack import CANARY, FakeLlamaStack, answer, hang
+from tests.fake_llamastack import CANARY, FakeLlamaStack, answer, hang, reset
 from tests.unit.conftest import Run, entries
 
 CREATE = "POST /v1/vector_stores"
@@ -29,6 +29,11 @@ def canaries(server: FakeLlamaStack) -> list[str]:
     bodies = [request.body for request in server.requests if request.line in (CREATE, "POST /v1/vector-dbs")]
     names = [str(body.get("name") or body.get("vector_db_id")) for body in bodies]
     return [name for name in names if name.startswith(CANARY)]
+
+
+def embeds(handler: Any) -> None:
+    """Answer the first of these requests, by which the run learns how long the model's vectors are."""
+    handler.reply(*handler._embed())
 
 
 @pytest.mark.parametrize("provider_type", ["inline::milvus", "remote::qdrant"])
@@ -55,6 +60,7 @@ def test_an_insert_that_fails_there_makes_the_collections_unavailable(milvus: Fa
         milvus.dead_provider_ids.add("milvus-shared")
         handler.reply(*handler._embed())
 
+    milvus.fault(EMBED, embeds, times=1)
     milvus.fault(EMBED, dies, times=1)
 
     outcome = run(milvus.url)
@@ -63,6 +69,60 @@ def test_an_insert_that_fails_there_makes_the_collections_unavailable(milvus: Fa
     assert outcome.states == ["unavailable"] * 3
     assert "a trial insert failed: POST /v1/vector-io/insert answered 500" in outcome.detail()
     assert not [name for name in milvus.names() if name.startswith(CANARY)]
+
+
+@pytest.mark.parametrize(("generation", "version"), [("0.3", "0.3.5"), ("0.7", "0.7.3")])
+def test_the_next_try_of_a_job_proves_what_the_first_one_made(run: Run, generation: Any, version: str) -> None:
+    """Else what the first has proven to be dead would be a success of the second."""
+    with FakeLlamaStack(generation, version=version, provider_type="remote::milvus") as server:
+        made = server.add("red_hat_docs", run_id="the first")
+        server.fault(INSERT, answer(500, {"detail": "Internal server error: An unexpected error occurred."}))
+        outcome = run(server.url, collections=ONE)
+        server.faults.clear()
+        mended = run(server.url, collections=ONE)
+
+    assert (outcome.exit_code, outcome.states) == (3, ["unavailable"])
+    assert "a trial insert failed: POST /v1/vector-io/insert answered 500" in outcome.detail()
+    assert (mended.exit_code, mended.states) == (0, ["present"])
+    assert " registered and verified on " in mended.report["message"]
+    assert [store["id"] for store in server.stores] == [made]
+
+
+@pytest.mark.parametrize(
+    "fields", [{"run_id": "the first", "created_at": 1_000}, {}], ids=["of-another-hour", "of-somebody-else"]
+)
+def test_for_what_was_there_before_none_is_made(milvus: FakeLlamaStack, run: Run, fields: dict[str, Any]) -> None:
+    """Each costs the server something, and a run every 15 minutes may find the collection empty for days."""
+    milvus.add("red_hat_docs", **fields)
+
+    outcome = run(milvus.url, collections=ONE)
+
+    assert canaries(milvus) == []
+    assert outcome.exit_code == 0
+    assert "cannot be proven" in outcome.detail()
+
+
+def test_a_connection_that_breaks_before_one_is_made_is_no_failure(milvus: FakeLlamaStack, run: Run) -> None:
+    """What was made is asked again."""
+    milvus.fault(INSERT, reset, times=1)
+
+    outcome = run(milvus.url, collections=ONE)
+
+    assert (outcome.exit_code, outcome.states) == (0, ["registered"])
+    assert len(canaries(milvus)) == 1
+
+
+def test_a_query_that_hangs_is_not_repeated_for_each_collection(milvus: FakeLlamaStack, run: Run) -> None:
+    """It would take the whole budget, and the cause would not be told."""
+    milvus.fault("POST /v1/vector-io/query", hang(5))
+
+    outcome = run(milvus.url, "--request-timeout", "0.5", "--timeout", "6")
+
+    assert outcome.states == ["unavailable"] * 3
+    assert "POST /v1/vector-io/query: no answer within" in outcome.detail()
+    assert canaries(milvus) == []
+    # One when what was made is tried, and one of the look.
+    assert milvus.lines().count("POST /v1/vector-io/query") == 2
 
 
 @pytest.mark.parametrize("arguments", [["check"], ["register", "--prove", "read"]])
@@ -131,6 +191,7 @@ def test_one_that_cannot_be_deleted_is_told(milvus: FakeLlamaStack, run: Run) ->
         milvus.fault(f"DELETE /v1/vector_stores/{milvus.stores[-1]['id']}", answer(500, {"detail": "no"}))
         handler.reply(*handler._embed())
 
+    milvus.fault(EMBED, embeds, times=1)
     milvus.fault(EMBED, forbid, times=1)
 
     outcome = run(milvus.url, collections=ONE)
@@ -181,6 +242,7 @@ def test_a_signal_leaves_none_behind(milvus: FakeLlamaStack, run: Run) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         hang(1)(handler)
 
+    milvus.fault(EMBED, embeds, times=1)
     milvus.fault(EMBED, stop, times=1)
 
     outcome = run(milvus.url, "--timeout", "30", collections=ONE)

@@ -34,7 +34,8 @@ def test_check_reports_what_is_missing_and_changes_nothing(server: FakeLlamaStac
 
     assert outcome.exit_code == 5
     assert outcome.states == ["missing", "missing", "lost"]
-    assert {request.line for request in server.requests if request.method != "GET"} == {"POST /v1/vector-io/insert"}
+    sent = {request.line for request in server.requests if request.method != "GET"}
+    assert sent == {"POST /v1/embeddings", "POST /v1/vector-io/insert"}
     assert len(server.stores) == 1
 
 

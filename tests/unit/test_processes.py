@@ -217,6 +217,10 @@ def test_nothing_more_is_made_on_a_divided_server(two: FakeLlamaStack, run: Run)
         assert outcome.states == ["divided", "missing", "lost"]
 
     assert outcome.detail("acme_corporate").startswith("no process of the server lists it, and it is not registered")
+    assert outcome.detail("eu_ai_act").endswith(
+        "it is not made anew: the server's processes know different vector "
+        "stores, and what is made now would be known to one"
+    )
     assert len(two.stores) == 2
     assert CREATE not in two.lines()
 
@@ -535,6 +539,24 @@ def test_each_is_proven_so_often_and_no_more(count: int, costly: bool, most: int
 
     assert sweep.due(dict.fromkeys(ids, TARGET)) == []
     assert sweep.is_over()
+
+
+def test_of_many_each_is_asked_where_the_list_does_not_show_it() -> None:
+    """Its few other proofs may all meet processes that know it; three such, or one that decides."""
+    ids = [f"vs_{number}" for number in range(200)]
+    wanted = dict.fromkeys(ids, TARGET)
+    sweep = sweep_of(20, ids)
+    for turn in range(4):
+        for store_id in ids:
+            sweep.proven(store_id, TARGET, Proof(Life.ALIVE))
+        sweep.heard([VectorStore(store_id, "docs") for store_id in ids[1:]])
+        sweep.turn = turn + 1
+        assert (ids[0] in sweep.due(wanted)) == (turn < 3)
+
+    sweep = sweep_of(20, ids, ids[1:])
+    sweep.turn = 1
+    sweep.proven(ids[0], TARGET, Proof(Life.DEAD))
+    assert ids[0] not in sweep.due(wanted)
 
 
 @pytest.mark.parametrize(("lists", "most"), [([["vs_1"], ["vs_1"]], 3), ([["vs_1"], []], 20)])

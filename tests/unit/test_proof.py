@@ -267,6 +267,93 @@ def test_what_is_fresh_cannot_be_proven_by_check(run: Run, provider_type: str, g
     )
 
 
+@pytest.mark.parametrize(
+    ("generation", "version", "state"),
+    [("dbs", "0.2.24", "unavailable"), ("0.3", "0.3.5", "unavailable"), ("0.3", "unknown", "present")],
+)
+def test_a_milvus_that_takes_an_empty_insert_and_fails_a_query_is_not_fresh(
+    run: Run, generation: Any, version: str, state: str
+) -> None:
+    """Up to 0.3.5 a fresh one fails both (0.2.24 with another dimension in Milvus takes inserts and fails queries)."""
+    with FakeLlamaStack(generation, version=version, provider_type="remote::milvus") as server:
+        used = run(server.url, collections=ONE).report["collections"][0]["id"]
+        server.chunks.add(used)
+        server.dead_ids.add(used)
+        outcome = run(server.url, "check", collections=ONE)
+
+    assert outcome.states == [state]
+
+
+@pytest.mark.parametrize(
+    ("provider_type", "total", "completed", "state"),
+    [
+        ("remote::milvus", 7, 7, "unavailable"),
+        ("inline::qdrant", 7, 7, "unavailable"),
+        ("remote::milvus", 1, 0, "present"),
+    ],
+)
+def test_what_files_were_inserted_into_is_not_fresh(
+    run: Run, provider_type: str, total: int, completed: int, state: str
+) -> None:
+    """The list says so, and a query would find them."""
+    with FakeLlamaStack(version="0.7.3", provider_type=provider_type) as server:
+        server.add("red_hat_docs", file_counts={"total": total, "completed": completed})
+        outcome = run(server.url, "check", collections=ONE)
+
+    assert outcome.states == [state]
+    assert ("does not answer, or its table is gone" in outcome.detail()) == (state == "unavailable")
+
+
+def test_what_a_query_has_found_a_chunk_in_is_not_fresh(run: Run) -> None:
+    """Where another process cannot reach the backend, its answer would be that of a fresh one."""
+    with FakeLlamaStack(version="0.7.3", provider_type="remote::milvus") as server:
+        store_id = server.add("red_hat_docs")
+        server.chunks.add(store_id)
+        server.found[store_id, 0] = "a chunk"
+        server.fault(QUERY, lambda handler: handler.reply(*handler._query(server.requests[-1].body)), times=1)
+        server.fault(QUERY, answer(500, OWN_WORDS))
+        outcome = run(server.url, "check", "--connections", "4", collections=ONE)
+
+    assert outcome.states == ["unavailable"]
+
+
+@pytest.mark.parametrize("fault", [answer(500), hang(2.5)], ids=["500", "late"])
+def test_a_version_that_was_not_told_at_once_is_asked_again(run: Run, fault: Any) -> None:
+    """A dead backend can make it late, and without it nobody can tell that this one is dead."""
+    with FakeLlamaStack(version="1.5.0", provider_type="remote::milvus") as server:
+        server.dead_ids.add(server.add("red_hat_docs"))
+        server.fault("GET /v1/version", fault, times=1)
+        outcome = run(server.url, "check", collections=ONE)
+
+    assert outcome.states == ["unavailable"]
+
+
+def test_a_version_that_is_never_told_is_asked_twice(run: Run) -> None:
+    with FakeLlamaStack(version="0.7.3", provider_type="remote::milvus") as server:
+        server.add("red_hat_docs")
+        server.fault("GET /v1/version", answer(404))
+        outcome = run(server.url, "check", "--connections", "4", collections=ONE)
+
+    assert outcome.states == ["present"]
+    assert server.lines().count("GET /v1/version") == 2
+
+
+@pytest.mark.parametrize("command", ["register", "check"])
+def test_a_model_that_makes_other_vectors_is_refused_before_anything_is_made(
+    server: FakeLlamaStack, run: Run, command: str
+) -> None:
+    """Whatever the server says of it: no release compares them, and each insert would fail with 400."""
+    server.vector_length = 1024
+
+    outcome = run(server.url, command)
+
+    assert (outcome.exit_code, outcome.states) == (4, ["rejected"] * 3)
+    assert outcome.detail().startswith("embedding_dimension is 768, but the model '")
+    assert "has just made a vector of 1024: every insert would fail; configure 1024" in outcome.detail()
+    assert server.lines().count(EMBED) == 1
+    assert server.stores == []
+
+
 def test_an_ogx_that_answers_500_of_a_fresh_milvus_is_dead(run: Run) -> None:
     """There a fresh one answers 200."""
     with FakeLlamaStack(provider_type="remote::milvus") as server:

@@ -17,7 +17,8 @@ from hook.errors import UnavailableError
 from hook.flags import parse_arguments
 from hook.http.client import Http
 from hook.llamastack.api import LlamaStack
-from hook.processes import Processes
+from hook.plan import in_order
+from hook.processes import Processes, _Sweep
 from hook.progress import Progress
 from hook.proof import Prover
 from hook.run import Run
@@ -119,6 +120,81 @@ def test_a_store_with_files_is_not_taken_back(
 
     assert (outcome.exit_code, outcome.states) == (5, ["duplicated"])
     assert len(server.stores) == 2
+
+
+def test_a_store_that_holds_a_chunk_is_not_taken_back(
+    server: FakeLlamaStack, run: RunHook, rival: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was inserted as a chunk is in no count of the list, so it is asked at the last moment."""
+    monkeypatch.setattr(race, "RACE_SECONDS", 0.3)
+    rival()
+
+    def create_and_fill(handler: object) -> None:
+        status, made = handler._create(server.requests[-1].body)  # type: ignore[attr-defined]
+        server.found[made["id"], 0] = "a chunk"
+        handler.reply(status, made)  # type: ignore[attr-defined]
+
+    server.fault(CREATE, create_and_fill, times=1)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (5, ["duplicated"])
+    assert len(server.stores) == 2
+
+
+def test_what_two_runs_have_both_taken_back_is_told(
+    server: FakeLlamaStack, run: RunHook, rival: Callable[..., str]
+) -> None:
+    """The other one's is gone as well: it is missing, and nothing is wrong with the server."""
+    first = rival()
+
+    def delete_both(handler: object) -> None:
+        server.stores.clear()
+        handler.reply(200, {})  # type: ignore[attr-defined]
+
+    def created(handler: object) -> None:
+        status, made = handler._create(server.requests[-1].body)  # type: ignore[attr-defined]
+        server.fault(f"DELETE /v1/vector_stores/{made['id']}", delete_both)
+        handler.reply(status, made)  # type: ignore[attr-defined]
+
+    server.fault(CREATE, created, times=1)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (5, ["missing"])
+    assert "back for another run's, which is gone, too; run it again" in outcome.detail()
+    assert first not in outcome.detail()
+
+
+@pytest.mark.parametrize(
+    ("lists", "order"),
+    [
+        ([["a", "b"], ["b"]], "ab"),
+        ([["b", "a"]], "ba"),
+        ([["b"], ["b", "a"]], "ba"),
+        ([["a"], ["b", "a"]], "ba"),
+        ([["b"], ["a"]], "ab"),
+        ([["a"], ["b"]], "ab"),
+    ],
+)
+def test_all_runs_have_the_same_order_of_one_second(lists: list[list[str]], order: str) -> None:
+    """That of a list that shows both; where each process lists its own, no run may go by which it has heard first."""
+    heard = dict.fromkeys(store_id for ids in lists for store_id in ids)
+    stores = [VectorStore(store_id, "docs", created_at=1) for store_id in heard]
+    places = [{store_id: place for place, store_id in enumerate(ids)} for ids in lists]
+
+    assert "".join(store.id for store in in_order(stores, places)) == order
+
+    sweep = _Sweep(len(lists))
+    for ids in lists:
+        sweep.heard([VectorStore(store_id, "docs", created_at=1) for store_id in ids])
+    assert [store.id for store in sweep.look().stores] == [*order]
+
+
+def test_the_order_of_other_names_and_seconds_is_as_it_was() -> None:
+    stores = [VectorStore("d", "docs", created_at=2), VectorStore("c", "docs"), VectorStore("b", "acme")]
+
+    assert in_order(stores, [{"c": 0}, {"d": 0}]) == tuple(stores)
 
 
 def test_the_earlier_store_stays_and_the_other_run_is_waited_for(
