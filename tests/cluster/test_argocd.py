@@ -5,6 +5,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -163,6 +164,37 @@ def test_a_failed_hook_is_a_failed_sync_with_its_exit_code_and_sentence(
     assert node["message"].startswith(app.room.outcome().last.sentence)
     assert says in node["message"]
     assert app.status() == ("Synced", "Healthy")
+
+
+def test_addresses_that_nobody_may_publish_are_a_failed_sync_with_exit_code_6(app: App) -> None:
+    """The component's Role is left out; the collections stay registered."""
+    content = stage02(app.room)
+    content["components"] = ["../manifests/components/publish-ids"]
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": HOOK}}
+    content["patches"].append({"patch": json.dumps({"$patch": "delete", **role})})
+    app.commit(content, **{"llamastack-config__yaml": server_config(collections("argo_unpublished"))})
+    app.create()
+    done = app.sync()
+
+    assert done.returncode != 0
+    assert "failed with exit code 6 matching FailJob rule at index 0" in app.hook()["message"]
+    assert app.room.outcome().exit_codes == [6]
+    assert "manifests/components/publish-ids" in app.node("Pod")["health"]["message"]
+    assert len(app.room.stores("argo_unpublished")) == 1
+
+
+def test_a_sync_registers_and_publishes_on_0_7_3(api: Api, tmp_path: Path) -> None:
+    """The other tests have a llama-stack 0.3.5."""
+    with Room(api, "argo-newer", tmp_path, server="0.7.3") as room, App(room) as app:
+        content = stage02(room)
+        content["components"] = ["../manifests/components/publish-ids"]
+        app.commit(content, **{"llamastack-config__yaml": server_config(collections("argo_newer"))})
+        app.create()
+        app.synced()
+        (store,) = room.stores("argo_newer")
+
+        assert app.status() == ("Synced", "Healthy")
+        assert api.get(room.name, "configmaps", PUBLISHED)["data"] == {"argo_newer": store["id"]}
 
 
 @pytest.mark.long(55)

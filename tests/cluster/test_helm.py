@@ -83,6 +83,15 @@ def test_each_upgrade_runs_the_hook_anew(helm: Helm) -> None:
     assert helm.room.api.get(helm.room.name, "cronjobs", HOOK)["spec"]["suspend"] is False
 
 
+def test_a_job_from_its_cronjob_registers_what_is_missing(helm: Helm) -> None:
+    helm.must("install", names=["helm_cronjob"])
+    (store,) = helm.room.stores("helm_cronjob")
+    delete_store(helm.room.facts.servers["0.3.5"], store["id"])
+
+    assert helm.room.again().exit_codes == [0]
+    assert len(helm.room.stores("helm_cronjob")) == 1
+
+
 def test_the_servers_configmap_can_be_the_list(helm: Helm) -> None:
     """As in the command of docs/helm.md."""
     entry = {"vector_db_id": "helm_existing", "provider_id": "milvus-shared", "embedding_model": MODEL}

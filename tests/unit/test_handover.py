@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dotenv import dotenv_values
 
 from hook.app import main
 from hook.errors import ConfigError, RefusedError
@@ -146,10 +147,11 @@ def test_a_key_is_one_that_every_shell_takes(label: str, key: str) -> None:
 
 @pytest.mark.parametrize("address", ["vs_1", "HR documents", 'a"b', "a#b", "a`b`", "a;b&c", "~", "a=b", " ä "])
 def test_a_shell_reads_each_address_as_it_is(tmp_path: Path, address: str) -> None:
-    """So does whoever reads dotenv files: what is between single quotes is nothing but itself."""
+    """So does a reader of dotenv files: what is between single quotes is nothing but itself."""
     write(tmp_path / "env", {"a": address, "b": "vs_2"})
 
     assert sourced(tmp_path / "env") == {"VECTOR_STORE_A": address, "VECTOR_STORE_B": "vs_2"}
+    assert dotenv_values(tmp_path / "env") == sourced(tmp_path / "env")
 
 
 @pytest.mark.parametrize("address", ["it's", "a\\b", "${HOME}"])
