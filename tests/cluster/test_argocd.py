@@ -13,6 +13,7 @@ import yaml
 
 from tests.cluster.argocd import App
 from tests.cluster.kube import (
+    ARGOCD,
     HOOK,
     MODEL,
     PUBLISHED,
@@ -25,7 +26,7 @@ from tests.cluster.kube import (
     image,
     run,
 )
-from tests.pages import PAGES, blocks
+from tests.pages import PAGES, blocks, commands
 
 pytestmark = pytest.mark.needs("Argo CD")
 
@@ -164,6 +165,11 @@ def test_a_failed_hook_is_a_failed_sync_with_its_exit_code_and_sentence(
     assert node["message"].startswith(app.room.outcome().last.sentence)
     assert says in node["message"]
     assert app.status() == ("Synced", "Healthy")
+    # By the commands of docs/operations.md, too.
+    phase, sentences = (words[1:] for words in commands(PAGES["docs/operations.md"], "oc") if "-o" in words)
+    phase = [word.replace("openshift-gitops", ARGOCD).replace("APP", app.name) for word in phase]
+    assert run("kubectl", *phase).stdout == "Failed"
+    assert f": {app.room.outcome().last.sentence}" in app.room.must(*sentences)
 
 
 def test_addresses_that_nobody_may_publish_are_a_failed_sync_with_exit_code_6(app: App) -> None:

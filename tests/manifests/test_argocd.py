@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tests.manifests.renderings import MANIFESTS, NAME, one, tool
+from tests.pages import PAGES, commands
 
 CONFIGMAP = MANIFESTS / "argocd" / "argocd-cm.yaml"
 OPENSHIFT = MANIFESTS / "argocd" / "openshift-gitops.yaml"
@@ -59,11 +60,16 @@ STATUSES: dict[str, tuple[Any, str, str]] = {
 
 def argocd(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run one of the administrator's commands, which must succeed, on files alone: there is no such API server."""
-    environ = os.environ | {"ARGOCD_BINARY_NAME": "argocd"}
-    command = [tool("argocd"), "admin", *arguments]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120, check=False)
+    done = program("admin", *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
+
+
+def program(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run argocd, and not one of the other programs that it is."""
+    environ = os.environ | {"ARGOCD_BINARY_NAME": "argocd"}
+    command = [tool("argocd"), *arguments]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120, check=False)
 
 
 def checks() -> dict[str, str]:
@@ -185,3 +191,15 @@ def test_the_hook_has_the_name_that_the_trigger_looks_for() -> None:
     (trigger,) = yaml.safe_load(yaml.safe_load(NOTIFICATIONS.read_text())["data"][f"trigger.{TRIGGER}"])
 
     assert f'#.name == "{one("base", "Job")["metadata"]["name"]}"' in trigger["when"]
+
+
+def test_each_command_of_the_pages_is_one_of_its_program() -> None:
+    """With each flag."""
+    found = [words[1:] for page in PAGES.values() for words in commands(page, "argocd")]
+
+    assert ["app", "sync", "APP"] in found
+    for words in found:
+        shown = program(*words[:2], "--help")
+        assert shown.returncode == 0
+        assert f"argocd {' '.join(words[:2])} " in shown.stdout
+        assert [word for word in words if word.startswith("-") and word.split("=")[0] not in shown.stdout] == []

@@ -98,6 +98,15 @@ def test_the_chart_is_pushed_to_where_the_page_installs_it_from() -> None:
     assert f" {folder}/{CHART.name} " in (ROOT / "docs" / "helm.md").read_text()
 
 
+def test_a_signature_is_verified_by_the_workflow_that_makes_it() -> None:
+    (identity,) = re.findall(r"--certificate-identity-regexp '(.*)'", (ROOT / "SECURITY.md").read_text())
+
+    made_by = "https://github.com/OWNER/register-collections/.github/workflows/{}@refs/{}"
+    assert re.match(identity, made_by.format("release.yaml", "tags/v1.2.3"))
+    assert not re.match(identity, made_by.format("release.yaml", "heads/main"))
+    assert not re.match(identity, made_by.format("ci.yaml", "tags/v1.2.3"))
+
+
 def test_one_place_names_the_registry() -> None:
     text = (ROOT / ".github" / "workflows" / "release.yaml").read_text()
 
