@@ -41,8 +41,6 @@ MORE_CLIENTS = 60
 """How many more there are where the hook found a fault and the clients none: the worker that answered last mostly takes
 the next connection too, and twelve clients in a row were seen to meet the same one."""
 PAUSE_SECONDS = 0.05
-AT_ONCE = 3
-"""One more than there are cores: they wait for much of their time, and one server boots at a time in all of them."""
 LOOKS = 12
 UNPROVABLE = {"faiss": "✓, but for what cannot be proven"}
 """Where exit 0 is false as long as the same query finds the same everywhere: no answer of the API could tell."""
@@ -203,7 +201,7 @@ def main() -> int:
         for kind in kinds
     ]
     whole = sum(len(column.setups) for column in columns) == len(RELEASES) * len(NAMES) * len(KINDS)
-    return print_table(columns, Servers.fill, lambda: render(columns, setups), whole=whole, at_once=AT_ONCE)
+    return print_table(columns, Servers.fill, lambda: render(columns, setups), whole=whole)
 
 
 def render(columns: Sequence[Servers], setups: Sequence[str]) -> str:

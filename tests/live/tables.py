@@ -7,8 +7,8 @@ from typing import Protocol, TypeVar
 
 from servers import REPOSITORY, close_all_on_signals, say
 
-AT_ONCE = 2
-"""As many as there are cores; a worker that does not answer its supervisor within 5 s is killed."""
+AT_ONCE = 3
+"""One more than there are cores: each waits for much of its time."""
 TRIES = 4
 """Milvus Lite 3 runs inside of the server, and ends it in native code now and then; up to 2.5 it is a process."""
 MOST_PROBLEMS = 20
@@ -45,7 +45,6 @@ def print_table(
     render: Callable[[], str],
     *,
     whole: bool,
-    at_once: int = AT_ONCE,
 ) -> int:
     """Fill all, print the table and what is wrong, and return the exit code: 0 if nothing is.
 
@@ -53,7 +52,7 @@ def print_table(
     """
     close_all_on_signals()
     started = time.monotonic()
-    with ThreadPoolExecutor(at_once) as pool:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(fill, columns))
     table = render()
     print(table)

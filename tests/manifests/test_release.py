@@ -50,7 +50,7 @@ def test_the_package_has_what_artifact_hub_shows(package: Path) -> None:
     assert about["sources"] == [SOURCE]
     page = run(tool("helm"), "show", "readme", package).stdout
     assert page.startswith("# llamastack-register-collections")
-    assert f"| `image.repository` | `{IMAGE}` |" in page
+    assert f'| `image.repository` | `"{IMAGE}"` |' in page
 
 
 def upgrade_problems(old: Path, new: Path) -> list[str]:
