@@ -57,7 +57,7 @@ def misfits(targets: Iterable[Target], lengths: Mapping[str, int]) -> dict[str, 
         if real != wanted:
             detail = (
                 f"embedding_dimension is {wanted}, but the model '{target.model.id}' has just made a vector of {real}: "
-                f"every insert would fail; configure {real}, here and in LlamaStack"
+                f"inserts or queries would fail; configure {real}, here and in LlamaStack"
             )
             found[target.name] = Finding(target.name, State.REJECTED, detail=detail)
     return found

@@ -342,14 +342,14 @@ def test_a_version_that_is_never_told_is_asked_twice(run: Run) -> None:
 def test_a_model_that_makes_other_vectors_is_refused_before_anything_is_made(
     server: FakeLlamaStack, run: Run, command: str
 ) -> None:
-    """Whatever the server says of it: no release compares them, and each insert would fail with 400."""
+    """Whatever the server says of it: no release compares them, and inserts or queries would fail with 400."""
     server.vector_length = 1024
 
     outcome = run(server.url, command)
 
     assert (outcome.exit_code, outcome.states) == (4, ["rejected"] * 3)
     assert outcome.detail().startswith("embedding_dimension is 768, but the model '")
-    assert "has just made a vector of 1024: every insert would fail; configure 1024" in outcome.detail()
+    assert "has just made a vector of 1024: inserts or queries would fail; configure 1024" in outcome.detail()
     assert server.lines().count(EMBED) == 1
     assert server.stores == []
 
