@@ -28,13 +28,10 @@ MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 _NEVER_SENT = ("ConnectTimeout", "ConnectTimeoutError", "NewConnectionError", "NameResolutionError", "ProxyError")
 """The errors of requests and urllib3 with which a request did not get as far as the server."""
-
 _UNWRAPPED = (requests.exceptions.BaseHTTPError, HTTPException, ValueError)  # type: ignore[attr-defined]
 """What requests lets through of the layers below, such as urllib3's of an address that it cannot parse."""
-
 _LEAVE_ALONE = (429, 503)
 """What a gateway answers that limits requests or connections."""
-
 _GRACE_SECONDS = 0.2
 """How much later the clock around a request ends than the one inside it, whose error says more."""
 
@@ -104,11 +101,16 @@ class Http:
         """
         return self._send("GET", path, query=query, timeout_seconds=timeout_seconds)
 
-    def post(self, path: str, body: Mapping[str, Any], *, timeout_seconds: float | None = None) -> Any:
+    def post(
+        self, path: str, body: Mapping[str, Any], *, timeout_seconds: float | None = None, once: bool = False
+    ) -> Any:
         """Send JSON and return the JSON of the answer, or None for an empty one. Raises as `get` does.
 
-        The UnavailableError is `in_flight` where the server may still be working on the request.
+        The UnavailableError is `in_flight` where the server may still be working on the request. What has to take place
+        `once` is sent on a new connection: of one that was used, the server may be about to close it, unsaid.
         """
+        if once:
+            self._session = None
         return self._send("POST", path, body=body, timeout_seconds=timeout_seconds)
 
     def delete(self, path: str) -> Any:
@@ -220,8 +222,7 @@ def _read(response: requests.Response, what: str, name: str) -> bytes:
     for chunk in response.iter_content(64 * 1024):
         content += chunk
         if len(content) > MAX_ANSWER_BYTES:
-            size = f"{MAX_ANSWER_BYTES // 2**20} MiB"
-            raise RefusedError(f"{what}: the answer is larger than {size}: it is not one of {name}")
+            raise RefusedError(f"{what}: the answer is larger than {MAX_ANSWER_BYTES >> 20} MiB: it is none of {name}")
     return bytes(content)
 
 
@@ -233,8 +234,7 @@ def _is_timeout(error: Exception) -> bool:
 
 def _transport_error(error: Exception, what: str, server: Server, method: str) -> UnavailableError | RefusedError:
     causes = causes_of(error)
-    refused = tls.refusal(causes, what, server)
-    if refused is not None:
+    if (refused := tls.refusal(causes, what, server)) is not None:
         return refused
     if isinstance(error, ValueError):
         # An invalid URL, scheme or header: never sent, and never better.

@@ -114,6 +114,7 @@ class VectorStoresDialect:
                     **({} if target.alias is None else {DECLARED_AS_KEY: target.name}),
                 },
             },
+            once=True,
         )
         return _read_vector_store(answer, f"POST {VECTOR_STORES}")
 
@@ -151,6 +152,7 @@ class VectorDbsDialect:
                 "embedding_model": target.model.id,
                 "embedding_dimension": target.embedding_dimension,
             },
+            once=True,
         )
         return _read_vector_db(answer, f"POST {VECTOR_DBS}")
 

@@ -98,7 +98,7 @@ def test_an_answer_that_is_too_large(kubernetes: FakeKubernetes) -> None:
     """It is none of this API."""
     kubernetes.answers = [(200, JSON, b" " * (MAX_ANSWER_BYTES + 1))]
 
-    assert refusal(kubernetes).endswith("larger than 16 MiB: it is not one of the Kubernetes API")
+    assert refusal(kubernetes).endswith("larger than 16 MiB: it is none of the Kubernetes API")
 
 
 def test_a_token_that_goes_under_way(kubernetes: FakeKubernetes, folder: Path) -> None:

@@ -50,6 +50,19 @@ def test_the_body_is_the_one_that_every_release_reads(server: FakeLlamaStack, ru
     }
 
 
+@pytest.mark.parametrize("generation", ["dbs", "0.3", "0.7"])
+def test_each_create_goes_on_a_connection_of_its_own(run: Run, generation: Any) -> None:
+    """One that was used may be closed by the server meanwhile; what became of the create would not be clear."""
+    with FakeLlamaStack(generation) as server:
+        run(server.url)
+
+    creates = ("POST /v1/vector_stores", "POST /v1/vector-dbs")
+    sent = [index for index, request in enumerate(server.requests) if request.line in creates]
+    assert len(sent) == 3
+    for index in sent:
+        assert server.requests[index].port not in {request.port for request in server.requests[:index]}
+
+
 def test_a_second_run_creates_nothing(server: FakeLlamaStack, run: Run) -> None:
     """And it asks for nothing that it does not need: no second list."""
     run(server.url)
