@@ -25,6 +25,7 @@ podLogsDir: $RUN/pod-logs
 maxPods: 100
 oomScoreAdj: 0
 readOnlyPort: 0
+imageGCHighThresholdPercent: 100 # never: on a disk that is 85 % full the pause image goes, and no pod starts any more
 evictionHard: {memory.available: 100Mi, nodefs.available: 1Gi, imagefs.available: 1Gi}
 featureGates: {KubeletInUserNamespace: true} # where a limit of the kernel cannot be changed, go on
 YAML
