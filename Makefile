@@ -25,10 +25,8 @@ $(VENV)/.ready: pyproject.toml requirements-dev.txt
 demo: $(VENV)/.ready ## Show the hook on a real llama-stack 0.3.5 with Milvus Lite.
 	@$(BIN)/python tests/live/demo.py
 
-COVERAGE = --cov
-
 test: $(VENV)/.ready ## Run the tests that need no server, with every branch of hook/ covered.
-	$(BIN)/python -m pytest $(COVERAGE) --numprocesses 2
+	$(BIN)/python -m pytest --cov --numprocesses 2
 
 lint: $(VENV)/.ready ## Check style and types.
 	$(BIN)/ruff check .

@@ -46,7 +46,7 @@ class LlamaStack:
         """Written into the metadata of each vector store that this run makes, so that it knows its own."""
         self.release: Release | None = None
         """The server's release, where it says it: the texts of the findings go by it, and some verdicts."""
-        self._has_asked_again = False
+        self._has_asked_release_again = False
 
     def check_health(self) -> None:
         """Return if the server says that it is healthy. Raises UnavailableError for any other status of its own.
@@ -144,9 +144,9 @@ class LlamaStack:
             proof = prove(store_id, kind, outcomes, self.release)
             if proof.life in (Life.LOST, Life.REFUSED) or proof.timed_out:
                 break
-        if proof.life is Life.UNDECIDED and self.release is None and not self._has_asked_again:
+        if proof.life is Life.UNDECIDED and self.release is None and not self._has_asked_release_again:
             # The release tells what is dead, and a dead backend makes this answer late, too (0.7.3: 5 s and more).
-            self._has_asked_again = True
+            self._has_asked_release_again = True
             self.version(timeout_seconds=None)
             proof = prove(store_id, kind, outcomes, self.release)
         return proof
