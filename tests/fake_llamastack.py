@@ -18,10 +18,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.stand_in import StandInServer
 
 GRANITE = "ibm-granite/granite-embedding-125m-english"
 GRANITE_ID = f"sentence-transformers/{GRANITE}"
@@ -123,11 +125,8 @@ class FakeLlamaStack:
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __enter__(self) -> "FakeLlamaStack":
-        server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        server.daemon_threads = True
+        server = StandInServer(("127.0.0.1", 0), _Handler)
         server.fake = self  # type: ignore[attr-defined]
-        # A client that goes away in the middle is part of many tests.
-        server.handle_error = lambda *_: None  # type: ignore[method-assign]
         self._server = server
         self.url = f"http://127.0.0.1:{server.server_address[1]}"
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
