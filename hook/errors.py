@@ -62,10 +62,13 @@ class UnavailableError(HookError):
         in_flight: bool = False,
         timed_out: bool = False,
         in_json: bool = False,
+        passed_on: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
         """The HTTP status, where there was an answer."""
+        self.passed_on = passed_on
+        """Whether that status is not the server's own, but that of a model or a backend which it asked itself."""
         self.in_json = in_json
         """Whether that answer was JSON, as all of LlamaStack's are; what a gateway answers by itself is a page."""
         self.retry_after_seconds = retry_after_seconds

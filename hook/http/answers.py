@@ -23,6 +23,10 @@ nothing about what the server behind it goes on doing."""
 
 _TIMEOUT_STATUSES = (408, 504, 524)
 
+_PASSED_ON = r"(Error code|Unexpected Response): \d{3}\b"
+"""How the words of OpenAI's and of qdrant's client begin, whose status LlamaStack makes its own (0.3.5 to ogx 1.5.0, as
+where the endpoint of an embedding model answers 503 or 401)."""
+
 _MAX_RETRY_AFTER_SECONDS = 1e9
 
 _MAX_ERROR_BYTES = 256 * 1024
@@ -77,19 +81,24 @@ def read(answer: Answer) -> Any:
 
 def _status_error(answer: Answer) -> UnavailableError | RefusedError:
     status, what, detail = answer.status, answer.what, error_text(answer.content)
+    passed_on = re.match(_PASSED_ON, detail) is not None
     if status in _LATER_STATUSES or status >= 500:
         return UnavailableError(
             f"{what} answered {status}: {detail}",
             status=status,
             retry_after_seconds=retry_after_seconds(answer.headers.get("Retry-After")),
-            in_flight=status not in _OWN_WORD_STATUSES and what.startswith("POST "),
+            in_flight=status not in _OWN_WORD_STATUSES and not passed_on and what.startswith("POST "),
             timed_out=status in _TIMEOUT_STATUSES,
             in_json="json" in answer.headers.get("Content-Type", ""),
+            passed_on=passed_on,
         )
     sentence, advice = f"{what} answered {status}", answer.server.advice
     kind = answer.headers.get("Content-Type", "")
     if "json" not in kind and tls.wanted(answer.server, status, detail):
         sentence += f", it wants TLS; {tls.USE_HTTPS}"
+    if passed_on:
+        sentence += f", which a model or a backend answered that {advice.name} asks; look at that one's settings there"
+        return RefusedError(f"{sentence}: {detail}", status=status, detail=detail)
     if status in (401, 403) and "html" in kind:
         sentence += f", a login page in front of {advice.name}; {advice.address}"
     if status == 401 and answer.authorized:

@@ -66,14 +66,17 @@ def prove(store_id: str, kind: str, outcomes: Sequence[Outcome], release: Releas
 
 
 def _says_fresh(proofs: Mapping[str, Proof], kind: str, release: Release | None) -> bool:
-    query = proofs.get(QUERY)
+    insert, query = proofs.get(INSERT), proofs.get(QUERY)
+    if insert is not None and insert.life is not Life.ALIVE and release is not None and release >= FIRST_LAZY:
+        # An empty insert does not get as far there, be it fresh or not.
+        return False
     if query is None or query.life is Life.UNDECIDED:
         return True
     if kind != "milvus" or _ANY_EXCEPTION not in query.detail:
         return False
     # What takes an empty insert there has had a chunk, and could be queried.
     is_lazy = release is None or release >= FIRST_LAZY
-    return is_lazy or INSERT not in proofs or proofs[INSERT].life is not Life.ALIVE
+    return is_lazy or insert is None or insert.life is not Life.ALIVE
 
 
 def _read(outcome: Outcome, store_id: str, kind: str) -> Proof:
@@ -121,10 +124,12 @@ def _is_query_answer(answer: Any) -> bool:
 def is_own_failure(error: UnavailableError) -> bool:
     """Tell whether the server failed at this request, or did not answer it in time, and is there for others.
 
-    LlamaStack answers 501 where a provider cannot do it, and 502 where its backend refuses the connection (0.3.5 with
-    chroma, POST /v1/vector-io/query). Anything else, as a gateway's page, may be a server that restarts.
+    LlamaStack answers 501 where a provider cannot do it, 502 where its backend refuses the connection (0.3.5 with
+    chroma, POST /v1/vector-io/query), and with the status of an embedding model's endpoint. Anything else, as a
+    gateway's page, may be a server that restarts.
     """
-    return error.timed_out or error.status in (500, 501) or (error.status == 502 and error.in_json)
+    is_own = error.status in (500, 501) or (error.status == 502 and error.in_json)
+    return error.timed_out or error.passed_on or is_own
 
 
 def is_unknown_id(error: RefusedError, store_id: str) -> bool:

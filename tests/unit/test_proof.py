@@ -66,6 +66,32 @@ def test_a_backend_that_refuses_connections_is_no_restart(server: FakeLlamaStack
     assert server.lines().count(QUERY) == 2 + MAX_FAILURES
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_endpoint_of_the_model_that_fails_is_no_restart(server: FakeLlamaStack, run: Run, status: int) -> None:
+    """LlamaStack answers with the status that OpenAI's client has met there."""
+    server.add("red_hat_docs")
+    server.fault(QUERY, answer(status, {"detail": f"Error code: {status} - {{'error': 'scaled to zero'}}"}))
+
+    outcome = run(server.url, collections=ONE)
+
+    assert (outcome.exit_code, outcome.states) == (3, ["unavailable"])
+    assert server.lines().count(QUERY) == MAX_FAILURES
+    assert "Error code: " in outcome.detail()
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_of_the_model_s_endpoint_is_not_the_hook_s(server: FakeLlamaStack, run: Run, status: int) -> None:
+    server.add("red_hat_docs")
+    server.fault(QUERY, answer(status, {"detail": f"Error code: {status} - {{'error': 'the key has expired'}}"}))
+
+    outcome = run(server.url, collections=ONE)
+
+    assert (outcome.exit_code, outcome.states) == (4, ["rejected"])
+    assert "which a model or a backend answered that LlamaStack asks" in outcome.detail()
+    assert "API_KEY" not in outcome.detail()
+    assert "denied" not in outcome.detail()
+
+
 def test_one_dead_provider_leaves_the_findings_of_the_others(server: FakeLlamaStack, run: Run) -> None:
     """Their proofs stand."""
     collections = [*entries("red_hat_docs"), *entries("eu_ai_act", provider_id="faiss-first")]
@@ -282,6 +308,33 @@ def test_a_milvus_that_takes_an_empty_insert_and_fails_a_query_is_not_fresh(
         outcome = run(server.url, "check", collections=ONE)
 
     assert outcome.states == [state]
+
+
+@pytest.mark.parametrize("provider_type", ["remote::milvus", "inline::qdrant"])
+@pytest.mark.parametrize(
+    ("version", "state"), [("0.4.0", "unavailable"), ("0.7.3", "unavailable"), ("unknown", "present")]
+)
+def test_what_fails_an_empty_insert_from_0_4_on_is_not_fresh(
+    run: Run, provider_type: str, version: str, state: str
+) -> None:
+    """Nothing of it reaches the backend, so that a fresh one takes it (0.4.0 with Milvus fails every insert)."""
+    with FakeLlamaStack(version=version, provider_type=provider_type) as server:
+        server.add("red_hat_docs")
+        server.fault(INSERT, answer(500, OWN_WORDS))
+        outcome = run(server.url, "check", collections=ONE)
+
+    assert outcome.states == [state]
+
+
+def test_an_empty_insert_that_fails_on_another_process_only_is_not_fresh(run: Run) -> None:
+    """There the insert alone is asked, since the query tells nothing."""
+    with FakeLlamaStack(version="0.7.3", provider_type="remote::milvus") as server:
+        server.add("red_hat_docs")
+        server.fault(INSERT, answer(204), times=1)
+        server.fault(INSERT, answer(500, OWN_WORDS))
+        outcome = run(server.url, "check", "--connections", "4", collections=ONE)
+
+    assert outcome.states == ["unavailable"]
 
 
 @pytest.mark.parametrize(
