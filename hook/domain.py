@@ -143,6 +143,8 @@ class Look:
     """By id, how many of the lists showed a vector store."""
     proofs: Mapping[str, Proof] = field(default_factory=dict)
     """By id, what was proven of a vector store."""
+    versions: Mapping[str, tuple[VectorStore, ...]] = field(default_factory=dict)
+    """By id, what the processes list differently of a vector store: each version once, as one of them shows it."""
     has_grown: bool = False
     """Whether somebody made one of those meanwhile, so that the first lists could not show it."""
 

@@ -12,6 +12,9 @@ from hook.errors import one_line
 from hook.releases import Release
 from hook.targets import quoted
 
+SHOWN_FIELDS = ("status", "provider_id", "embedding_model", "embedding_dimension")
+"""What the list shows of a vector store, and a collection is compared with."""
+
 
 def candidates(targets: Iterable[Target], stores: Iterable[VectorStore]) -> dict[str, list[VectorStore]]:
     """Return, for each target's name, the vector stores that have it, or its alias, as their name, or it as their id.
@@ -25,7 +28,7 @@ def candidates(targets: Iterable[Target], stores: Iterable[VectorStore]) -> dict
     found: dict[str, list[VectorStore]] = {target.name: [] for target in targets}
     others = (targets[0].declared if targets else frozenset()) - found.keys()
     for store in stores:
-        if store.id in others:
+        if store.id in others or store.declared_as in others:
             continue
         # What is one collection by its id is not another one by its name; and some have no name.
         known = next((key for key in (store.id, store.declared_as) if key in found), None)
@@ -107,7 +110,7 @@ def _compare(
     proofs = look.proofs
     live = [store for store in stores if proofs[store.id].life is not Life.LOST]
     lost_ids = tuple(store.id for store in stores if proofs[store.id].life is Life.LOST)
-    replaced = [difference for store in stores if store.id == target.name for difference in _differences(target, store)]
+    replaced = [each for store in stores if store.id == target.name for each in _differences(target, store, look)]
     if not live and replaced:
         # In the older dialect a create would silently replace it.
         remedy = "correct the configuration, or delete the vector store with its data"
@@ -152,7 +155,7 @@ def _judge(
     store, proof = live[0], look.proofs[live[0].id]
     if proof.life is Life.REFUSED:
         return Finding(target.name, State.REJECTED, store.id, f"a proof is refused: {proof.detail}", lost_ids)
-    differences = _differences(target, store)
+    differences = _differences(target, store, look)
     if proof.embedding_dimension not in (None, target.embedding_dimension):
         differences.append(f"inserts want vectors of {proof.embedding_dimension}, not {target.embedding_dimension}")
     if differences:
@@ -198,18 +201,14 @@ def _notes(store: VectorStore, proof: Proof, others: Sequence[VectorStore], lost
     return notes
 
 
-def _differences(target: Target, store: VectorStore) -> list[str]:
-    """Compare what the server shows; its metadata can be replaced by anyone, but a difference is always a fault."""
+def _differences(target: Target, store: VectorStore, look: Look) -> list[str]:
+    """Compare what each process shows; its metadata can be replaced by anyone, but a difference is always a fault."""
     models = [name for name in (target.model.id, target.model.resource_id) if name is not None]
-    wanted = {
-        "status": ["completed"],
-        "provider_id": [target.provider.id],
-        "embedding_model": models,
-        "embedding_dimension": [str(target.embedding_dimension)],
-    }
-    found = {field: getattr(store, field) for field in wanted}
-    return [
-        f"{field} is '{one_line(found[field], 100)}', not '{right[0]}'"
-        for field, right in wanted.items()
-        if found[field] is not None and found[field] not in right
-    ]
+    wanted = (["completed"], [target.provider.id], models, [str(target.embedding_dimension)])
+    differences = []
+    for version in look.versions.get(store.id, (store,)):
+        for name, right in zip(SHOWN_FIELDS, wanted, strict=True):
+            found = getattr(version, name)
+            if found is not None and found not in right:
+                differences.append(f"{name} is '{one_line(found, 100)}', not '{right[0]}'")
+    return list(dict.fromkeys(differences))

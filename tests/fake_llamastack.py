@@ -111,6 +111,8 @@ class FakeLlamaStack:
     known_to: dict[str, set[int]] = field(default_factory=dict)
     """By id, the processes that list a vector store; all, where it says nothing."""
     lost_ids: set[str] = field(default_factory=set)
+    listed_elsewhere: dict[str, str] = field(default_factory=dict)
+    """What all processes but the first list of each vector store instead."""
     hidden_ids: set[str] = field(default_factory=set)
     dead_ids: set[str] = field(default_factory=set)
     """What cannot be queried, since its table is gone."""
@@ -386,7 +388,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _listed(self) -> list[dict[str, Any]]:
         """Return what this process lists to whoever asks."""
-        return [store for store in self.fake.stores if self._is_listed(_id(store))]
+        instead = self.fake.listed_elsewhere if self.process else {}
+        return [
+            store | ({"metadata": store["metadata"] | instead} if "metadata" in store else instead)
+            for store in self.fake.stores
+            if self._is_listed(_id(store))
+        ]
 
     def _is_listed(self, store_id: str) -> bool:
         fake = self.fake

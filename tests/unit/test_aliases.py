@@ -114,6 +114,29 @@ def test_an_alias_can_be_changed_without_a_second_store(
     assert len(server.stores) == 1
 
 
+@pytest.mark.parametrize("other", [{}, {"provider_id": "__disabled__"}], ids=["without-alias", "disabled"])
+def test_an_alias_that_moves_takes_no_store_along(
+    server: FakeLlamaStack, run: Run, tmp_path: Path, other: dict[str, str]
+) -> None:
+    """What was made for one collection is not the other's, whether the first is asked for or not."""
+    config = tmp_path / "moved.yaml"
+    common = {"provider_id": "milvus-shared", "embedding_model": GRANITE_ID}
+
+    def declare(*collections: dict[str, str]) -> None:
+        entries = [common | each for each in collections]
+        config.write_text(json.dumps({"registered_resources": {"vector_stores": entries}}))
+
+    declare({"vector_store_id": "x", "vector_store_name": "Docs"})
+    made = only(run(server.url, config=str(config)))["id"]
+    declare({"vector_store_id": "x"} | other, {"vector_store_id": "y", "vector_store_name": "Docs"})
+
+    assert main(["resolve", "y", "--url", server.url, "--config", str(config), "--connections", "1"], {}) == 5
+    found = run(server.url, config=str(config)).report["collections"]
+
+    assert [each["state"] for each in found] == ["disabled" if other else "present", "registered"]
+    assert found[1]["id"] != made
+
+
 def test_the_declared_one_does_not_silently_replace_what_this_program_made(server: FakeLlamaStack, ask: Ask) -> None:
     """As where LlamaStack begins to register what its file declares: the one before may hold the data."""
     made = only(ask("register"))["id"]

@@ -10,6 +10,7 @@ from hook import processes
 from hook.domain import Life, Model, Proof, Provider, Target, VectorStore
 from hook.http import busy
 from hook.proof import united
+from hook.sweep import FEWEST_PROOFS, FULLY_PROVEN, Sweep
 from tests.fake_llamastack import FakeLlamaStack, answer
 from tests.pages import PAGES
 from tests.unit.conftest import Run, entries
@@ -25,9 +26,9 @@ ALL = ("--connections", "20")
 TARGET = Target("docs", Provider("milvus"), Model("granite", None, 768), 768)
 
 
-def sweep_of(connections: int, *lists: list[str]) -> processes._Sweep:
+def sweep_of(connections: int, *lists: list[str]) -> Sweep:
     """Return what was heard after these lists."""
-    sweep = processes._Sweep(connections)
+    sweep = Sweep(connections)
     for ids in lists:
         sweep.heard([VectorStore(store_id, "docs") for store_id in ids])
         sweep.turn += 1
@@ -263,6 +264,23 @@ def test_its_own_is_not_taken_back_from_a_divided_server(two: FakeLlamaStack, ru
     assert [request for request in two.requests if request.method == "DELETE"] == []
 
 
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("generation", ["dbs", "0.7"])
+def test_what_any_process_lists_differently_is_drifted(run: Run, generation: Any, first: int) -> None:
+    """As in a rollout that changes a declared collection; whichever answers first, and nothing is sent over it."""
+    with FakeLlamaStack(generation, processes=2, shared_backend=True) as fake:
+        run(fake.url, *ALL, collections=ONE)
+        fake.restart()
+        fake.listed_elsewhere = {"provider_id": "faiss-first"}
+        fake.turn = first
+        fake.requests.clear()
+        outcome = run(fake.url, *ALL, collections=ONE)
+
+    assert (outcome.exit_code, outcome.states) == (5, ["drifted"])
+    assert outcome.detail().startswith("provider_id is 'faiss-first', not 'milvus-shared'; ")
+    assert not {"POST /v1/vector-dbs", CREATE} & {*fake.lines()}
+
+
 def test_lost_is_only_what_all_processes_have_lost(two: FakeLlamaStack, run: Run) -> None:
     """And that can be made anew, since they agree."""
     two.lost_ids.add(two.add("red_hat_docs"))
@@ -365,7 +383,7 @@ def test_what_answers_slowly_with_an_error_is_not_asked_on_each_connection(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each costs the server a log; 20 for all that is lost, and at least 3 for each."""
-    monkeypatch.setattr(processes, "LOST_SECONDS", 0.0)
+    monkeypatch.setattr("hook.sweep.LOST_SECONDS", 0.0)
     with FakeLlamaStack(version="0.7.3") as server:
         for name in ("red_hat_docs", "acme_corporate", "eu_ai_act"):
             server.lost_ids.add(server.add(name))
@@ -590,8 +608,8 @@ def test_the_documentation_says_how_many_requests_there_are() -> None:
     """The bounds are those of the program."""
     page = " ".join(PAGES["docs/proofs.md"].split())
 
-    assert f"up to {processes.FULLY_PROVEN} collections are proven on every connection, more than that on" in page
-    assert f"on at least {processes.FEWEST_PROOFS} and on {20 * processes.FULLY_PROVEN} together" in page
+    assert f"up to {FULLY_PROVEN} collections are proven on every connection, more than that on" in page
+    assert f"on at least {FEWEST_PROOFS} and on {20 * FULLY_PROVEN} together" in page
     assert f"{1000 * processes.PAUSE_SECONDS:.0f} ms apart" in page
     assert f"up to {busy.MOST_CONNECTIONS} that were used before" in page
     assert f"and up to {busy.MOST_CONNECTIONS} more for each connection" in page

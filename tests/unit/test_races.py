@@ -18,11 +18,12 @@ from hook.flags import parse_arguments
 from hook.http.client import Http
 from hook.llamastack.api import LlamaStack
 from hook.plan import in_order
-from hook.processes import Processes, _Sweep
+from hook.processes import Processes
 from hook.progress import Progress
 from hook.proof import Prover
 from hook.run import Run
 from hook.settings import Server, Settings, parse
+from hook.sweep import Sweep
 from tests.fake_llamastack import GRANITE, FakeLlamaStack, answer
 from tests.unit.conftest import NAMES, entries
 from tests.unit.conftest import Run as RunHook
@@ -185,7 +186,7 @@ def test_all_runs_have_the_same_order_of_one_second(lists: list[list[str]], orde
 
     assert "".join(store.id for store in in_order(stores, places)) == order
 
-    sweep = _Sweep(len(lists))
+    sweep = Sweep(len(lists))
     for ids in lists:
         sweep.heard([VectorStore(store_id, "docs", created_at=1) for store_id in ids])
     assert [store.id for store in sweep.look().stores] == [*order]
