@@ -67,7 +67,7 @@ def load(path: Path, environ: Mapping[str, str], *, allow_empty: bool = False, l
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: is not UTF-8 text: {error.reason} at byte {error.start}"]) from error
     if len(content) > MAX_CONFIG_BYTES:
-        raise ConfigError([f"{path}: is larger than {MAX_CONFIG_BYTES // 2**20} MiB, which no ConfigMap can be"])
+        raise ConfigError([f"{path}: is larger than {MAX_CONFIG_BYTES // 2**20} MiB, more than a ConfigMap can hold"])
     try:
         return parse(text, environ, allow_empty=allow_empty, lenient=lenient)
     except ConfigError as error:
@@ -94,15 +94,20 @@ def parse(text: str, environ: Mapping[str, str], *, allow_empty: bool = False, l
         model = reader.default_model(dig(document.content, DEFAULT_MODEL), path)
         collections = [replace(collection, default_embedding_model=model) for collection in collections]
     # What a variable switches off, which may be unset only here, or what stands where nobody reads it, is not meant.
-    is_empty = allow_empty and not ignored and all(each == DISABLED for each in reader.disabled.values())
-    if not collections and not reader.problems and not is_empty:
+    by_variable = [name for name, provider_id in reader.disabled.items() if provider_id != DISABLED]
+    is_empty = not ignored and not by_variable
+    if not collections and not reader.problems and not (is_empty and allow_empty):
         sections = " and ".join(
             document.prefix + ".".join(section.path) for section in SECTIONS if declares(document.content, section.path)
         )
         disabled = [f"disabled: {one_line(', '.join(reader.disabled))}"] if reader.disabled else []
         nothing = f"{sections}: no collection is declared, so there is nothing to register"
-        meant = [] if allow_empty else ["where that is meant, set --allow-empty or HOOK_ALLOW_EMPTY=true"]
-        reader.problems.append("; ".join([nothing, *disabled, *map(" ".join, ignored.items()), *meant]))
+        remedies = [*map(" ".join, ignored.items())]
+        if by_variable:
+            remedies.append("where the server's own variables do not switch that off, give the hook the same ones")
+        if is_empty:
+            remedies.append("where that is meant, set --allow-empty or HOOK_ALLOW_EMPTY=true")
+        reader.problems.append("; ".join([nothing, *disabled, *remedies]))
     if reader.problems:
         raise ConfigError(reader.problems)
     declared = frozenset(reader.names)
@@ -113,4 +118,5 @@ def parse(text: str, environ: Mapping[str, str], *, allow_empty: bool = False, l
     warnings = dict(islice((ignored | reader.warnings).items(), MAX_PROBLEMS))
     if len(ignored) + len(reader.warnings) > MAX_PROBLEMS:
         warnings["…"] = f"and {len(ignored) + len(reader.warnings) - MAX_PROBLEMS} more"
-    return Config(tuple(collections), off, warnings, tuple(reader.names), reader.aliases)
+    aliases = {name: alias for name, alias in reader.disabled_aliases.items() if name in off} | reader.aliases
+    return Config(tuple(collections), off, warnings, tuple(reader.names), aliases)

@@ -1,7 +1,7 @@
 """The one mapping that declares collections, wherever it stands: a run.yaml, a part of one, a manifest with one."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hook.errors import ConfigError, one_line
@@ -20,8 +20,9 @@ class Document:
     place: str
     """Where it is in the file, for a person."""
     content: dict[Any, Any]
-    doubled: tuple[str, ...] = ()
-    """The keys that stand twice in one mapping of it, or of what it stands in: each a problem with its place."""
+    problems: tuple[str, ...] = ()
+    """What is wrong with it, or with what it stands in, each with its place: a key that stands twice in one mapping, or
+    another value of its ConfigMap that cannot be read."""
 
     def ignored(self, misnamed: Mapping[tuple[str, ...], str]) -> dict[str, str]:
         """Return the path of each section that only looks like one, and what to do about it.
@@ -38,18 +39,21 @@ class Document:
 def find_document(text: str, sections: Sequence[tuple[str, ...]], misnamed: Mapping[tuple[str, ...], str]) -> Document:
     """Return the one mapping that has one of these sections.
 
-    Raises ConfigError with every problem that stands in the way. A key that stands twice is one only in the document
-    that declares, or where none does.
+    One that is empty counts only where no other one has entries, as in a stream with a server's own configuration and
+    the list of this program. Raises ConfigError with every problem that stands in the way; a problem of a document is
+    one only where it declares, or where none does.
     """
     candidates = list(_documents(text))
     found = [document for document in candidates if any(declares(document.content, path) for path in sections)]
+    filled = [document for document in found if any(dig(document.content, path) for path in sections)]
+    found = filled or found
     if len(found) > 1:
         raise ConfigError(
             [f"more than one part declares collections: {', '.join(each.place for each in found)}; keep one of them"]
         )
-    doubled = [problem for each in found or candidates for problem in each.doubled]
-    if doubled:
-        raise ConfigError(list(dict.fromkeys(doubled)))
+    problems = [problem for each in found or candidates for problem in each.problems]
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
     if found:
         return found[0]
     keys = ", ".join(each.prefix + one_line(str(key), 60) for each in candidates for key in each.content) or "none"
@@ -110,21 +114,25 @@ class _Search:
         self._size_left -= sum(len(value) for _, value in values)
         if self._size_left < 0:
             raise ConfigError([f"{place}: its data is larger than the file, by aliases; write it out"])
+        problems, found = list(doubled), list[Document]()
         for key, value in values:
             where = f"{prefix}data[{key}]"
             try:
                 inner = parse_yaml(value)
             except ConfigError as error:
-                self.problems += [f"{where}: {problem}" for problem in error.problems]
-                if key.endswith((".yaml", ".yml", ".json")):
-                    raise ConfigError(self.problems) from error
-                # Another key of the ConfigMap may be a script, so this matters only if no value is the one.
+                unread = [f"{where}: {problem}" for problem in error.problems]
+                self.problems += unread
+                # Another key of the ConfigMap may be a script; but beside one that is broken, an old copy is not taken.
+                problems += unread if key.endswith((".yaml", ".yml", ".json")) else []
                 continue
             for document in inner:
                 if isinstance(document.content, dict):
                     own = tuple(f"{where}: {problem}" for problem in document.doubled)
                     there = f"data[{key}] of {place}, there {document.place}"
-                    yield Document(f"{where}.", there, document.content, doubled + own)
+                    found.append(Document(f"{where}.", there, document.content, own))
+        nothing = [Document(prefix, place, {})] if problems else []
+        for each in found or nothing:
+            yield replace(each, problems=(*problems, *each.problems))
 
 
 def dig(document: dict[Any, Any], path: tuple[str, ...]) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 from hook.domain import SERVER_METADATA, Collection
 from hook.errors import one_line
 from hook.substitution import UnsetError, has_substitution, substitute
-from hook.yaml_text import HELM_HINT, looks_like_helm
+from hook.yaml_text import template_hint
 
 DISABLED = "__disabled__"
 """The provider_id with which LlamaStack switches an entry off (core/stack.py `replace_env_vars`, 0.3.5)."""
@@ -57,6 +57,8 @@ class Reader:
         """All of them in their order, the disabled ones included."""
         self.aliases: dict[str, str] = {}
         """By name, the second one."""
+        self.disabled_aliases: dict[str, str] = {}
+        """Those of what is switched off, which may have the name of another entry."""
         self._environ = environ
         self._lenient = lenient
         self._paths: dict[str, str] = {}
@@ -67,8 +69,9 @@ class Reader:
         if entries is None:
             return
         if not isinstance(entries, list):
-            hint = f"; it {HELM_HINT}" if isinstance(entries, str) and looks_like_helm(entries) else ""
-            self.problems.append(f"{path}: must be a list of collections, not {_kind(entries)}{hint}")
+            hint = template_hint(entries) if isinstance(entries, str) else ""
+            it = f"; it {hint}" if hint else ""
+            self.problems.append(f"{path}: must be a list of collections, not {_kind(entries)}{it}")
             return
         for index, entry in enumerate(entries):
             if not isinstance(entry, dict):
@@ -99,7 +102,7 @@ class Reader:
                 self.disabled[name] = entry["provider_id"]
                 self.names[name] = None
                 alias = self._text(entry, _ALIAS, path) if _ALIAS in section.more_keys else None
-                self.aliases |= {} if alias is None else {name: alias}
+                self.disabled_aliases |= {} if alias is None else {name: alias}
             return None
         model = self._text(entry, "embedding_model", path)
         provider_id = self._text(entry, "provider_id", path)
@@ -186,7 +189,7 @@ class Reader:
                 self.warnings[where] = "is not passed on, since this program or LlamaStack writes it itself"
             elif isinstance(key, str) and isinstance(each, str):
                 # Whatever else stands in a description is no business of ours.
-                text = self._substitute(each, where) if "${env." in each and not looks_like_helm(each) else each
+                text = self._substitute(each, where) if "${env." in each and not template_hint(each) else each
                 found |= {} if text is None else {key: text}
             elif isinstance(key, str) and isinstance(each, bool | int | float) and math.isfinite(each):
                 found[key] = each
@@ -201,8 +204,9 @@ class Reader:
 
     def _substitute(self, text: str, path: str) -> str | None:
         """Return the expanded text, or None where that is a problem; as it is written where that is only to be told."""
-        if looks_like_helm(text):
-            self.problems.append(f"{path}: '{one_line(text, 80)}' {HELM_HINT}")
+        hint = template_hint(text)
+        if hint:
+            self.problems.append(f"{path}: '{one_line(text, 80)}' {hint}")
             return None
         try:
             return substitute(text, self._environ)

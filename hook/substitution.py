@@ -47,9 +47,12 @@ def substitute(text: str, environ: Mapping[str, str]) -> str:
             f"'{one_line(text, 80)}' has a substitution within a substitution, which LlamaStack leaves half done; "
             "write one of them"
         )
-    if "${" in _SUBSTITUTION.sub("", text):
+    unknown = _SUBSTITUTION.sub("", text)
+    if "${" in unknown:
+        of_openshift = "; a parameter of an OpenShift Template is processed first (oc process --local)"
         raise ValueError(
             f"'{one_line(text, 80)}' has a substitution that LlamaStack does not know; it knows ${{env.NAME}}"
+            + (of_openshift if re.search(r"\$\{\w+\}", unknown) else "")
         )
     result = _SUBSTITUTION.sub(expand, text)
     if unset:

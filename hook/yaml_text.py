@@ -15,8 +15,6 @@ _MAX_EVENTS = 250_000
 _MAX_MERGED_KEYS = 1000
 _MAX_MERGED_KEYS_OF_ALL = 100_000
 
-HELM_HINT = "looks like a Helm template; render it first (helm template)"
-
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
@@ -43,9 +41,17 @@ class OddNumber:
         return self.text
 
 
-def looks_like_helm(text: str) -> bool:
-    """Tell whether a text holds an action of a Helm template, which nobody here would carry out."""
-    return re.search(r"\{\{[^{}]*\}\}", text) is not None
+def template_hint(text: str) -> str:
+    """Return what to do first with a text that is a template, which nobody here would carry out; nothing if it is none.
+
+    OpenShift's templates have two kinds of parameters; the other one, `${NAME}`, is no YAML of its own.
+    """
+    found = re.search(r"(\$?)\{\{[^{}]*\}\}", text)
+    if found is None:
+        return ""
+    if found[1]:
+        return "looks like an OpenShift Template; process it first (oc process --local)"
+    return "looks like a Helm template; render it first (helm template)"
 
 
 def parse_yaml(text: str) -> list[Parsed]:
@@ -64,8 +70,9 @@ def parse_yaml(text: str) -> list[Parsed]:
         mark = error.problem_mark or error.context_mark
         where = _where(mark) if mark else ""
         # A prompt may have braces as well.
-        hint = f"; it {HELM_HINT}" if looks_like_helm(text) else ""
-        raise ConfigError([f"{where}not valid YAML: {one_line(error.problem or str(error))}{hint}"]) from error
+        hint = template_hint(text)
+        it = f"; it {hint}" if hint else ""
+        raise ConfigError([f"{where}not valid YAML: {one_line(error.problem or str(error))}{it}"]) from error
     except Exception as error:  # PyYAML's constructors raise whatever a value makes them (`!!bool maybe`)
         raise ConfigError([f"not valid YAML: {one_line(str(error))}"]) from error
     return documents

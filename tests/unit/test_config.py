@@ -291,7 +291,7 @@ def test_of_two_entries_of_a_name_one_may_be_switched_off() -> None:
         ),
         (
             "vector_dbs: []\nvector_databases: []",
-            f"vector_dbs: {NOTHING}; vector_databases is read by no LlamaStack release: rename it to vector_dbs{MEANT}",
+            f"vector_dbs: {NOTHING}; vector_databases is read by no LlamaStack release: rename it to vector_dbs",
         ),
         (
             "kind: ConfigMap\ndata:\n  run.yaml: 'server: 1'",

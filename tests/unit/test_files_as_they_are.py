@@ -210,6 +210,15 @@ class TestAliases:
         """Both places are named."""
         assert problems(stores(*entries)) == (f"registered_resources.vector_stores{expected}",)
 
+    def test_that_of_an_entry_that_is_switched_off_is_nobody_else_s(self) -> None:
+        """As of two providers' entries for one collection, of which one is off; else `x` was the other's id."""
+        off = {"vector_store_id": "a", "vector_store_name": "x", "provider_id": "__disabled__"}
+        on = {"vector_store_id": "a", "vector_store_name": "y"}
+
+        for entries in ([{"vector_store_id": "x"}, off, on], [on, off, {"vector_store_id": "x"}]):
+            assert parse(stores(*entries), {}).aliases == {"a": "y"}
+        assert parse(stores({"vector_store_id": "b"}, off), {}).aliases == {"a": "x"}
+
 
 class TestModels:
     def test_the_file_s_default_is_noted_for_whoever_names_none(self) -> None:
@@ -252,7 +261,10 @@ class TestEmpty:
     @pytest.mark.parametrize(
         ("text", "says"),
         [
-            ("vector_dbs: [{vector_db_id: a, provider_id: '${env.P:+milvus}'}]", "disabled: a"),
+            (
+                "vector_dbs: [{vector_db_id: a, provider_id: '${env.P:+milvus}'}]",
+                "disabled: a; where the server's own variables do not switch that off, give the hook the same ones",
+            ),
             (
                 "vector_dbs: []\nvector_databases: [{vector_db_id: a}]",
                 "vector_databases is read by no LlamaStack release",
@@ -261,10 +273,11 @@ class TestEmpty:
     )
     def test_what_may_be_a_mistake_is_not_empty(self, text: str, says: str) -> None:
         """A variable may be missing only in the hook's pod, and its addresses would be taken away."""
-        (problem,) = problems(text, allow_empty=True)
+        for allow_empty in (True, False):
+            (problem,) = problems(text, allow_empty=allow_empty)
 
-        assert says in problem
-        assert "--allow-empty" not in problem
+            assert says in problem
+            assert "--allow-empty" not in problem
 
     @pytest.mark.parametrize("text", ["server: {}", "vector_dbs: {}", ""])
     def test_no_section_and_no_list_are_wrong_all_the_same(self, text: str) -> None:
@@ -388,6 +401,58 @@ class TestDoubledKeys:
         assert problems(text) == (
             "line 2, column 1: not valid YAML: the key 'registered_resources' stands twice in one mapping",
         )
+
+
+class TestSeveralThatDeclare:
+    def test_the_only_one_with_entries_is_meant(self) -> None:
+        """A server's own configuration often has the section, and nothing in it."""
+        text = f"registered_resources: {{vector_stores: []}}\n---\nvector_dbs:\n---\n{ONE}"
+
+        assert names(parse(text, {})) == ["a"]
+
+    def test_two_with_entries_are_one_too_many(self) -> None:
+        (problem,) = problems(f"{ONE}\n---\nvector_dbs: []\n---\n{ONE}")
+
+        assert problem == (
+            "more than one part declares collections: document 1 (line 1), document 3 (line 5); keep one of them"
+        )
+
+    def test_two_that_are_empty_are_one_too_many(self) -> None:
+        (problem,) = problems("vector_dbs: []\n---\nvector_dbs: []", allow_empty=True)
+
+        assert problem.startswith("more than one part declares collections: ")
+
+
+class TestValuesThatCannotBeRead:
+    BROKEN = "kind: ConfigMap\ndata:\n  alerts.yaml: '{% if x %}'"
+
+    def test_in_another_configmap_they_are_somebody_else_s(self) -> None:
+        """A rendered chart may hold templates of other programs."""
+        assert names(parse(f"{self.BROKEN}\n---\nkind: ConfigMap\ndata:\n  run.yaml: '{ONE}'", {})) == ["a"]
+
+    def test_they_may_be_why_nothing_is_declared(self) -> None:
+        (problem,) = problems(f"{self.BROKEN}\n---\nkind: Service")
+
+        assert problem.startswith("data[alerts.yaml]: line 1, column 2: not valid YAML: ")
+
+
+class TestOpenShiftTemplates:
+    @pytest.mark.parametrize(
+        ("entry", "says"),
+        [
+            (
+                "{vector_db_id: '${ID}'}",
+                "; a parameter of an OpenShift Template is processed first",
+            ),
+            ("{vector_db_id: a, provider_id: '${{ID}}'}", "looks like an OpenShift Template; process it first"),
+        ],
+    )
+    def test_a_parameter_is_told_as_one(self, entry: str, says: str) -> None:
+        (problem,) = problems(f"kind: Template\nobjects: [{{vector_dbs: [{entry}]}}]")
+
+        assert says in problem
+        assert problem.endswith("(oc process --local)")
+        assert "Helm" not in problem
 
 
 class TestHelm:
