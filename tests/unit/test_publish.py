@@ -93,6 +93,8 @@ def test_an_alias_is_a_key_where_it_can_be_one(
 
     assert outcome.exit_code == 0
     assert kubernetes.configmaps[PATH]["data"] == dict.fromkeys(keys, server.stores[0]["id"])
+    left_out = [event["aliases"] for event in outcome.events if event["event"] == "publish.aliases_left_out"]
+    assert left_out == ([] if alias in keys else [[alias]])
 
 
 def test_a_name_that_cannot_be_a_key_may_have_an_alias_that_can(
@@ -304,7 +306,7 @@ def test_a_name_that_cannot_be_a_key_is_not_published(kubernetes: FakeKubernetes
     assert outcome.states == ["registered", "unpublished"]
     assert outcome.detail("a/b") == (
         "usable, but its name cannot be a key of a ConfigMap: "
-        "give it a vector_store_name of A-Z a-z 0-9 . _ -, which can"
+        "declare it in registered_resources.vector_stores, with a vector_store_name of A-Z a-z 0-9 . _ -"
     )
     assert [item["addressed_by"] for item in outcome.report["collections"]] == ["id", "id"]
     assert list(kubernetes.configmaps[PATH]["data"]) == ["red_hat_docs"]
