@@ -42,7 +42,7 @@ ask logs --selector "job-name=$job" --container register-collections --prefix --
 
 case $result in
     complete)
-        echo "Job $job: the collections are registered and verified."
+        echo "Job $job ended with exit code 0; its report, above, says what that proves."
         exit 0
         ;;
     unfinished)

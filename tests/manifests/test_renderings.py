@@ -278,11 +278,14 @@ SERVERS = {
 
 @pytest.mark.parametrize("overlay", OPERATED)
 def test_another_server_is_one_file(overlay: str, tmp_path: Path) -> None:
-    """No other file of the overlay names the server, its ConfigMap or the key."""
+    """No other file of the overlay names the server, its ConfigMap or the key; and where it goes is in one more."""
     copy = tmp_path / "manifests"
     shutil.copytree(MANIFESTS, copy)
     server = copy / "overlays" / overlay / "server.yaml"
     server.write_text(json.dumps(SERVERS[overlay]))
+    own = copy / "overlays" / overlay / "kustomization.yaml"
+    images = [{"name": "register-collections", "newName": "registry.example/hook", "newTag": "7"}]
+    own.write_text(json.dumps(yaml.safe_load(own.read_text()) | {"namespace": "mine", "images": images}))
 
     done = kustomize({"resources": [f"../manifests/overlays/{overlay}"]}, copy)
 
@@ -295,6 +298,8 @@ def test_another_server_is_one_file(overlay: str, tmp_path: Path) -> None:
     assert volume == {"name": "other-config", "items": [{"key": key, "path": "config.yaml"}]}
     assert rendered["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["spec"] == spec
     assert rendered["Role"]["rules"][0]["resourceNames"] == ["other"]
+    assert spec["containers"][0]["image"] == "registry.example/hook:7"
+    assert {o["metadata"]["namespace"] for o in rendered.values()} == {"mine"}
 
 
 @pytest.mark.parametrize("component", OPERATED)
@@ -376,6 +381,7 @@ def test_helm_lints_the_chart() -> None:
     [
         ("timeoutSeconds=280", "activeDeadlineSeconds must be above"),
         ("backoffLimit=1", "activeDeadlineSeconds must be above"),
+        ("timeoutSeconds=90,backoffLimit=2", "activeDeadlineSeconds must be above"),
         ("collections=null", "there is nothing to register"),
         ("collection=x", "collection' not allowed"),
         ("image.digest=latest", "does not match pattern"),

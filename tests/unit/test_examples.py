@@ -223,7 +223,7 @@ class TestTask:
         """With no field that Tekton does not have, where its schema says nothing."""
         assert (task["apiVersion"], task["kind"]) == ("tekton.dev/v1", "Task")
         assert task["spec"].keys() == {"description", "params", "results", "volumes", "steps"}
-        assert step.keys() == {"name", "image", "env", "volumeMounts", "script"}
+        assert step.keys() == {"name", "image", "env", "volumeMounts", "securityContext", "script"}
         assert all(param.keys() <= {"name", "type", "description", "default"} for param in task["spec"]["params"])
         assert all(result.keys() <= {"name", "type", "description"} for result in task["spec"]["results"])
         assert [mount["name"] for mount in step["volumeMounts"]] == [v["name"] for v in task["spec"]["volumes"]]
@@ -316,6 +316,21 @@ class TestPods:
                 "readOnlyRootFilesystem": True,
                 "capabilities": {"drop": ["ALL"]},
             }
+
+    def test_a_quota_takes_it_and_a_job_ends(self, manifest: Any, pod: Any) -> None:
+        """A ResourceQuota refuses pods without limits, and a Job without a deadline waits for its pod for ever."""
+        for container in (*pod["initContainers"], *pod["containers"]):
+            assert container["resources"]["limits"].keys() == {"cpu", "memory"}
+        assert manifest["kind"] == "Deployment" or manifest["spec"]["activeDeadlineSeconds"] > 0
+
+    def test_helm_hears_the_cause_before_its_own_time_is_over(self) -> None:
+        """Of each hook, and what an init container may take has to be less than all of it."""
+        spec = yaml.safe_load((EXAMPLES / "ingest_helm_hook.yaml").read_text())["spec"]
+        (init,) = spec["template"]["spec"]["initContainers"]
+        budget = next(each["value"] for each in init["env"] if each["name"] == "HOOK_TIMEOUT_SECONDS")
+
+        assert spec["backoffLimit"] == 0
+        assert float(budget) < spec["activeDeadlineSeconds"] < 300
 
     def test_each_mount_has_its_volume(self, pod: Any) -> None:
         init, main = pod["initContainers"][0], pod["containers"][0]

@@ -9,8 +9,15 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{/* The spec of the Job, and of the Jobs that the CronJob makes. manifests/base/job.yaml has the reasons. */}}
 {{- define "register-collections.jobSpec" -}}
 {{- $existing := .Values.existingConfigMap }}
-{{- if ge (mul .Values.timeoutSeconds (add1 .Values.backoffLimit)) (int64 .Values.activeDeadlineSeconds) }}
-{{- fail "activeDeadlineSeconds must be above timeoutSeconds times the tries (backoffLimit + 1), or the Job ends before the program can say why it failed" }}
+{{- /* Kubernetes waits 10 s before the second try, 20 s before the third, and so on, at most six minutes. */ -}}
+{{- $waits := 0 }}
+{{- $wait := 10 }}
+{{- range until (int .Values.backoffLimit) }}
+{{- $waits = add $waits $wait }}
+{{- $wait = min 360 (mul 2 $wait) }}
+{{- end }}
+{{- if ge (add (mul .Values.timeoutSeconds (add1 .Values.backoffLimit)) $waits) (int64 .Values.activeDeadlineSeconds) }}
+{{- fail "activeDeadlineSeconds must be above timeoutSeconds times the tries (backoffLimit + 1) and the waits between them (10 s, 20 s, 40 s, …), or the Job ends before the program can say why it failed" }}
 {{- end }}
 {{- if not (or .Values.collections $existing.name .Values.allowEmpty) }}
 {{- fail "give collections, or existingConfigMap.name, or allowEmpty: there is nothing to register" }}
