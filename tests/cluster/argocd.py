@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import requests
 
+from hook import __version__
 from tests.cluster.kube import APPLICATIONS, ARGOCD, HOOK, LABEL, Room, run
 
 
@@ -34,7 +35,7 @@ class App:
         repository = self.repository.parent / "register-collections"
         run("git", "init", "--quiet", "--initial-branch=main", repository)
         run("cp", "-r", self.room.folder / "manifests", repository)
-        for command in (["add", "--all"], ["commit", "--quiet", "--message=All"], ["tag", "v0.1.0"]):
+        for command in (["add", "--all"], ["commit", "--quiet", "--message=All"], ["tag", f"v{__version__}"]):
             _git(repository, *command)
 
     def commit(self, kustomization: Mapping[str, Any] | None = None, **files: str) -> str:

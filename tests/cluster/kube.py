@@ -15,11 +15,14 @@ import pytest
 import requests
 import yaml
 
+from hook import __version__
 from tests.cluster.place import ROOT, Facts
 
 HOOK = "llamastack-register-collections"
 """The name of the Job, the CronJob, the ServiceAccount and the container's ConfigMap."""
 CONTAINER = "register-collections"
+IMAGE = f"{CONTAINER}:{__version__}"
+"""What `make image` makes, and the manifests name."""
 PUBLISHED = "llamastack-collections"
 MODEL = "ibm-granite/granite-embedding-125m-english"
 UID = 1000650000

@@ -15,6 +15,7 @@ from tests.cluster.argocd import App
 from tests.cluster.kube import (
     ARGOCD,
     HOOK,
+    IMAGE,
     MODEL,
     PUBLISHED,
     Api,
@@ -320,7 +321,7 @@ def test_a_commit_that_changes_a_setting_runs_the_hook(app: App) -> None:
 
 def test_a_job_of_the_same_name_that_is_there_already_is_replaced(app: App) -> None:
     """Such as the one with curl that was there before the product."""
-    app.room.must("create", "job", HOOK, "--image=register-collections:0.1.0", "--", "false")
+    app.room.must("create", "job", HOOK, f"--image={IMAGE}", "--", "false")
     before = app.job_uid()
     commit(app, collections("replacing"))
     app.create()
@@ -334,9 +335,7 @@ def test_what_waits_for_its_address_within_the_app_stops_the_sync_before_the_hoo
     content = app.room.kustomization("publish-ids", config=collections("deadlock"))
     content["resources"].append("consumer.yaml")
     address = {"configMapKeyRef": {"name": PUBLISHED, "key": "deadlock"}}
-    spec = deployment_spec(
-        app.room.facts.image or "register-collections:0.1.0", env=[{"name": "VECTOR_DB_ID", "valueFrom": address}]
-    )
+    spec = deployment_spec(app.room.facts.image or IMAGE, env=[{"name": "VECTOR_DB_ID", "valueFrom": address}])
     consumer = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",

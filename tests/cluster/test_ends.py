@@ -60,6 +60,22 @@ def test_an_evicted_pod_says_so_and_runs_again_without_being_counted(room: Room)
     assert outcome.job["status"].get("failed", 0) == 0
 
 
+def test_a_deleted_pod_says_so_and_runs_again_and_is_counted(room: Room) -> None:
+    """As one that is deleted by hand: to the Job it has failed."""
+    pod = waiting(room)
+    room.must("delete", "pod", pod, "--wait=false")
+    state, seconds = ended(room, pod)
+    released(room)
+    room.connect("0.3.5")
+    outcome = room.outcome()
+    released(room)
+
+    assert state["exitCode"] == 143
+    assert seconds < 10
+    assert outcome.complete
+    assert outcome.job["status"]["failed"] == 1
+
+
 def test_a_pod_whose_job_is_deleted_ends_in_time_with_its_report(room: Room) -> None:
     """Long before the 30 s after which it would be killed."""
     pod = waiting(room)
@@ -79,11 +95,14 @@ def test_a_pod_whose_job_is_deleted_ends_in_time_with_its_report(room: Room) -> 
 def test_at_the_jobs_deadline_the_pod_goes_and_the_job_says_only_that(room: Room) -> None:
     """The program says why, but to nobody: its pod is deleted. So the budget of a run stays below the deadline."""
     pod = waiting(room, deadline=12)
-    state, _ = ended(room, pod)
+    state, seconds = ended(room, pod)
     released(room)
     outcome = room.outcome()
 
     assert state["exitCode"] == 143
+    assert seconds < 12 + 10
+    assert json.loads(state["message"].split("\n")[1])["exit_code"] == 143
+    assert outcome.job["status"]["failed"] == 1
     assert (outcome.reason, outcome.message) == (
         "DeadlineExceeded",
         "Job was active longer than specified deadline",

@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.cluster.kube import CONTAINER, HOOK, UID, Room, collections, run
+from tests.cluster.kube import HOOK, IMAGE, UID, Room, collections, run
 from tests.cluster.place import ROOT
 
 EXAMPLES = ROOT / "examples"
@@ -45,8 +47,18 @@ class TestDeploy:
         assert self.deploy(room).returncode == 1
 
 
-def pod(room: Room, script: str, arguments: list[str], **environ: str) -> tuple[str, int]:
-    """Run a script in a pod of the image, as OpenShift would; return what it printed, and its exit code."""
+UNPRIVILEGED: Mapping[str, Any] = MappingProxyType(
+    {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+)
+
+
+def pod(
+    room: Room, script: str, arguments: list[str], security: Mapping[str, Any] = UNPRIVILEGED, **environ: str
+) -> tuple[str, int]:
+    """Run a script in a pod of the image, as OpenShift would; return what it printed, and its exit code.
+
+    `security` is the container's; where it says all that Pod Security wants, the pod says nothing of that.
+    """
     room.configmap("script", script_sh=script)
     room.configmap("llamastack-config", run_yaml=collections("example"))
     variables = {"LLAMA_STACK_URL": "http://llama-stack-service:8321", "HOOK_CONFIG": "/config/run.yaml"} | environ
@@ -58,19 +70,19 @@ def pod(room: Room, script: str, arguments: list[str], **environ: str) -> tuple[
         "spec": {
             "restartPolicy": "Never",
             "securityContext": {
-                "runAsNonRoot": True,
-                "seccompProfile": {"type": "RuntimeDefault"},
+                **({} if "runAsNonRoot" in security else {"runAsNonRoot": True}),
+                **({} if "seccompProfile" in security else {"seccompProfile": {"type": "RuntimeDefault"}}),
                 # OpenShift itself assigns one.
                 **({} if "a service CA of the tests' own" in room.facts.lacks else {"runAsUser": UID, "fsGroup": UID}),
             },
             "containers": [
                 {
                     "name": "script",
-                    "image": room.facts.image or f"{CONTAINER}:0.1.0",
+                    "image": room.facts.image or IMAGE,
                     "command": ["sh", "/script/script.sh", *arguments],
                     "env": [{"name": name, "value": value} for name, value in variables.items()],
                     "volumeMounts": [{"name": name, "mountPath": path} for name, path in mounts.items()],
-                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                    "securityContext": dict(security),
                 }
             ],
             "volumes": [
@@ -131,7 +143,7 @@ def test_the_script_of_the_tekton_task_writes_its_result(registered: Room) -> No
     """Tekton itself is not there: what it would put into the script is put in here."""
     (step,) = yaml.safe_load((EXAMPLES / "tekton-task.yaml").read_text())["spec"]["steps"]
     script = step["script"].replace("$(results.address.path)", "/results/address") + "\ncat /results/address"
-    output, code = pod(registered, script, [], COLLECTION="example")
+    output, code = pod(registered, script, [], step["securityContext"], COLLECTION="example")
 
     assert code == 0
     assert output.splitlines()[-1].endswith(registered.stores("example")[0]["id"])
@@ -145,8 +157,8 @@ class TestIngest:
         room.configmap("llamastack-config", run_yaml=collections(collection))
         text = (EXAMPLES / file).read_text()
         for said, put in (
-            ("registry.example/team/ingestion:1.0.0", room.facts.image or f"{CONTAINER}:0.1.0"),
-            ("register-collections:0.1.0", room.facts.image or f"{CONTAINER}:0.1.0"),
+            ("registry.example/team/ingestion:1.0.0", room.facts.image or IMAGE),
+            (IMAGE, room.facts.image or IMAGE),
             ("red_hat_docs", collection),
             ("RED_HAT_DOCS", collection.upper()),
             ("exec ingest --vector-store", "exec echo started with"),
@@ -185,7 +197,7 @@ class TestIngest:
         (chart / "templates").mkdir(parents=True)
         (chart / "Chart.yaml").write_text("apiVersion: v2\nname: ingestion\nversion: 1.0.0\n")
         shutil.copytree(ROOT / "manifests" / "helm" / HOOK, chart / "charts" / HOOK)
-        repository, _, tag = (room.facts.image or f"registry.example/team/{CONTAINER}:0.1.0").rpartition(":")
+        repository, _, tag = (room.facts.image or f"registry.example/team/{IMAGE}").rpartition(":")
         values = {"image": {"repository": repository, "tag": tag}, "existingConfigMap": {"name": "llamastack-config"}}
         (chart / "values.yaml").write_text(json.dumps({HOOK: values}))
         text = self.example(room, "ingest_helm_hook.yaml", "ingest_by_hook")

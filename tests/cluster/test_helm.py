@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.kube import CONTAINER, HOOK, MODEL, PUBLISHED, Room, create_store, delete_store, run
+from tests.cluster.kube import HOOK, IMAGE, MODEL, PUBLISHED, Room, create_store, delete_store, run
 from tests.cluster.place import ROOT
 
 pytestmark = pytest.mark.needs("Helm")
@@ -38,7 +38,7 @@ class Helm:
             if any(value.startswith("collections") for value in values)
             else ("--set-json", f"collections={json.dumps(entries)}")
         )
-        repository, _, tag = (self.room.facts.image or f"registry.example/team/{CONTAINER}:0.1.0").rpartition(":")
+        repository, _, tag = (self.room.facts.image or f"registry.example/team/{IMAGE}").rpartition(":")
         image = ("--set-string", f"image.repository={repository},image.tag={tag}")
         return self(verb, RELEASE, str(CHART), *image, *own, *values)
 
@@ -81,6 +81,19 @@ def test_each_upgrade_runs_the_hook_anew(helm: Helm) -> None:
     assert len(uids) == 3
     assert helm.room.api.get(helm.room.name, "configmaps", PUBLISHED)["data"].keys() == {"helm", "helm_upgraded"}
     assert helm.room.api.get(helm.room.name, "cronjobs", HOOK)["spec"]["suspend"] is False
+
+
+def test_a_rollback_runs_no_hook(helm: Helm) -> None:
+    """`helm test` verifies what it brought back."""
+    helm.must("install")
+    helm.must("upgrade", names=["helm", "helm_rolled_back"])
+    uid = helm.room.job()["metadata"]["uid"]
+    done = helm("rollback", RELEASE, "1", "--wait")
+
+    assert done.returncode == 0, done.stderr
+    assert helm.status() == "deployed"
+    assert helm.room.job()["metadata"]["uid"] == uid
+    assert helm("test", RELEASE).returncode == 0
 
 
 def test_a_job_from_its_cronjob_registers_what_is_missing(helm: Helm) -> None:

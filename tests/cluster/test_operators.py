@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.cluster.argocd import App
-from tests.cluster.kube import CONTAINER, HOOK, Room, collections, deployment_spec
+from tests.cluster.kube import HOOK, IMAGE, Room, collections, deployment_spec
 from tests.cluster.place import ROOT
 
 KINDS = {
@@ -40,7 +40,7 @@ def as_operator(room: Room, name: str, configmap: str, declared: str) -> None:
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": name},
-        "spec": deployment_spec(room.facts.image or f"{CONTAINER}:0.1.0"),
+        "spec": deployment_spec(room.facts.image or IMAGE),
     }
     config = {
         "apiVersion": "v1",

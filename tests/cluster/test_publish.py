@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.kube import CONTAINER, HOOK, PUBLISHED, Room, collections, delete_store
+from tests.cluster.kube import HOOK, IMAGE, PUBLISHED, Room, collections, delete_store
 
 
 def published(room: Room) -> Any:
@@ -103,7 +103,7 @@ def test_a_pod_that_wants_an_address_starts_when_it_is_there(room: Room) -> None
             "containers": [
                 {
                     "name": "main",
-                    "image": room.facts.image or f"{CONTAINER}:0.1.0",
+                    "image": room.facts.image or IMAGE,
                     "command": ["sh", "-c", "echo $VECTOR_DB_ID"],
                     "env": [
                         {

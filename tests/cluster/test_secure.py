@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.kube import CONTAINER, HOOK, PUBLISHED, UID, Api, Room, collections, deployment_spec
+from tests.cluster.kube import HOOK, IMAGE, PUBLISHED, UID, Api, Room, collections, deployment_spec
 from tests.cluster.stack import TOKEN
 
 pytestmark = pytest.mark.needs("a service CA of the tests' own")
@@ -50,7 +50,7 @@ class TestSecure:
             "apiVersion": "apps/v1",
             "kind": "Deployment",
             "metadata": {"name": "llama-stack"},
-            "spec": deployment_spec(secure.facts.image or f"{CONTAINER}:0.1.0"),
+            "spec": deployment_spec(secure.facts.image or IMAGE),
         }
         secure.must("apply", "-f", "-", stdin=json.dumps(deployment))
         components = ("service-ca", "api-key", "consumer-api-key", "publish-ids", "rollout", "self-heal")
