@@ -26,6 +26,9 @@ OTHERS_FILES = {
     "patch-llama-stack-recreate.yaml",
     "patch-startup-probe.yaml",
     "run-batch-ingestion.sh",
+    "stages/stage2-model-alignment",
+    # A user's own.
+    ".pre-commit-config.yaml",
     # LlamaStack's own.
     "config.yaml",
     "run.yaml",
