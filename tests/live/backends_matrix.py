@@ -28,7 +28,8 @@ STOPPED_NEW = "backend stopped, another collection is registered"
 BACK = "backend stopped and back"
 GONE = "its table, file or folder gone"
 MODEL_DOWN = "embedding endpoint down"
-FACTS = (REGISTERED, STOPPED, STOPPED_NEW, BACK, RESTARTED, GONE, MODEL_DOWN)
+MODEL_ANSWERS = {503: "it answers 503", 401: "it answers 401"}
+FACTS = (REGISTERED, STOPPED, STOPPED_NEW, BACK, RESTARTED, GONE, MODEL_DOWN, *MODEL_ANSWERS.values())
 NOT_APPLICABLE = "–"
 MODEL_DOWN_FILE = "model-down"
 """What makes the stand-in for the built-in model fail, in the server's home."""
@@ -112,6 +113,13 @@ class Column:
             self._judge(MODEL_DOWN, server, hook, "check")
             (server.folder / MODEL_DOWN_FILE).unlink()
             endpoint.start()
+            for status, fact in MODEL_ANSWERS.items():
+                if endpoint.is_asked:
+                    endpoint.answer(status)
+                    self._judge(fact, server, hook, "check")
+                else:
+                    self.cells[fact] = NOT_APPLICABLE
+            endpoint.answer(200)
             if backend.destroy(server):
                 self._judge(GONE, server, hook, "check")
             else:

@@ -17,7 +17,7 @@ from typing import Any
 
 from backends import BACKENDS, Backend
 from backends_matrix import NOT_FOUND, fails
-from client import SENTENCE
+from client import OTHER_PROVIDER, PROVIDER, SENTENCE
 from hook_runs import Hook, address, collections
 from processes import PER_CONNECTION, PER_REQUEST, SEARCHED, WORKERS, Processes, replicas, workers
 from servers import name, say
@@ -26,13 +26,11 @@ from tables import print_table, until_it_lives
 from hook.llamastack.api import QUERY_TEXT
 
 RELEASES = ("0.2.24", "0.3.5", "0.4.7", "0.7.3", "ogx-1.5.0")
-KINDS = ("faiss", "pgvector")
-NAMES = {
-    WORKERS: ("red_hat_docs", "eu_ai_act"),
-    PER_CONNECTION: ("red_hat_docs", "eu_ai_act"),
-    PER_REQUEST: ("red_hat_docs_per_request", "eu_ai_act_per_request"),
-}
-"""The set-ups, and collections that no other of the same servers has."""
+PROVIDERS = {"faiss": OTHER_PROVIDER, "pgvector": PROVIDER}
+"""By their kind, the providers of the same servers."""
+SETUPS = {WORKERS: "workers", PER_CONNECTION: "per_connection", PER_REQUEST: "per_request"}
+"""And what their collections are called by, which no other set-up of the same servers has."""
+NAMES = ("red_hat_docs", "eu_ai_act")
 RUNS = 20
 CLIENTS = 6
 """Real clients for each collection after each run, each request of them on a connection of its own: two workers are
@@ -49,35 +47,40 @@ NOT_APPLICABLE = "–"
 
 
 class Servers:
-    """One release with one provider, in the set-ups that the same servers serve at once: boots cost the most."""
+    """One release in the set-ups that the same servers serve at once, with both providers: boots cost the most."""
 
-    def __init__(self, release: str, kind: str, setups: Sequence[str]) -> None:
+    def __init__(self, release: str, setups: Sequence[str], kinds: Sequence[str]) -> None:
         self.release = release
-        self.kind = kind
         self.setups = setups
-        self.cells: dict[str, str] = {}
+        self.kinds = kinds
+        self.cells: dict[tuple[str, str], str] = {}
+        """By set-up and kind."""
         self.problems: list[str] = []
 
     def __str__(self) -> str:
-        return f"{name(self.release)}, {self.kind}, {' and '.join(self.setups)}"
+        return f"{name(self.release)}, {' and '.join(self.setups)}"
 
     def fill(self) -> None:
         """Run the hook again and again, and put the truth beside each run."""
         if self.release == "0.2.24" and WORKERS in self.setups:
-            self.cells[WORKERS] = NOT_APPLICABLE
+            self.cells |= dict.fromkeys(self._places(), NOT_APPLICABLE)
             return
         started = time.monotonic()
         until_it_lives(self, self._try)
-        for setup in self.setups:
-            self.cells.setdefault(setup, "✗")
-        told = ", ".join(self.cells[setup] for setup in self.setups)
+        for place in self._places():
+            self.cells.setdefault(place, "✗")
+        told = ", ".join(self.cells[place] for place in self._places())
         say(f"{self}: {time.monotonic() - started:.0f} s, {told}, {len(self.problems)} problems")
+
+    def _places(self) -> list[tuple[str, str]]:
+        return [(setup, kind) for setup in self.setups for kind in self.kinds]
 
     def _try(self) -> bool:
         """Fill the cells, and return whether a server ended by itself."""
         urls: list[Processes] = []
         with tempfile.TemporaryDirectory(prefix="rc-backend-") as folder:
-            backend = BACKENDS[self.kind](Path(folder))
+            # What it does not replace stays faiss.
+            backend = BACKENDS["pgvector"](Path(folder))
             try:
                 with self._booted(backend) as urls:
                     self._go_through(urls)
@@ -99,19 +102,18 @@ class Servers:
 
     def _go_through(self, urls: Sequence[Processes]) -> None:
         with ExitStack() as stack:
-            cells = {}
-            for setup, url in zip(self.setups, urls, strict=True):
-                hook = stack.enter_context(Hook(url, collections(*NAMES[setup])))
-                cells[setup] = Cell(self, setup, url, hook)
+            by_setup = dict(zip(self.setups, urls, strict=True))
+            cells = [Cell(self.release, setup, kind, by_setup[setup], stack) for setup, kind in self._places()]
             for start in (0, RUNS // 2):
                 if start > 0:
                     urls[0].restart()
-                for cell in cells.values():
+                for cell in cells:
                     cell.run(range(start, start + RUNS // 2))
-        for setup, cell in cells.items():
+        for cell in cells:
             # Which processes there are to be met, and so which verdict is right, is a matter of chance: the truth is
             # not.
-            self.cells[setup] = UNPROVABLE.get(self.kind, "✓") if cell.right else "✗"
+            self.cells[cell.setup, cell.kind] = "✗" if cell.problems else UNPROVABLE.get(cell.kind, "✓")
+            self.problems += cell.problems
             if os.environ.get("VERBOSE"):
                 say(f"{cell}: {dict(cell.ends)}")
 
@@ -119,22 +121,24 @@ class Servers:
 class Cell:
     """One set-up on one release, with one provider."""
 
-    def __init__(self, servers: Servers, setup: str, url: Processes, hook: Hook) -> None:
-        self.right = True
+    def __init__(self, release: str, setup: str, kind: str, url: Processes, stack: ExitStack) -> None:
+        self.setup = setup
+        self.kind = kind
+        self.problems: list[str] = []
         self.ends: Counter[str] = Counter()
-        self._servers = servers
-        self._setup = setup
+        self._release = release
+        self._names = [f"{each}_{kind}_{SETUPS[setup]}" for each in NAMES]
         self._url = url
-        self._hook = hook
+        self._hook = stack.enter_context(Hook(url, collections(*self._names, provider_id=PROVIDERS[kind])))
 
     def __str__(self) -> str:
-        return f"{name(self._servers.release)}, {self._setup}, {self._servers.kind}"
+        return f"{name(self._release)}, {self.setup}, {self.kind}"
 
     def run(self, numbers: Sequence[int]) -> None:
         """Run the hook so often, and note how each run ends and what is wrong with it."""
         for number in numbers:
             report = self._hook.outcome(*COMMANDS[number % len(COMMANDS)])
-            provable = self._servers.kind not in UNPROVABLE or not self._finds_the_same()
+            provable = self.kind not in UNPROVABLE or not self._finds_the_same()
             states = ", ".join(sorted({item["state"] for item in report["collections"]}))
             proven = self._judge(report, number, provable)
             end = f"{report['exit_code']} {states.replace('registered', 'present')}"
@@ -156,14 +160,13 @@ class Cell:
             kind = "false success" if why else "false failure"
             self._is_wrong(f"run {number}: {kind}: {report['message']}; the truth is: {why or 'all works'}")
         counts = Counter(self._url.listed().values())
-        too_many = [each for each in NAMES[self._setup] if counts[each] > 1]
+        too_many = [each for each in self._names if counts[each] > 1]
         if too_many:
             self._is_wrong(f"run {number}: several vector stores of {too_many}")
         return proven
 
     def _is_wrong(self, problem: str) -> None:
-        self.right = False
-        self._servers.problems.append(f"{self}, {problem}")
+        self.problems.append(f"{self}, {problem}")
 
     def _met(self, where: str, clients: int) -> str | None:
         """Return the first failure that any of so many clients meets, or None."""
@@ -175,7 +178,7 @@ class Cell:
         """Tell whether the query of the proof finds the same chunk of each vector store on every connection."""
         body = {"query": QUERY_TEXT, "params": {"max_chunks": 1}}
         for store_id, store in self._url.listed().items():
-            if store not in NAMES[self._setup]:
+            if store not in self._names:
                 continue
             asked = {"vector_store_id": store_id, "vector_db_id": store_id, **body}
             answers = [self._url.client.request("POST", "/v1/vector-io/query", asked) for _ in range(LOOKS)]
@@ -190,27 +193,25 @@ def main() -> int:
         say("This needs HAProxy, which balances between the replicas: install your system's package `haproxy`")
         return 2
     releases = os.environ.get("RELEASES", "").split() or list(RELEASES)
-    setups = [setup for setup in NAMES if setup in os.environ.get("SETUPS", ";".join(NAMES))]
-    kinds = [kind for kind in KINDS if kind in os.environ.get("BACKENDS", ", ".join(KINDS))]
+    setups = [setup for setup in SETUPS if setup in os.environ.get("SETUPS", ";".join(SETUPS))]
+    kinds = [kind for kind in PROVIDERS if kind in os.environ.get("BACKENDS", ", ".join(PROVIDERS))]
+    # The longest first.
     together = [[setup for setup in setups if setup != WORKERS], [setup for setup in setups if setup == WORKERS]]
     columns = [
-        Servers(release, kind, same)
-        for release in releases
-        if release in RELEASES
-        for same in filter(None, together)
-        for kind in kinds
+        Servers(release, same, kinds) for same in filter(None, together) for release in releases if release in RELEASES
     ]
-    whole = sum(len(column.setups) for column in columns) == len(RELEASES) * len(NAMES) * len(KINDS)
-    return print_table(columns, Servers.fill, lambda: render(columns, setups), whole=whole)
+    whole = sum(len(column.setups) for column in columns) * len(kinds) == len(RELEASES) * len(SETUPS) * len(PROVIDERS)
+    return print_table(columns, Servers.fill, lambda: render(columns, setups, kinds), whole=whole)
 
 
-def render(columns: Sequence[Servers], setups: Sequence[str]) -> str:
+def render(columns: Sequence[Servers], setups: Sequence[str], kinds: Sequence[str]) -> str:
     """Return the table as markdown, a line for each release and provider."""
     rows = [["release", "provider", *setups], ["---"] * (len(setups) + 2)]
-    by_place: dict[tuple[str, str], dict[str, str]] = {}
+    by_release: dict[str, dict[tuple[str, str], str]] = {}
     for column in columns:
-        by_place.setdefault((column.release, column.kind), {}).update(column.cells)
-    rows += [[name(release), kind, *(cells[setup] for setup in setups)] for (release, kind), cells in by_place.items()]
+        by_release.setdefault(column.release, {}).update(column.cells)
+    for release, cells in by_release.items():
+        rows += [[name(release), kind, *(cells[setup, kind] for setup in setups)] for kind in kinds]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 

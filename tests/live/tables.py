@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from servers import REPOSITORY, close_all_on_signals, say
 
@@ -19,7 +19,8 @@ PAGE = "docs/proofs.md"
 class Column(Protocol):
     """A part of a table, which fills itself."""
 
-    cells: dict[str, str]
+    cells: dict[Any, str]
+    """By the place in the table."""
     problems: list[str]
 
 

@@ -4,6 +4,9 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 export GOTOOLCHAIN=local CGO_ENABLED=0 GOFLAGS=-buildvcs=false
+# A fifth less work: no debugging information, which is stripped anyway, and memory instead of the compiler's collector.
+export GOGC=400
+cheap=-gcflags=all=-dwarf=false
 command -v go >/dev/null || PATH=$PATH:/usr/local/go/bin
 cd "$HERE/programs"
 key=$(cat go.mod go.sum kube/*.go | sha256sum | cut -c1-16)
@@ -25,7 +28,7 @@ needed=()
 for name in "$@"; do built "$name" || needed+=("$name"); done
 [ ${#needed[@]} -gt 0 ] || exit 0
 command -v go >/dev/null || { echo "Go builds the cluster's programs, and there is none: install Go, or kind." >&2; exit 1; }
-say "building ${needed[*]} with Go: about 16 minutes on one core for all of them, once; seconds for what Go has cached"
+say "building ${needed[*]} with Go: about 13 minutes on one core for all of them, once; seconds for what Go has cached"
 
 version_of() { go list -m -f '{{.Version}}' "$1"; }
 package() {
@@ -60,7 +63,7 @@ for name in "${needed[@]}"; do
   flock 9
   if built "$name"; then continue; fi
   started=$SECONDS
-  nice -n 19 go build -p "${GO_JOBS:-1}" -trimpath -ldflags "-s -w $(linked "$name")" -o "$BIN/$name.new" "$(package "$name")"
+  nice -n 19 go build -p "${GO_JOBS:-1}" -trimpath $cheap -ldflags "-s -w $(linked "$name")" -o "$BIN/$name.new" "$(package "$name")"
   mv "$BIN/$name.new" "$BIN/$name"
   for other in $(more_names "$name"); do ln -sf "$name" "$BIN/$other"; done
   if [ "$name" = argo ]; then
