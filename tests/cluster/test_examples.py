@@ -157,8 +157,9 @@ class TestIngest:
         room.configmap("llamastack-config", run_yaml=collections(collection))
         text = (EXAMPLES / file).read_text()
         for said, put in (
-            ("registry.example/team/ingestion:1.0.0", room.facts.image or IMAGE),
+            # First, since what the other one becomes may end with it.
             (IMAGE, room.facts.image or IMAGE),
+            ("registry.example/team/ingestion:1.0.0", room.facts.image or IMAGE),
             ("red_hat_docs", collection),
             ("RED_HAT_DOCS", collection.upper()),
             ("exec ingest --vector-store", "exec echo started with"),
