@@ -10,6 +10,7 @@ from hook import processes
 from hook.domain import Life, Model, Proof, Provider, Target, VectorStore
 from hook.http import busy
 from hook.proof import united
+from hook.register import Registrar
 from hook.sweep import FEWEST_PROOFS, FULLY_PROVEN, Sweep
 from tests.fake_llamastack import FakeLlamaStack, answer
 from tests.pages import PAGES
@@ -309,6 +310,25 @@ def test_up_to_0_2_24_the_create_is_repeated_until_all_know_it(run: Run) -> None
         assert run(server.url, "check", *ALL).exit_code == 0
 
     assert outcome.exit_code == 0
+
+
+def test_a_gateway_that_fails_between_two_of_them_ends_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each goes on a fresh connection, before which the health is asked every other time, at random."""
+    monkeypatch.setattr(busy, "MOST_CONNECTIONS", 0)
+    with FakeLlamaStack("dbs", processes=2) as fake:
+        run(fake.url, *ALL, collections=ONE)
+        fake.known_to["red_hat_docs"] = {0}
+
+        renew = Registrar.repeat_creates
+
+        def fail_once(*arguments: Any) -> bool:
+            fake.fault("GET /v1/health", answer(503), times=1)
+            return renew(*arguments)
+
+        monkeypatch.setattr(Registrar, "repeat_creates", fail_once)
+        outcome = run(fake.url, *ALL, collections=ONE)
+
+    assert (outcome.exit_code, outcome.states) == (0, ["present"])
 
 
 def test_no_create_is_repeated_where_processes_hold_other_chunks(run: Run) -> None:
