@@ -117,9 +117,9 @@ def _publish(publisher: Publisher, progress: Progress) -> None:
     """Publish the addresses of a verified run, by name and by alias; where neither can be a key it is unpublished."""
     found = {name: each for name, each in progress.findings.items() if each.state is not State.DISABLED}
     keys = {name: [key for key in (name, progress.aliases.get(name, "")) if can_be_key(key)] for name in found}
-    unpublished = [alias for name, alias in progress.aliases.items() if name in found and not can_be_key(alias)]
-    if unpublished:
-        log.warning("publish.aliases_left_out", aliases=unpublished, hint="a ConfigMap has keys of A-Z a-z 0-9 . _ -")
+    left_out = [alias for name, alias in progress.aliases.items() if name in found and not can_be_key(alias)]
+    if left_out:
+        log.warning("publish.aliases_left_out", aliases=left_out, hint="a ConfigMap has keys of A-Z a-z 0-9 . _ -")
     for name, finding in found.items():
         if not keys[name]:
             remedy = "declare it in registered_resources.vector_stores, with a vector_store_name of A-Z a-z 0-9 . _ -"

@@ -28,13 +28,13 @@ class Sweep:
     def __init__(self, connections: int) -> None:
         self.turn = 0
         self.stores: dict[str, VectorStore] = {}
-        self._versions: dict[str, dict[tuple[str | None, ...], VectorStore]] = {}
-        """By id, what the processes show differently of one vector store."""
         self.proofs: dict[str, list[Proof]] = {}
         self.hung: dict[tuple[str, str], Proof] = {}
         """By provider and model: a request that was not answered in time is not repeated for the next one."""
         self._connections = connections
         self._lists: list[dict[str, int]] = []
+        self._versions: dict[str, dict[tuple[str | None, ...], VectorStore]] = {}
+        """By id, what the processes show differently of one vector store."""
         self._wanted: Sequence[str] = ()
         self._lost = Deadline(LOST_SECONDS)
         self._missed: Counter[str] = Counter()

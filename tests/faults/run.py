@@ -21,8 +21,6 @@ from tests.faults.scene import Fault, Record, Scene, Server, play
 
 WORKERS = 6
 """Faults at a time: most of a run is waiting."""
-REAL_SERVERS = 3
-"""For as many faults at a time: those of one server come one after the other."""
 STAND_IN = "stand-in"
 PAGE = Path(__file__).parents[2] / "docs" / "proofs.md"
 
@@ -38,14 +36,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     faults = [fault for fault in catalogue() if re.search(asked.pattern, fault.name)]
     trials: list[crowd.Trial] = []
     with ExitStack() as stack:
-        urls = [] if asked.without_real else [stack.enter_context(real.server()) for _ in range(REAL_SERVERS)]
-        # Beside the others, since most of it is waiting.
-        pool = stack.enter_context(ThreadPoolExecutor(REAL_SERVERS))
-        later = [pool.submit(_on_real, faults, url, turn) for turn, url in enumerate(urls)]
-        records = _on_stand_ins(faults) + [record for each in later for record in each.result()]
+        url = None if asked.without_real else stack.enter_context(real.server())
+        pool = stack.enter_context(ThreadPoolExecutor(1))
+        # One after the other, since they share the real server; but beside the others, since most of it is waiting.
+        later = pool.submit(_on_real, faults, url)
+        records = _on_stand_ins(faults) + later.result()
         if not asked.without_crowds:
             trials += crowd.trials(STAND_IN, crowd.STAND_IN_TRIALS, _stand_in)
-            trials += crowd.trials(real.NAME, crowd.REAL_TRIALS, real.shared(urls[0])) if urls else []
+            trials += [] if url is None else crowd.trials(real.NAME, crowd.REAL_TRIALS, real.shared(url))
     _print(records)
     crowd.show(trials)
     violations = sum(len(record.violations) for record in records) + sum(len(trial.violations) for trial in trials)
@@ -83,11 +81,11 @@ def _on_stand_in(fault: Fault, by_url: bool) -> Record:
         return play(fault, Scene(Server(fake.url), proxy, folder, fake, by_url, stack), STAND_IN)
 
 
-def _on_real(faults: Sequence[Fault], url: str, turn: int) -> list[Record]:
-    """Play those of the faults whose turn is on this one of the real servers."""
+def _on_real(faults: Sequence[Fault], url: str | None) -> list[Record]:
+    if url is None:
+        return []
     server = Server(url)
-    numbered = [(index, fault) for index, fault in enumerate(faults) if fault.real]
-    return [_play_on_real(fault, index, server) for index, fault in numbered[turn::REAL_SERVERS]]
+    return [_play_on_real(fault, index, server) for index, fault in enumerate(faults) if fault.real]
 
 
 def _play_on_real(fault: Fault, index: int, server: Server) -> Record:
