@@ -53,6 +53,8 @@ def _bring_up(config: pytest.Config) -> Facts:
     """Return the facts, once everything is up; it goes, in the opposite order, however this process ends."""
 
     def interrupt(number: int, _: object) -> None:
+        # Who ends a whole group and make, too, sends it twice: the second one is not to end the cleaning up.
+        signal.signal(signal.SIGTERM, lambda *_: None)
         raise KeyboardInterrupt(f"signal {number}")
 
     signal.signal(signal.SIGTERM, interrupt)

@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         later = pool.submit(_on_real, faults, url)
         records = _on_stand_ins(faults) + later.result()
         if not asked.without_crowds:
-            trials += crowd.trials(STAND_IN, crowd.STAND_IN_TRIALS, _stand_in)
+            trials += _crowds()
             trials += [] if url is None else crowd.trials(real.NAME, crowd.REAL_TRIALS, real.shared(url))
     _print(records)
     crowd.show(trials)
@@ -95,6 +95,12 @@ def _play_on_real(fault: Fault, index: int, server: Server) -> Record:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faults-")))
         scene = Scene(server, proxy, folder, None, index % 2 == 1, stack, patience=real.PATIENCE)
         return play(fault, scene, real.NAME)
+
+
+def _crowds() -> list[crowd.Trial]:
+    with ThreadPoolExecutor(len(crowd.STAND_IN_TRIALS)) as pool:
+        parts = pool.map(lambda counts: crowd.trials(STAND_IN, counts, _stand_in), crowd.STAND_IN_TRIALS)
+        return [trial for part in parts for trial in part]
 
 
 def _stand_in(stack: ExitStack) -> Server:
