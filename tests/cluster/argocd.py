@@ -1,17 +1,15 @@
 """An Argo CD app, driven by its command line and seen through its API, as a user does both."""
 
 import json
-import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import requests
-
 from hook import __version__
-from tests.cluster.kube import APPLICATIONS, ARGOCD, HOOK, LABEL, Room, run
+from tests.cluster.kube import APPLICATIONS, HOOK, LABEL, Room, run
+from tests.cluster.place import ARGOCD, ask_argocd
 
 
 class App:
@@ -78,7 +76,7 @@ class App:
                 "syncPolicy": policy or {},
             },
         }
-        self.room.api.request("POST", APPLICATIONS, body)
+        assert self.room.api.request("POST", APPLICATIONS, body) is not None, f"there is no {APPLICATIONS}"
 
     def live(self) -> Any:
         """Return the Application, or None."""
@@ -133,7 +131,7 @@ class App:
         """Return the node of that kind in the app's tree, as Argo CD's UI shows it."""
 
         def there() -> Any:
-            nodes = _api(f"{self.room.facts.argocd}/api/v1/applications/{self.name}/resource-tree").get("nodes", [])
+            nodes = ask_argocd(f"v1/applications/{self.name}/resource-tree").get("nodes", [])
             found = [node for node in nodes if node["kind"] == kind and node.get("health")]
             return found[-1] if found else None
 
@@ -148,14 +146,6 @@ class App:
 def _revision(operation: Any) -> str:
     revision: str = operation.get("syncResult", {}).get("revision", "")
     return revision
-
-
-def _api(url: str) -> Any:
-    """Return what Argo CD's API answers, asked as its command line is told to ask."""
-    options = os.environ.get("ARGOCD_OPTS", "")
-    headers = {"Authorization": f"Bearer {os.environ.get('ARGOCD_AUTH_TOKEN', '')}"}
-    scheme, verify = "http" if "--plaintext" in options else "https", "--insecure" not in options
-    return requests.get(f"{scheme}://{url}", headers=headers, verify=verify, timeout=30).json()
 
 
 def _git(repository: Path, *arguments: str) -> str:

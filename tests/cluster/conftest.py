@@ -54,10 +54,12 @@ def _bring_up(config: pytest.Config) -> Facts:
 
     def interrupt(number: int, _: object) -> None:
         # Who ends a whole group and make, too, sends it twice: the second one is not to end the cleaning up.
-        signal.signal(signal.SIGTERM, lambda *_: None)
+        signal.signal(number, lambda *_: None)
         raise KeyboardInterrupt(f"signal {number}")
 
-    signal.signal(signal.SIGTERM, interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
     cleanup = ExitStack()
     config.add_cleanup(cleanup.close)
     where = place.find()
@@ -87,9 +89,7 @@ def _bring_up(config: pytest.Config) -> Facts:
     listen = ["--reuseaddr", f"--port={git_port}", "--export-all", f"--base-path={git}"]
     cleanup.enter_context(stack.background(["git", "daemon", *listen, str(git)], folder))
     api_port = stack.free_port()
-    kubeconfig = os.environ["KUBECONFIG"]
-    proxy = ["kubectl", "proxy", f"--port={api_port}", f"--kubeconfig={kubeconfig}"]
-    cleanup.enter_context(stack.background(proxy, folder))
+    cleanup.enter_context(stack.background(["kubectl", "proxy", f"--port={api_port}"], folder))
     facts = Facts(
         run=run,
         api=f"http://127.0.0.1:{api_port}",
@@ -99,7 +99,6 @@ def _bring_up(config: pytest.Config) -> Facts:
         git_url=f"git://{where.address}:{git_port}",
         ca=authority,
         image=where.image,
-        argocd=where.argocd,
         lacks=where.lacks(),
     )
     api = Api(facts)

@@ -16,7 +16,7 @@ import requests
 import yaml
 
 from hook import __version__
-from tests.cluster.place import ROOT, Facts
+from tests.cluster.place import ARGOCD, ROOT, Facts
 
 HOOK = "llamastack-register-collections"
 """The name of the Job, the CronJob, the ServiceAccount and the container's ConfigMap."""
@@ -32,7 +32,6 @@ PATIENCE = 180.0
 
 LABEL = "register-collections-test"
 """On all that a run makes outside of its namespaces, and on those."""
-ARGOCD = os.environ.get("ARGOCD_NAMESPACE", "argocd")
 APPLICATIONS = f"/apis/argoproj.io/v1alpha1/namespaces/{ARGOCD}/applications"
 
 _RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
@@ -96,6 +95,9 @@ class Api:
 
         for name in left():
             self.request("DELETE", f"/api/v1/namespaces/{name}")
+            for pod in self.get(name, "pods"):
+                # Those of tests/cluster/test_ends.py have a finalizer, which a test that failed has left there.
+                self.patch(name, "pods", pod["metadata"]["name"], {"metadata": {"finalizers": None}})
         self.until("the namespaces of this run are gone", lambda: not left())
 
 
@@ -151,6 +153,12 @@ class Outcome:
         return [each.exit_code for each in self.tries]
 
     @property
+    def began(self) -> str:
+        """Return when its Job was made; a later one's is greater."""
+        moment: str = self.job["metadata"]["creationTimestamp"]
+        return moment
+
+    @property
     def last(self) -> Try:
         """Return the last try."""
         return self.tries[-1]
@@ -167,7 +175,8 @@ class Room:
         self.server = server
 
     def __enter__(self) -> Self:
-        labels = {**_RESTRICTED, LABEL: self.facts.run}
+        # By the last one OpenShift GitOps is let in.
+        labels = {**_RESTRICTED, LABEL: self.facts.run, "argocd.argoproj.io/managed-by": ARGOCD}
         self._create("/api/v1/namespaces", {"metadata": {"name": self.name, "labels": labels}})
         service = {
             "metadata": {"name": "llama-stack-service"},
@@ -290,6 +299,25 @@ class Room:
         return Outcome(
             condition["type"] == "Complete", condition.get("reason", ""), condition.get("message", ""), tries, job
         )
+
+    def scheduled_jobs(self) -> list[Any]:
+        """Return the Jobs that the CronJob has made by itself and that are still there."""
+        return [job for job in self.api.get(self.name, "jobs") if job["metadata"]["name"] != HOOK]
+
+    def scheduled(self, seen: Callable[[Outcome], bool]) -> Outcome:
+        """Wait for a run of the CronJob that has ended as it should, and return how."""
+
+        def found() -> Outcome | None:
+            for job in self.scheduled_jobs():
+                conditions = {each["type"] for each in job.get("status", {}).get("conditions", [])}
+                if conditions & {"Complete", "Failed"}:
+                    outcome = self.outcome(job["metadata"]["name"])
+                    if seen(outcome):
+                        return outcome
+            return None
+
+        run: Outcome = self.api.until("a scheduled run ends so", found)
+        return run
 
     @staticmethod
     def _try(pod: Any) -> Try:

@@ -5,6 +5,7 @@ import ctypes
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,11 +14,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Any, Self
+
+import requests
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "register-collections" / "cluster"
+
+ARGOCD = os.environ.get("ARGOCD_NAMESPACE", "argocd")
+"""The namespace of Argo CD, where its apps are."""
 
 _CLONE_NEWNET = 0x40000000
 _STARTED = time.monotonic()
@@ -91,8 +97,6 @@ class Facts:
     """The certificate authority of the server that speaks TLS, as PEM."""
     image: str
     """The image, where the cluster finds it under a name of its own; empty: under those of the manifests."""
-    argocd: str
-    """Where Argo CD's API answers."""
     lacks: dict[str, str] = field(default_factory=dict)
     """What this cluster has not, by the name that tests call it, and how that was seen."""
 
@@ -115,12 +119,14 @@ class Place:
     """The image, where the cluster already finds it."""
     stays = True
     """Whether it is there after the tests, and has to be as before."""
-    argocd = os.environ.get("ARGOCD_SERVER", "")
     git: Path | None = None
     """The folder of Git repositories, where it has to be a certain one."""
 
     def prepare(self) -> Callable[[], object]:
         """Start what takes long, and return what waits for it."""
+        found = json.loads(must("kubectl", "version", "--client", "--output=json"))["clientVersion"]["gitVersion"]
+        if version(found) < (1, 31):
+            raise PlaceError(f"kubectl is {found}, and `examples/settings.yaml`, as the tests use it, needs 1.31.")
         return lambda: None
 
     def up(self) -> None:
@@ -134,23 +140,21 @@ class Place:
 
     def lacks(self) -> dict[str, str]:
         """Return what tests may ask for and this cluster has not."""
-        lacking = {
-            name: f"no {program} on PATH"
-            for name, program in (("Helm", "helm"), ("Argo CD", "argocd"))
-            if not shutil.which(program)
-        }
+        lacking = {}
         kinds = must("kubectl", "api-resources", "--output=name").split()
-        if "applications.argoproj.io" not in kinds:
-            lacking["Argo CD"] = "no applications.argoproj.io"
-        elif not self.argocd:
-            lacking["Argo CD"] = "no ARGOCD_SERVER in the environment"
+        namespaces = must("kubectl", "get", "namespaces", "--output=jsonpath={.items[*].metadata.name}").split()
+        if not shutil.which("helm"):
+            lacking["Helm"] = "no helm on PATH"
+        elif version(found := must("helm", "version", "--template={{.Version}}")) < (3, 18):
+            lacking["Helm 3.18"] = f"helm is {found}"
+        if reason := _no_argocd(kinds, namespaces):
+            lacking["Argo CD"] = reason
+        elif version(found := ask_argocd("version")["Version"]) < (3, 2):
+            lacking["Argo CD 3.2"] = f"it is {found}"
         if "routes.route.openshift.io" in kinds:
             lacking["a service CA of the tests' own"] = "OpenShift writes its own one"
         lacking["Argo CD on this machine"] = "it is in the cluster, and its Git is not ours to configure"
-        if (
-            "private-ai-demo"
-            in must("kubectl", "get", "namespaces", "--output=jsonpath={.items[*].metadata.name}").split()
-        ):
+        if "private-ai-demo" in namespaces:
             lacking["a namespace private-ai-demo of the tests' own"] = "there is one"
         return lacking
 
@@ -169,8 +173,11 @@ class Given(Place):
                 "cluster can pull it, and CLUSTER_TEST_ADDRESS the IP address by which its pods reach this machine, "
                 "where the LlamaStack servers run. Without KUBECONFIG a cluster is made."
             )
+        # kubectl also runs in other folders than this one.
+        files = os.environ["KUBECONFIG"].split(os.pathsep)
+        os.environ["KUBECONFIG"] = os.pathsep.join(str(Path(file).absolute()) for file in files)
         must("kubectl", "get", "--raw", "/readyz")
-        return lambda: None
+        return super().prepare()
 
 
 class Kind(Place):
@@ -196,8 +203,10 @@ class Kind(Place):
         for name in names:
             # From a file, since kind looks for an image only in the engine that it uses itself.
             archive.unlink(missing_ok=True)
+            before = _image_id(engine, name)
             must(engine, "tag", image, name)
             must(engine, "save", "--output", archive, name)
+            must(engine, *(("tag", before, name) if before else ("rmi", name)))
             must("kind", "load", "image-archive", archive, "--name", self._CLUSTER)
             archive.unlink()
 
@@ -212,7 +221,6 @@ class Own(Place):
     name = "a cluster of its own"
     stays = False
     address = "10.99.0.1"
-    argocd = "127.0.0.1:8080"
     git = CACHE / "run" / "git"
     _outside: int | None = None
     _lock: IO[str] | None = None
@@ -234,7 +242,7 @@ class Own(Place):
         """Bring it up, and move into its network with all that is started from now on."""
         os.environ["KUBECONFIG"] = str(CACHE / "run" / "admin.kubeconfig")
         os.environ["PATH"] = f"{CACHE / 'bin'}:{os.environ['PATH']}"
-        os.environ |= {"ARGOCD_SERVER": self.argocd, "ARGOCD_OPTS": "--plaintext"}
+        os.environ |= {"ARGOCD_SERVER": "127.0.0.1:8080", "ARGOCD_OPTS": "--plaintext"}
         must(HERE / "up" / "down.sh")
         must(HERE / "up" / "up.sh", shown=True)
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
@@ -277,6 +285,46 @@ def _enter(network: int) -> None:
     """Move into a network with all that is started from now on; Python has a function for it from 3.12 on."""
     if ctypes.CDLL(None, use_errno=True).setns(network, _CLONE_NEWNET) != 0:
         raise PlaceError(f"the network cannot be entered: {os.strerror(ctypes.get_errno())}")
+
+
+def _image_id(engine: str, name: str) -> str:
+    """Return the id of an image, or nothing where there is none; `make image` gives it one of the manifests' names."""
+    done = subprocess.run([engine, "image", "inspect", "--format={{.Id}}", name], capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def version(text: str) -> tuple[int, int]:
+    """Return the first two numbers of a version, which may begin with a v."""
+    major, minor = re.findall(r"\d+", text)[:2]
+    return int(major), int(minor)
+
+
+def ask_argocd(path: str) -> Any:
+    """Return what Argo CD's API answers, asked as its command line is told to ask. Raises RequestException."""
+    options = os.environ.get("ARGOCD_OPTS", "")
+    headers = {"Authorization": f"Bearer {os.environ.get('ARGOCD_AUTH_TOKEN', '')}"}
+    scheme, verify = "http" if "--plaintext" in options else "https", "--insecure" not in options
+    url = f"{scheme}://{os.environ['ARGOCD_SERVER']}/api/{path}"
+    answer = requests.get(url, headers=headers, verify=verify, timeout=30)
+    answer.raise_for_status()
+    return answer.json()
+
+
+def _no_argocd(kinds: Sequence[str], namespaces: Sequence[str]) -> str | None:
+    """Return why Argo CD cannot be used here, or None."""
+    if not shutil.which("argocd"):
+        return "no argocd on PATH"
+    if "applications.argoproj.io" not in kinds:
+        return "no applications.argoproj.io"
+    if not os.environ.get("ARGOCD_SERVER"):
+        return "no ARGOCD_SERVER in the environment"
+    if ARGOCD not in namespaces:
+        return f"no namespace {ARGOCD}; ARGOCD_NAMESPACE names another"
+    try:
+        ask_argocd("v1/applications")
+    except requests.RequestException as error:
+        return f"its API does not let us in, by ARGOCD_SERVER, ARGOCD_AUTH_TOKEN and ARGOCD_OPTS: {error}"
+    return None
 
 
 def find() -> Place:

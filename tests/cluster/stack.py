@@ -17,6 +17,7 @@ from tests.image import engine
 
 sys.path.append(str(ROOT / "tests" / "live"))
 
+import client
 import edits
 import servers
 
@@ -104,8 +105,8 @@ def build_image() -> str:
 
 @contextmanager
 def background(command: Sequence[str], folder: Path) -> Iterator[None]:
-    """Let something run meanwhile."""
-    with servers.start_process(command, folder, folder / f"{command[0]}.log", {}) as process:
+    """Let something run meanwhile, with the whole environment: how to reach a user's cluster may be in there."""
+    with servers.start_process(command, folder, folder / f"{command[0]}.log", os.environ) as process:
         try:
             yield
         finally:
@@ -119,6 +120,7 @@ def remove_image() -> None:
 
 
 Server = servers.Server
+insert_and_query = client.insert_and_query
 ServerError = servers.ServerError
 close_all = servers.close_all
 free_port = servers.free_port

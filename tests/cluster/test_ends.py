@@ -77,6 +77,7 @@ def test_a_deleted_pod_says_so_and_runs_again_and_is_counted(room: Room) -> None
     released(room)
 
     assert state["exitCode"] == 143
+    assert json.loads(state["message"].split("\n")[1])["exit_code"] == 143
     assert seconds < 10
     assert outcome.complete
     assert outcome.job["status"]["failed"] == 1

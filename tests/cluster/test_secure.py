@@ -50,13 +50,16 @@ class TestSecure:
             "apiVersion": "apps/v1",
             "kind": "Deployment",
             "metadata": {"name": "llama-stack"},
-            "spec": deployment_spec(secure.facts.image or IMAGE),
+            "spec": deployment_spec(secure.facts.image or IMAGE) | {"minReadySeconds": 30},
         }
         secure.must("apply", "-f", "-", stdin=json.dumps(deployment))
         components = ("service-ca", "api-key", "consumer-api-key", "publish-ids", "rollout", "self-heal")
         run = outcome(secure, *components)
 
         assert run.exit_codes == [0]
+        log, events = secure.logs(), ("rollout.retry_scheduled", "rollout.finished", "collection.registered")
+        waited, over, registered = map(log.find, events)
+        assert -1 < waited < over < registered
         spec = run.last.pod["spec"]
         assert (spec["securityContext"] | spec["containers"][0]["securityContext"])["runAsUser"] == UID
         assert secure.api.get(secure.name, "configmaps", PUBLISHED)["data"].keys() == {NAME}
@@ -85,11 +88,13 @@ class TestSecure:
         run = outcome(secure, "api-key", LLAMA_STACK_URL="http://llama-stack-service:8321")
 
         assert run.exit_codes == [4]
+        assert "retry_scheduled" not in secure.logs()
         assert "speaks TLS; use https:// in LLAMA_STACK_URL" in run.last.message
 
     def test_applying_anew_keeps_the_injected_certificate(self, secure: Room) -> None:
         assert outcome(secure, "service-ca", "api-key").exit_codes == [0]
-        url = f"https://llama-stack-service.{secure.name}.svc:8321"
-        secure.apply(secure.kustomization("service-ca", "api-key", config=collections(NAME), LLAMA_STACK_URL=url))
+        secure.must("apply", "-k", secure.folder / "app")
+        injected = secure.api.get(secure.name, "configmaps", f"{HOOK}-service-ca")
 
+        assert injected["data"]["service-ca.crt"] == secure.facts.ca
         assert secure.again().exit_codes == [0]
