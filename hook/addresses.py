@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import quote, unquote, urlsplit
 
-_FORBIDDEN = re.compile(r"[^!-~\u00a1-\U0010ffff]|[<>\"\\^`{|}]")
-"""What no URL holds, neither as it is nor as an international name: white space, control characters, brackets."""
+_FORBIDDEN = re.compile(r"[^!-~\u00a1-\ud7ff\ue000-\U0010ffff]|[<>\"\\^`{|}]")
+"""What no URL holds, neither as it is nor as an international name: white space, control characters, brackets,
+and bytes that are no UTF-8."""
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\.?")
 
 

@@ -49,8 +49,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
         error = caught
     # From here on the result stands, and no signal changes it.
     report = _report(progress, error, clock.elapsed())
-    tell(report, progress.addresses, presentation.output, environ)
-    return int(report.exit_code)
+    return int(tell(report, progress.addresses, presentation.output, environ))
 
 
 def _execute(asked: Settings, environ: Mapping[str, str], progress: Progress) -> None:

@@ -18,6 +18,6 @@ class Progress:
     aliases: Mapping[str, str] = field(default_factory=dict)
     """By name, the second names."""
     warnings: tuple[str, ...] = ()
-    """What is remarkable about the configuration, each with its path."""
+    """What is remarkable about the configuration, each with its path, and about the models."""
     addresses: str | None = None
     """What `resolve` is to print, once all of it is certain."""

@@ -8,14 +8,19 @@ from itertools import groupby
 from hook import remedies
 from hook.deadline import Deadline
 from hook.domain import Life, Look, Model, Proof, Target
-from hook.errors import HookError, UnavailableError
+from hook.errors import HookError, RefusedError, UnavailableError
 from hook.llamastack.api import LlamaStack
 from hook.llamastack.verdicts import INSERT, QUERY
+from hook.logs import log
+from hook.releases import FIRST_SIZED
 
 FIRST_QUERY_SECONDS = 60.0
 """How long the first query of an embedding model may take, which has to load it; half of the budget if that is less."""
 EMBED_SECONDS = 10.0
 """How long the embedding model may take to make a vector: to compare its length, and when a query has failed."""
+
+NO_FILES = "inserts and queries work, but attached files will fail, since it refuses `dimensions`"
+NO_FILES_REMEDY = "let its server take them (vLLM: --hf-overrides '{\"is_matryoshka\": true}'), or insert chunks"
 
 
 class Prover:
@@ -47,12 +52,37 @@ class Prover:
         return replace(proof, life=Life.DEAD) if is_filled else proof
 
     def vector_lengths(self, models: Iterable[Model]) -> dict[str, int]:
-        """Return, by its id, how long a vector is that a model makes; a model that makes none now is left out."""
+        """Return, by its id, how long a vector is that a model makes; a model that makes none now is left out.
+
+        What the server tells of that length is what its own configuration says.
+        """
         lengths = {}
         for model in {model.id: model for model in models}.values():
             with suppress(HookError):
                 lengths[model.id] = len(self._server.embed(model, min(EMBED_SECONDS, self._deadline.remaining() / 4)))
         return lengths
+
+    def file_warnings(self, targets: Iterable[Target]) -> tuple[str, ...]:
+        """Return a warning for each model by which no file can be attached, while inserts and queries work.
+
+        From 0.5.0 on the server then asks it for vectors of the vector store's length, also where that is the only one
+        that it makes; the request succeeds, and the file is `failed` (POST /v1/vector_stores/ID/files, 0.7.3 and ogx
+        1.5.0). vLLM refuses that of each model that is not said to be able to (ogx-ai/ogx#5109).
+        """
+        if self._server.release is None or self._server.release < FIRST_SIZED:
+            return ()
+        warnings = []
+        asked = {(target.model.id, target.embedding_dimension): target for target in targets}
+        for (model, dimension), target in asked.items():
+            try:
+                self._server.embed(target.model, min(EMBED_SECONDS, self._deadline.remaining() / 4), dimension)
+            except RefusedError as error:
+                hint = f"{NO_FILES} ({error}): {NO_FILES_REMEDY}"
+                log.warning("model.refuses_dimensions", model=model, hint=hint)
+                warnings.append(f"model '{model}': {hint}")
+            except HookError:
+                continue
+        return tuple(warnings)
 
     def explained(self, look: Look, targets: Mapping[str, Target]) -> Look:
         """Return the look with the cause of what is dead.

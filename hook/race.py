@@ -74,7 +74,10 @@ class Race:
 
         Lately is what was made near this run's own one, by the server's clock, or else near when this race `began`.
         """
-        if len(found) < 2:
+        now = self._made_at.get(target.name, began)
+        others = [store for store in found if store.made_by not in (None, self._server.run_id)]
+        recent = {store.id for store in others if abs(now - store.created_at) < RECENT_SECONDS}
+        if len(found) < 2 or not recent:
             return False
         # One that a restart has lost is in no race; the oldest is proven in any case.
         self._prove(min(found, key=lambda store: store.created_at).id, target)
@@ -83,9 +86,7 @@ class Race:
         # What is known to some processes only is taken back by nobody.
         if any(known[store.id].life is Life.DIVIDED for store in alive if store.id in known):
             return False
-        now = self._made_at.get(target.name, began)
-        others = [store for store in alive if store.made_by not in (None, self._server.run_id)]
-        return len(alive) > 1 and any(abs(now - store.created_at) < RECENT_SECONDS for store in others)
+        return len(alive) > 1 and any(store.id in recent for store in alive)
 
     def _take_back_all(self, targets: Sequence[Target], found: Mapping[str, Stores]) -> None:
         for target in targets:

@@ -10,6 +10,8 @@ FIRST_LAZY: Release = (0, 4, 0)
 """The first whose Milvus takes an empty insert before there is a chunk: 0.3.5 answers 500 to it, and 0.4.2 does not."""
 FIRST_DECLARED: Release = (0, 4, 3)
 """The first that serves what `registered_resources.vector_stores` declares."""
+FIRST_SIZED: Release = (0, 5, 0)
+"""The first that attaches a file by asking the model for vectors of the vector store's own length."""
 
 _KEEPS_FROM: dict[str, Release] = {
     "faiss": (0, 0, 0),

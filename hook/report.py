@@ -28,7 +28,7 @@ class Report:
     problems: tuple[str, ...] = ()
     """What is wrong with the configuration, each with its path."""
     warnings: tuple[str, ...] = ()
-    """What of it is not used or cannot be known, each with its path."""
+    """What of it is not used or cannot be known, each with its path; and by which model no file can be attached."""
     server_url: str | None = None
     server_version: str | None = None
     elapsed_seconds: float = 0.0

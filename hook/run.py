@@ -70,8 +70,7 @@ class Run:
             findings |= consumer.check(processes, prover, targets, findings, self._server.release)
 
     def _prover_of(self, server: LlamaStack) -> Prover:
-        seconds = self._asked.request_timeout_seconds
-        return Prover(server, self._deadline, seconds, write=self._asked.prove_write)
+        return Prover(server, self._deadline, self._asked.request_timeout_seconds, write=self._asked.prove_write)
 
     def _wait_until_ready(self) -> None:
         """Return as soon as the server is healthy and answers with its list of vector stores."""
@@ -100,10 +99,11 @@ class Run:
         models = retry(self._server.embedding_models, self._deadline, "request.retry_scheduled")
         providers = retry(self._server.vector_io_providers, self._deadline, "request.retry_scheduled")
         targets, rejected = resolve_all(collections, models, providers)
-        # The models' lengths that the server tells are those that its own configuration says.
-        rejected |= misfits(targets, self._prover.vector_lengths(target.model for target in targets))
+        rejected |= misfits(targets, lengths := self._prover.vector_lengths(target.model for target in targets))
         self._progress.findings |= rejected
-        return [target for target in targets if target.name not in rejected]
+        targets = [target for target in targets if target.name not in rejected]
+        self._progress.warnings += self._prover.file_warnings(each for each in targets if each.model.id in lengths)
+        return targets
 
     def _look(self, targets: Sequence[Target]) -> Look:
         """Return what all processes say of the targets, when all runs of this instant agree."""

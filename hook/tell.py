@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -18,31 +19,41 @@ TERMINATION_LOG_VARIABLE = "HOOK_TERMINATION_LOG"
 ADDRESS_HINT = "on LlamaStack 0.3.0 and newer their names do not resolve: consumers must use the ids in the report"
 
 
-def tell(report: Report, addresses: str | None, output: str, environ: Mapping[str, str]) -> None:
-    """Write a report as `output` says, its termination message, and its summary into the log.
+def tell(report: Report, addresses: str | None, output: str, environ: Mapping[str, str]) -> ExitCode:
+    """Write a report as `output` says, its termination message, and its summary into the log; return its exit code.
 
-    `addresses` are what `resolve` prints instead, None for nothing. Where one cannot be written, the log says so, and
-    the result stands.
+    `addresses` are what `resolve` prints instead, None for nothing. Where a report cannot be written, the log says so,
+    and the result stands; addresses are the result.
     """
-    _write_report(report, addresses, output, sys.stdout)
+    cause = _write_report(report, addresses, output, sys.stdout)
+    if cause is not None:
+        log.error("report.not_written", cause=cause)
+        if addresses is not None and report.exit_code is ExitCode.OK:
+            message = f"the addresses cannot be written to stdout ({cause}): run it again where they can"
+            report = replace(report, exit_code=ExitCode.UNPUBLISHED, message=message)
     _write_termination_message(report, environ)
     _log_summary(report)
+    return report.exit_code
 
 
-def _write_report(report: Report, addresses: str | None, output: str, stream: TextIO | None) -> None:
+def _write_report(report: Report, addresses: str | None, output: str, stream: TextIO | None) -> str | None:
+    """Write it, or what `resolve` prints instead, and return what kept it from being written, or None."""
     text: str | None = render_text(report) if output == "text" else render_json(report)
     if report.command == "resolve":
         # Whoever reads this takes it for an address; the log has the cause.
         text = addresses if report.exit_code is ExitCode.OK else None
-    if stream is None or text is None:
-        return
+    if text is None:
+        return None
+    if stream is None:
+        return "it is closed"
     # An address goes on to the server, whose JSON is UTF-8; what is for people has to suit their terminal.
     encoding = "utf-8" if report.command == "resolve" else stream.encoding
     try:
         stream.buffer.write(f"{text}\n".encode(encoding, "backslashreplace"))
         stream.flush()
     except OSError as error:
-        log.error("report.not_written", cause=str(error))
+        return str(error)
+    return None
 
 
 def _write_termination_message(report: Report, environ: Mapping[str, str]) -> None:

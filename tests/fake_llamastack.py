@@ -107,6 +107,8 @@ class FakeLlamaStack:
     model_is_down: bool = False
     vector_length: int = 0
     """Of what the models make, whatever they are said to; 0: of what they are said to."""
+    refuses_dimensions: bool = False
+    """Whether the models make vectors of their own length only, and refuse to be asked for it."""
     stores: list[dict[str, Any]] = field(default_factory=list)
     known_to: dict[str, set[int]] = field(default_factory=dict)
     """By id, the processes that list a vector store; all, where it says nothing."""
@@ -460,6 +462,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _embed(self) -> tuple[int, Any]:
         if self.fake.model_is_down:
             return 500, self._error(ANY_EXCEPTION)
+        if self.fake.refuses_dimensions and "dimensions" in self.fake.requests[-1].body:
+            said = "does not support matryoshka representation, changing output dimensions will lead to poor results."
+            return 400, self._error(f"Error code: 400 - {{'message': 'Model \"x\" {said}', 'code': 400}}")
         own = 384 if self.fake.requests[-1].body["model"].endswith(MINILM) else 768
         vector = [0.5] * (self.fake.vector_length or own)
         return 200, {"object": "list", "data": [{"object": "embedding", "embedding": vector, "index": 0}]}

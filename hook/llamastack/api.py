@@ -151,12 +151,13 @@ class LlamaStack:
             proof = prove(store_id, kind, outcomes, self.release)
         return proof
 
-    def embed(self, model: Model, timeout_seconds: float | None = None) -> list[float]:
+    def embed(self, model: Model, timeout_seconds: float | None = None, dimensions: int | None = None) -> list[float]:
         """Return the vector of a text, which goes through the embedding model and nothing else.
 
+        `dimensions` asks for a vector of that length, which not every model can be asked for.
         0.3.0 and newer have POST /v1/embeddings, older ones POST /v1/openai/v1/embeddings.
         """
-        body = {"model": model.id, "input": QUERY_TEXT}
+        body = {"model": model.id, "input": QUERY_TEXT} | ({} if dimensions is None else {"dimensions": dimensions})
         try:
             answer = self._http.post(EMBEDDINGS_PATH, body, timeout_seconds=timeout_seconds)
         except RefusedError as error:

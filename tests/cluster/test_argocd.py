@@ -380,17 +380,18 @@ def test_a_setting_by_the_patch_of_the_examples_is_in_both_pods_and_in_sync(app:
         assert dict(variables)["HOOK_ON_LOST"] == "recreate"
 
 
-def test_a_setting_at_the_end_of_the_list_keeps_the_app_out_of_sync(app: App) -> None:
-    """By a JSON patch, of a variable that the base has: it is there twice, in Git but not in the cluster."""
+def test_a_setting_at_the_end_of_the_list_fails_each_sync_by_server_side_apply(app: App) -> None:
+    """By a JSON patch, of a variable that the base has, which is there twice then."""
     content = app.room.kustomization(config=collections("doubled"))
     variables = "/spec/jobTemplate/spec/template/spec/containers/0/env/-"
     variable = {"op": "add", "path": variables, "value": {"name": "HOOK_TIMEOUT_SECONDS", "value": "200"}}
     content["patches"].append({"target": {"kind": "CronJob"}, "patch": json.dumps([variable])})
     app.commit(content)
-    app.create()
-    app.synced()
+    app.create({"syncOptions": ["ServerSideApply=true"]})
+    done = app.sync()
 
-    assert app.status()[0] == "OutOfSync"
+    assert done.returncode != 0
+    assert 'duplicate entries for key [name="HOOK_TIMEOUT_SECONDS"]' in done.stdout
 
 
 @pytest.mark.needs("Argo CD on this machine")

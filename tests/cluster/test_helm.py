@@ -18,14 +18,6 @@ REFUSED = (
     'collections=[{"vector_db_id": "x", "provider_id": "milvus-shared", "embedding_model": "no-such-model"}]',
 )
 
-UNPUBLISHED = (
-    "--set-json",
-    'extraEnv=[{"name": "KUBERNETES_SERVICE_HOST", "value": "127.0.0.1"}]',
-    "--set",
-    f"publishConfigMap={PUBLISHED},timeoutSeconds=20",
-)
-"""Nobody answers there."""
-
 
 class Helm:
     """Helm in a room."""
@@ -128,9 +120,9 @@ def test_the_servers_configmap_can_be_the_list(helm: Helm) -> None:
         (("--set-json", 'collections=[{"vector_db_id": "x y/z", "embedding_model": ""}]'), None, "embedding_model"),
         (("--set-json", 'collections=[{"vector_db_id": "a", "embedding_model": "${env.NOT_SET}"}]'), 2, "NOT_SET"),
         (REFUSED, 4, "no-such-model"),
-        ((), 5, "helm_drifted"),
+        ((), 5, "is drifted"),
         (("--set", "timeoutSeconds=5,activeDeadlineSeconds=60"), 3, "within 5 s"),
-        (UNPUBLISHED, 6, "127.0.0.1"),
+        (("--set", f"publishConfigMap={PUBLISHED}"), 6, "immutable"),
     ],
     ids=["schema", "2", "4", "5", "3", "6"],
 )
@@ -139,10 +131,13 @@ def test_a_failed_install_shows_the_programs_log(
 ) -> None:
     """And the release is failed, with its objects there to be looked at; a value of a wrong form never gets so far."""
     if code == 5:
-        create_store(helm.room.facts.servers["0.3.5"], "helm_drifted", "faiss-first")
+        create_store(helm.room.facts.servers["0.3.5"], "helm_failed_5", "faiss-first")
     if code == 3:
         helm.room.connect(None)
-    done = helm.chart("install", *values, names=["helm_drifted"])
+    if code == 6:
+        helm.room.must("create", "configmap", PUBLISHED)
+        helm.room.must("patch", "configmap", PUBLISHED, "--patch", '{"immutable": true}')
+    done = helm.chart("install", *values, names=[f"helm_failed_{code}"])
 
     assert done.returncode != 0
     assert says in done.stdout + done.stderr

@@ -281,6 +281,11 @@ class EmbeddingEndpoint:
         assert self._server is not None
         self._server.status = status
 
+    def refuse_dimensions(self, refuses: bool) -> None:
+        """Answer each request for vectors of a certain length with 400, as vLLM does for most models, or no more."""
+        assert self._server is not None
+        self._server.refuses_dimensions = refuses
+
     def configure(self, content: dict[str, Any]) -> None:
         """Make it the inference provider."""
         if "storage" not in content:
@@ -296,6 +301,7 @@ class _Endpoint(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
     status = 200
+    refuses_dimensions = False
 
 
 def vector(text: str) -> list[float]:
@@ -316,6 +322,9 @@ class _EmbeddingHandler(BaseHTTPRequestHandler):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.server.status != HTTPStatus.OK:
             self._reply({"error": {"message": "the endpoint of the tests answers so"}}, self.server.status)
+            return
+        if self.server.refuses_dimensions and "dimensions" in asked:
+            self._reply({"error": {"message": "does not support matryoshka representation"}}, HTTPStatus.BAD_REQUEST)
             return
         texts = [asked["input"]] if isinstance(asked["input"], str) else asked["input"]
         data = [{"object": "embedding", "index": i, "embedding": vector(text)} for i, text in enumerate(texts)]

@@ -12,10 +12,21 @@ from typing import Any
 
 import requests
 from backends import BACKENDS, Backend, EmbeddingEndpoint, vector
-from client import DIMENSION, QUESTION, SENTENCE, WrongError, has_embedded_chunks, model_id, store_key
+from client import (
+    DIMENSION,
+    QUESTION,
+    SENTENCE,
+    WrongError,
+    has_embedded_chunks,
+    model_id,
+    run_files_example,
+    store_key,
+)
 from hook_runs import Hook, address, collections
 from servers import Server, name, say
 from tables import print_table, until_it_lives
+
+from hook.proof import NO_FILES
 
 RELEASES = ("0.2.24", "0.3.5", "0.4.7", "0.7.3", "ogx-1.5.0")
 OPTIONS = ("--connections", "3", "--timeout", "120")
@@ -29,7 +40,8 @@ BACK = "backend stopped and back"
 GONE = "its table, file or folder gone"
 MODEL_DOWN = "embedding endpoint down"
 MODEL_ANSWERS = {503: "it answers 503", 401: "it answers 401"}
-FACTS = (REGISTERED, STOPPED, STOPPED_NEW, BACK, RESTARTED, GONE, MODEL_DOWN, *MODEL_ANSWERS.values())
+NO_DIMENSIONS = "it refuses `dimensions`"
+FACTS = (REGISTERED, STOPPED, STOPPED_NEW, BACK, RESTARTED, GONE, MODEL_DOWN, *MODEL_ANSWERS.values(), NO_DIMENSIONS)
 NOT_APPLICABLE = "–"
 MODEL_DOWN_FILE = "model-down"
 """What makes the stand-in for the built-in model fail, in the server's home."""
@@ -120,6 +132,12 @@ class Column:
                 else:
                     self.cells[fact] = NOT_APPLICABLE
             endpoint.answer(200)
+            # What becomes of files is a matter of the release; one provider shows it.
+            self.cells[NO_DIMENSIONS] = NOT_APPLICABLE
+            if endpoint.is_asked and self.kind == "faiss":
+                endpoint.refuse_dimensions(True)
+                self._judge_files(server, hook)
+                endpoint.refuse_dimensions(False)
             if backend.destroy(server):
                 self._judge(GONE, server, hook, "check")
             else:
@@ -133,6 +151,20 @@ class Column:
         why = "there is no address" if where is None else fails(server, where)
         self._fill(fact, report, why)
         return where
+
+    def _judge_files(self, server: Server, hook: Hook) -> None:
+        """Put it beside each other whether the hook warns of files, and whether one can be attached."""
+        report = hook.outcome("check", *OPTIONS)
+        warns = any(NO_FILES in warning for warning in report["warnings"])
+        try:
+            run_files_example(server, address(report["collections"][0]))
+            why = None
+        except WrongError as error:
+            why = str(error)
+        self._fill(NO_DIMENSIONS, report, fails(server, address(report["collections"][0])))
+        self.cells[NO_DIMENSIONS] += ", warns of files" if warns else ""
+        if warns == (why is None):
+            self.problems.append(f"{self}: {NO_DIMENSIONS}: warnings {report['warnings']}, and the truth is: {why}")
 
     def _judge_new(self, server: Server) -> None:
         with Hook(server, collections("later_docs")) as hook:

@@ -32,7 +32,7 @@ def canaries(server: FakeLlamaStack) -> list[str]:
 
 
 def embeds(handler: Any) -> None:
-    """Answer the first of these requests, by which the run learns how long the model's vectors are."""
+    """Answer the first two of these requests: how long vectors are, and whether files can be attached."""
     handler.reply(*handler._embed())
 
 
@@ -60,7 +60,7 @@ def test_an_insert_that_fails_there_makes_the_collections_unavailable(milvus: Fa
         milvus.dead_provider_ids.add("milvus-shared")
         handler.reply(*handler._embed())
 
-    milvus.fault(EMBED, embeds, times=1)
+    milvus.fault(EMBED, embeds, times=2)
     milvus.fault(EMBED, dies, times=1)
 
     outcome = run(milvus.url)
@@ -201,7 +201,7 @@ def test_one_that_cannot_be_deleted_is_told(milvus: FakeLlamaStack, run: Run) ->
         milvus.fault(f"DELETE /v1/vector_stores/{milvus.stores[-1]['id']}", answer(500, {"detail": "no"}))
         handler.reply(*handler._embed())
 
-    milvus.fault(EMBED, embeds, times=1)
+    milvus.fault(EMBED, embeds, times=2)
     milvus.fault(EMBED, forbid, times=1)
 
     outcome = run(milvus.url, collections=ONE)
@@ -236,12 +236,23 @@ def test_the_age_stands_in_the_name() -> None:
 
 
 def test_without_time_to_delete_it_none_is_made(milvus: FakeLlamaStack, run: Run) -> None:
-    """What the run cannot delete, it does not make."""
+    """What the run cannot delete, it does not make; and what it has registered is not proven by that."""
     outcome = run(milvus.url, "--timeout", "0.9", collections=ONE)
 
     assert canaries(milvus) == []
-    assert outcome.exit_code == 0
-    assert "cannot be proven" in outcome.detail()
+    assert (outcome.exit_code, outcome.states) == (3, ["unavailable"])
+    assert "the budget leaves no time for a trial insert" in outcome.detail()
+
+
+def test_the_next_run_makes_the_one_that_the_budget_had_no_time_for(milvus: FakeLlamaStack, run: Run) -> None:
+    """So one exit code 3 is all that comes of it."""
+    run(milvus.url, "--timeout", "0.9", collections=ONE)
+
+    outcome = run(milvus.url, collections=ONE)
+
+    assert (outcome.exit_code, outcome.states) == (0, ["present"])
+    assert len(canaries(milvus)) == 1
+    assert " registered and verified on " in outcome.report["message"]
 
 
 @pytest.mark.usefixtures("listening")
@@ -252,7 +263,7 @@ def test_a_signal_leaves_none_behind(milvus: FakeLlamaStack, run: Run) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         hang(1)(handler)
 
-    milvus.fault(EMBED, embeds, times=1)
+    milvus.fault(EMBED, embeds, times=2)
     milvus.fault(EMBED, stop, times=1)
 
     outcome = run(milvus.url, "--timeout", "30", collections=ONE)

@@ -513,3 +513,37 @@ def test_each_dead_one_is_explained() -> None:
     assert told["vs_1"] == proofs["vs_1"]
     assert told["vs_2"].detail.startswith("inserts or queries fail (500): ")
     assert told["vs_3"].detail.startswith("inserts or queries fail (502): ")
+
+
+def test_a_model_that_refuses_dimensions_is_a_warning(server: FakeLlamaStack, run: Run) -> None:
+    """Each file that is attached fails then, and the chunks of a pipeline do not (0.7.3, ogx 1.5.0)."""
+    server.refuses_dimensions = True
+
+    outcome = run(server.url)
+
+    assert outcome.exit_code == 0
+    (warning,) = outcome.report["warnings"]
+    assert "attached files will fail, since it refuses `dimensions` (POST /v1/embeddings answered 400" in warning
+    assert "model.refuses_dimensions" in outcome.event_names()
+
+
+@pytest.mark.parametrize(("generation", "version"), [("dbs", "0.2.24"), ("0.3", "0.3.5"), ("0.7", "0.4.7")])
+def test_up_to_0_4_no_model_is_asked_for_dimensions(run: Run, generation: Any, version: str) -> None:
+    """There the server does not do it either when a file is attached."""
+    with FakeLlamaStack(generation, version=version) as server:
+        server.refuses_dimensions = True
+        outcome = run(server.url)
+
+    assert (outcome.exit_code, outcome.report["warnings"]) == (0, [])
+
+
+def test_a_model_that_fails_only_when_it_is_asked_for_dimensions_is_no_warning(
+    server: FakeLlamaStack, run: Run
+) -> None:
+    """It may have failed for a moment, and the proofs tell."""
+    server.fault(EMBED, lambda handler: handler.reply(*handler._embed()), times=1)
+    server.fault(EMBED, answer(500, OWN_WORDS), times=1)
+
+    outcome = run(server.url)
+
+    assert (outcome.exit_code, outcome.report["warnings"]) == (0, [])

@@ -29,6 +29,7 @@ from tests.unit.conftest import NAMES, entries
 from tests.unit.conftest import Run as RunHook
 
 CREATE = "POST /v1/vector_stores"
+INSERT = "POST /v1/vector-io/insert"
 LIST = "GET /v1/vector_stores"
 
 
@@ -749,6 +750,19 @@ def test_a_race_proves_only_what_decides_it_and_that_once(
     assert outcome.event_names().count("race.found") > 1
     # The oldest of each for the race, and all four for the verdict.
     assert server.lines().count("POST /v1/vector-io/query") == 2 + 4
+
+
+def test_an_old_one_is_not_proven_for_a_race(server: FakeLlamaStack, run: RunHook) -> None:
+    """Each proof of what a restart has lost is an error, whose log can take the server seconds (0.7.3)."""
+    lost = server.add("red_hat_docs", created_at=1, run_id="one")
+    server.lost_ids.add(lost)
+    server.add("red_hat_docs", created_at=2, run_id="two")
+
+    outcome = run(server.url, "check", "--connections", "4", collections=entries("red_hat_docs"))
+
+    inserts = [request.body["vector_store_id"] for request in server.requests if request.line == INSERT]
+    assert outcome.states == ["present"]
+    assert inserts.count(lost) == 4
 
 
 def test_a_lost_one_is_in_no_race(server: FakeLlamaStack, run: RunHook) -> None:

@@ -77,7 +77,7 @@ def test_a_second_run_creates_nothing(server: FakeLlamaStack, run: Run) -> None:
         "GET /v1/version",
         "GET /v1/models",
         "GET /v1/providers",
-        "POST /v1/embeddings",
+        *["POST /v1/embeddings"] * 2,
         *[PROVE, QUERY] * 3,
     ]
 

@@ -1,6 +1,8 @@
 """`resolve`: the address of a collection, and nothing else on stdout."""
 
 import json
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,27 @@ def test_nothing_is_printed_unless_all_are_usable(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "'eu_ai_act' is lost" in captured.err
+
+
+@pytest.mark.usefixtures("ids")
+@pytest.mark.parametrize("is_open", [True, False], ids=["a full disk", "closed"])
+def test_an_address_that_cannot_be_printed_is_no_success(
+    server: FakeLlamaStack,
+    config: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    is_open: bool,
+) -> None:
+    """The init container that sends it into a file must not let its pod start."""
+    full = Path("/dev/full").open("w")  # noqa: SIM115
+    monkeypatch.setattr(sys, "stdout", full if is_open else None)
+
+    assert resolve(server, config, "red_hat_docs") == 6
+    closing = json.loads(capsys.readouterr().err.splitlines()[-1])
+    assert (closing["event"], closing["exit_code"]) == ("hook.failed", 6)
+    assert "cannot be written to stdout" in closing["message"]
+    with suppress(OSError):
+        full.close()
 
 
 def test_other_collections_do_not_matter(

@@ -132,7 +132,15 @@ def test_a_url_that_nobody_has_expanded_is_a_problem(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://sta ck:8321", " http://stack", "http://stack\n", "http://stack/a b", "http://<x>"]
+    "url",
+    [
+        "http://sta ck:8321",
+        " http://stack",
+        "http://stack\n",
+        "http://stack/a b",
+        "http://<x>",
+        "http://us\udce9r:s3cr3t@stack",
+    ],
 )
 def test_a_url_with_a_space_is_a_problem(url: str) -> None:
     """At once, and not when the server was waited for."""
