@@ -35,6 +35,12 @@ class Prover:
         self._filled_ids: set[str] = set()
         """What a query has found a chunk in, so that it is not fresh any more."""
 
+    def with_server(self, server: LlamaStack) -> "Prover":
+        """Return one that asks with other credentials, and knows what this one has found a chunk in."""
+        other = Prover(server, self._deadline, self._request_seconds, write=INSERT in self._questions)
+        other._filled_ids = self._filled_ids
+        return other
+
     def prove(self, store_id: str, target: Target, before: Proof | None) -> Proof:
         """Return the proof of a vector store on this connection, where `before` is one of another connection.
 

@@ -37,7 +37,7 @@ class Run:
         self._consumer_server = consumer_server
         self._deadline = deadline
         self._progress = progress
-        self._prover = self._prover_of(server)
+        self._prover = Prover(server, deadline, asked.request_timeout_seconds, write=asked.prove_write)
         self._processes = Processes(server, self._prover, deadline, asked.connections)
         self._creator = Creator(server, self._processes, deadline)
         self._race = Race(server, self._processes, deadline, self._creator)
@@ -65,12 +65,9 @@ class Run:
                 findings |= self._registrar.verified(self._plan(accepted, look))
         if self._consumer_server is not None:
             self._consumer_server.release = self._server.release
-            prover = self._prover_of(self._consumer_server)
+            prover = self._prover.with_server(self._consumer_server)
             processes = Processes(self._consumer_server, prover, self._deadline, self._asked.connections)
             findings |= consumer.check(processes, prover, targets, findings, self._server.release)
-
-    def _prover_of(self, server: LlamaStack) -> Prover:
-        return Prover(server, self._deadline, self._asked.request_timeout_seconds, write=self._asked.prove_write)
 
     def _wait_until_ready(self) -> None:
         """Return as soon as the server is healthy and answers with its list of vector stores."""
@@ -99,7 +96,8 @@ class Run:
         models = retry(self._server.embedding_models, self._deadline, "request.retry_scheduled")
         providers = retry(self._server.vector_io_providers, self._deadline, "request.retry_scheduled")
         targets, rejected = resolve_all(collections, models, providers)
-        rejected |= misfits(targets, lengths := self._prover.vector_lengths(target.model for target in targets))
+        lengths = self._prover.vector_lengths(target.model for target in targets)
+        rejected |= misfits(targets, lengths)
         self._progress.findings |= rejected
         targets = [target for target in targets if target.name not in rejected]
         self._progress.warnings += self._prover.file_warnings(each for each in targets if each.model.id in lengths)

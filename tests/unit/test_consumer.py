@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.fake_llamastack import FakeLlamaStack
+from tests.fake_llamastack import ANY_EXCEPTION, FakeLlamaStack
 from tests.unit.conftest import Run, entries
 
 ONE = entries("red_hat_docs")
@@ -160,3 +160,20 @@ def test_milvus_is_undecided_for_them_as_for_the_hook(run: Run, tmp_path: Path) 
 
     assert outcome.exit_code == 0
     assert "cannot be proven" in outcome.detail()
+
+
+def test_what_has_answered_the_hook_with_a_chunk_is_not_fresh_for_them(run: Run, tmp_path: Path) -> None:
+    """So a query of theirs that fails is no answer of an empty vector store."""
+    with FakeLlamaStack(version="0.7.3", provider_type="remote::milvus") as server:
+        server.api_key, server.consumer_key = "the-hook-s", "the-consumers-"
+        theirs = tmp_path / "theirs"
+        theirs.write_text("the-consumers-")
+        store_id = server.add("red_hat_docs")
+        server.chunks.add(store_id)
+        server.found[store_id, 0] = "a chunk"
+        server.fault(QUERY, theirs_only(server, 500, {"error": {"message": ANY_EXCEPTION}}))
+        flags = ("check", "--consumer-api-key-file", str(theirs))
+        outcome = run(server.url, *flags, collections=ONE, environ={"LLAMA_STACK_API_KEY": "the-hook-s"})
+
+    assert (outcome.exit_code, outcome.states) == (3, ["unavailable"])
+    assert outcome.detail().startswith("for the consumers' token: inserts or queries fail")
