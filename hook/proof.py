@@ -19,9 +19,6 @@ FIRST_QUERY_SECONDS = 60.0
 EMBED_SECONDS = 10.0
 """How long the embedding model may take to make a vector: to compare its length, and when a query has failed."""
 
-NO_FILES = "inserts and queries work, but attached files will fail, since it refuses `dimensions`"
-NO_FILES_REMEDY = "let its server take them (vLLM: --hf-overrides '{\"is_matryoshka\": true}'), or insert chunks"
-
 
 class Prover:
     """Asks one process of the server after one vector store."""
@@ -78,12 +75,12 @@ class Prover:
         if self._server.release is None or self._server.release < FIRST_SIZED:
             return ()
         warnings = []
-        asked = {(target.model.id, target.embedding_dimension): target for target in targets}
-        for (model, dimension), target in asked.items():
+        for model, target in {target.model.id: target for target in targets}.items():
+            limit = min(EMBED_SECONDS, self._deadline.remaining() / 4)
             try:
-                self._server.embed(target.model, min(EMBED_SECONDS, self._deadline.remaining() / 4), dimension)
+                self._server.embed(target.model, limit, target.embedding_dimension)
             except RefusedError as error:
-                hint = f"{NO_FILES} ({error}): {NO_FILES_REMEDY}"
+                hint = remedies.no_files(str(error))
                 log.warning("model.refuses_dimensions", model=model, hint=hint)
                 warnings.append(f"model '{model}': {hint}")
             except HookError:

@@ -24,6 +24,17 @@ def lost(target: Target, release: Release | None) -> str:
     return f"{cause}; {', '.join(remedy for remedy in remedies if remedy)}"
 
 
+NO_FILES = "inserts and queries work, but attached files will fail, since it refuses `dimensions`"
+"""What is said of a model that makes vectors of its own length, and cannot be asked for it."""
+
+
+def no_files(refusal: str) -> str:
+    """Return why no file can be attached by a model that has refused `dimensions` so, and what helps."""
+    # vLLM's page on pooling models has it for models that can make shorter vectors; here the length is their own.
+    vllm = "vLLM: --hf-overrides '{\"is_matryoshka\": true}'"
+    return f"{NO_FILES} ({refusal}): let the model's server take it ({vllm}), or insert chunks"
+
+
 def divided(target: Target, release: Release | None) -> str:
     """Return why only some processes know a vector store, and what helps on this release."""
     remedies = [_declare(release)]

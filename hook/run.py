@@ -100,7 +100,8 @@ class Run:
         rejected |= misfits(targets, lengths)
         self._progress.findings |= rejected
         targets = [target for target in targets if target.name not in rejected]
-        self._progress.warnings += self._prover.file_warnings(each for each in targets if each.model.id in lengths)
+        if self._asked.command == "register":
+            self._progress.warnings += self._prover.file_warnings(each for each in targets if each.model.id in lengths)
         return targets
 
     def _look(self, targets: Sequence[Target]) -> Look:

@@ -51,15 +51,16 @@ def pytest_configure_node(node: Any) -> None:
 
 def _bring_up(config: pytest.Config) -> Facts:
     """Return the facts, once everything is up; it goes, in the opposite order, however this process ends."""
+    numbers = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is not signal.SIG_IGN]
 
     def interrupt(number: int, _: object) -> None:
         # Who ends a whole group and make, too, sends it twice: the second one is not to end the cleaning up.
-        signal.signal(number, lambda *_: None)
+        for each in numbers:
+            signal.signal(each, lambda *_: None)
         raise KeyboardInterrupt(f"signal {number}")
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, interrupt)
+    for each in numbers:
+        signal.signal(each, interrupt)
     cleanup = ExitStack()
     config.add_cleanup(cleanup.close)
     where = place.find()

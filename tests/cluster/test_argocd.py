@@ -150,7 +150,7 @@ class TestStage02:
 def test_a_failed_hook_is_a_failed_sync_with_its_exit_code_and_sentence(
     app: App, declared: str, code: int, says: str
 ) -> None:
-    """After one try, with no waits in it.
+    """After one try, which waits for no other run of the hook: what was made before is settled.
 
     The sync result has the Job's message, the pod's node the program's; the app is Healthy still.
     """
@@ -166,7 +166,7 @@ def test_a_failed_hook_is_a_failed_sync_with_its_exit_code_and_sentence(
     assert app.hook()["hookPhase"] == "Failed"
     assert f"failed with exit code {code} matching FailJob rule at index 0" in app.hook()["message"]
     assert app.room.outcome().exit_codes == [code]
-    assert "retry_scheduled" not in app.room.logs()
+    assert "race.found" not in app.room.logs()
     node = app.node("Pod")["health"]
     assert node["status"] == "Degraded"
     assert node["message"].startswith(app.room.outcome().last.sentence)

@@ -43,6 +43,7 @@ def outcome(room: Room, *components: str, **settings: str) -> Any:
 class TestSecure:
     """One worker, since each test takes the next of the namespaces that the server's certificate names."""
 
+    @pytest.mark.long(45)
     def test_all_components_together_register_and_publish(self, secure: Room) -> None:
         """The pod waits for the certificate authority, and the program for the rollout."""
         secure.secret(f"{HOOK}-consumer-api-key", TOKEN)
@@ -54,7 +55,7 @@ class TestSecure:
         }
         secure.must("apply", "-f", "-", stdin=json.dumps(deployment))
         components = ("service-ca", "api-key", "consumer-api-key", "publish-ids", "rollout", "self-heal")
-        run = outcome(secure, *components)
+        run = outcome(secure, *components, HOOK_TIMEOUT_SECONDS="120")
 
         assert run.exit_codes == [0]
         log, events = secure.logs(), ("rollout.retry_scheduled", "rollout.finished", "collection.registered")

@@ -26,7 +26,7 @@ from hook_runs import Hook, address, collections
 from servers import Server, name, say
 from tables import print_table, until_it_lives
 
-from hook.proof import NO_FILES
+from hook.remedies import NO_FILES
 
 RELEASES = ("0.2.24", "0.3.5", "0.4.7", "0.7.3", "ogx-1.5.0")
 OPTIONS = ("--connections", "3", "--timeout", "120")
@@ -154,7 +154,7 @@ class Column:
 
     def _judge_files(self, server: Server, hook: Hook) -> None:
         """Put it beside each other whether the hook warns of files, and whether one can be attached."""
-        report = hook.outcome("check", *OPTIONS)
+        report = hook.outcome("register", *OPTIONS)
         warns = any(NO_FILES in warning for warning in report["warnings"])
         try:
             run_files_example(server, address(report["collections"][0]))

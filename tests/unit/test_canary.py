@@ -240,8 +240,18 @@ def test_without_time_to_delete_it_none_is_made(milvus: FakeLlamaStack, run: Run
     outcome = run(milvus.url, "--timeout", "0.9", collections=ONE)
 
     assert canaries(milvus) == []
-    assert (outcome.exit_code, outcome.states) == (3, ["unavailable"])
-    assert "the budget leaves no time for a trial insert" in outcome.detail()
+    assert (outcome.exit_code, outcome.states) == (3, ["unknown"])
+    assert "no time for a trial insert, which has to prove 'red_hat_docs'" in outcome.report["message"]
+
+
+def test_up_to_0_2_24_what_nobody_can_prove_is_said_to_be_so(run: Run) -> None:
+    """The next run would not know when it was made, so that exit code 3 would help nobody."""
+    with FakeLlamaStack("dbs", provider_type="remote::milvus") as server:
+        outcome = run(server.url, "--timeout", "0.9", collections=ONE)
+
+    assert canaries(server) == []
+    assert (outcome.exit_code, outcome.states) == (0, ["registered"])
+    assert "cannot be proven" in outcome.detail()
 
 
 def test_the_next_run_makes_the_one_that_the_budget_had_no_time_for(milvus: FakeLlamaStack, run: Run) -> None:

@@ -527,6 +527,27 @@ def test_a_model_that_refuses_dimensions_is_a_warning(server: FakeLlamaStack, ru
     assert "model.refuses_dimensions" in outcome.event_names()
 
 
+def test_only_register_asks_for_dimensions(server: FakeLlamaStack, run: Run) -> None:
+    """A refusal costs the server a log, so that what runs before each pipeline leaves it out."""
+    server.refuses_dimensions = True
+    run(server.url)
+    server.requests.clear()
+
+    outcome = run(server.url, "check")
+
+    assert (outcome.exit_code, outcome.report["warnings"]) == (0, [])
+    assert not any("dimensions" in request.body for request in server.requests if request.line == EMBED)
+
+
+def test_0_5_0_is_the_first_that_asks_for_them(run: Run) -> None:
+    """By its source."""
+    with FakeLlamaStack(version="0.5.0") as server:
+        server.refuses_dimensions = True
+        outcome = run(server.url)
+
+    assert len(outcome.report["warnings"]) == 1
+
+
 @pytest.mark.parametrize(("generation", "version"), [("dbs", "0.2.24"), ("0.3", "0.3.5"), ("0.7", "0.4.7")])
 def test_up_to_0_4_no_model_is_asked_for_dimensions(run: Run, generation: Any, version: str) -> None:
     """There the server does not do it either when a file is attached."""

@@ -28,7 +28,7 @@ needed=()
 for name in "$@"; do built "$name" || needed+=("$name"); done
 [ ${#needed[@]} -gt 0 ] || exit 0
 command -v go >/dev/null || { echo "Go builds the cluster's programs, and there is none: install Go, or kind." >&2; exit 1; }
-say "building ${needed[*]} with Go: about 13 minutes on one core for all of them, once; seconds for what Go has cached"
+say "building ${needed[*]} with Go: about 15 minutes on one core for all of them, once; seconds for what Go has cached"
 
 version_of() { go list -m -f '{{.Version}}' "$1"; }
 package() {

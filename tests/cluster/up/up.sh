@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A real cluster with Argo CD on this one machine, as root and without internet: about half a minute, and before the
-# first time about 20 minutes for the programs. down.sh ends it. To look into it:
+# first time about 15 minutes for the programs. down.sh ends it. To look into it:
 #
 #   nsenter --net=/run/netns/register-collections env KUBECONFIG=… kubectl get pods -A
 set -euo pipefail
