@@ -197,7 +197,7 @@ class Http:
         if self._answered or _proxy(url) is not None or seconds <= 0:
             return False
         with suppress(TimeoutError):
-            return within(seconds, lambda: tls.is_spoken(url, seconds))
+            return within(seconds, lambda: tls.is_spoken(url))
         return False
 
     def _timeout(self, what: str, method: str, seconds: float) -> UnavailableError:

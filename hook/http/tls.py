@@ -89,15 +89,18 @@ def may_be_wanted(causes: Iterable[BaseException], url: str) -> bool:
     return url.startswith("http:") and any(isinstance(cause, ConnectionResetError) for cause in causes)
 
 
-def is_spoken(url: str, timeout_seconds: float) -> bool:
-    """Tell whether a handshake is answered in TLS, with whichever certificate; nothing is sent over it."""
+def is_spoken(url: str) -> bool:
+    """Tell whether a handshake is answered in TLS, with whichever certificate; nothing is sent over it.
+
+    It may take longer than HANDSHAKE_SECONDS, whose end is the caller's business.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     parts = urlsplit(url)
     try:
         with (
-            socket.create_connection((str(parts.hostname), parts.port or HTTP_PORT), timeout_seconds) as plain,
+            socket.create_connection((str(parts.hostname), parts.port or HTTP_PORT), 2 * HANDSHAKE_SECONDS) as plain,
             context.wrap_socket(plain, server_hostname=parts.hostname),
         ):
             return True
