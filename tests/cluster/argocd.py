@@ -112,6 +112,7 @@ class App:
 
         def there() -> Any:
             operation = self.operation()
+            print(operation.get("phase"), _revision(operation)[:7], operation.get("message"))  # shown where it fails
             return operation if operation.get("phase") == phase and _revision(operation) == revision else None
 
         return self.room.api.until(f"a sync of {revision[:7]} is {phase}", there)
