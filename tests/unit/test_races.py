@@ -177,10 +177,19 @@ def test_what_two_runs_have_both_taken_back_is_told(
         ([["a"], ["b", "a"]], "ba"),
         ([["b"], ["a"]], "ab"),
         ([["a"], ["b"]], "ab"),
+        ([["c", "b"], ["b", "a"]], "cba"),
+        ([["b", "a"], ["d", "b"], ["d", "c"]], "dbca"),
+        ([["b", "a"], ["a", "b"]], "ab"),
+        ([["c", "b", "a"], ["c", "a", "b"]], "cab"),
+        ([["c", "b"], ["b", "a"], ["a", "c"]], "abc"),
     ],
 )
 def test_all_runs_have_the_same_order_of_one_second(lists: list[list[str]], order: str) -> None:
-    """That of a list that shows both; where each process lists its own, no run may go by which it has heard first."""
+    """That of the lists that show two of them; where each lists its own, no run may go by which it has heard first.
+
+    A third one that is taken back between two lists of a run, or made there, must not turn the others around: each of
+    the runs would take its own back for another's, and none be left.
+    """
     heard = dict.fromkeys(store_id for ids in lists for store_id in ids)
     stores = [VectorStore(store_id, "docs", created_at=1) for store_id in heard]
     places = [{store_id: place for place, store_id in enumerate(ids)} for ids in lists]
