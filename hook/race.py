@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 
 from hook.backoff import retry
@@ -48,9 +49,11 @@ class Race:
         began = time.time()
         seen: list[set[str]] = []
         while True:
+            # Of what is taken back in the middle of its proof, one connection knows nothing either; the next list does.
+            proven_before = frozenset(self._proofs)
             found = candidates(targets, stores)
             self._take_back_all(targets, found)
-            raced = [target.name for target in targets if self._is_raced(target, found[target.name], began)]
+            raced = [each.name for each in targets if self._is_raced(each, found[each.name], began, proven_before)]
             racing = [store for name in raced for store in found[name]]
             # What processes show by turns is no change, so only what was never there before is one.
             if (now := {store.id for store in racing}) not in seen:
@@ -69,10 +72,11 @@ class Race:
         """Take back what this run made too many, and wait for nobody. Raises as the server's API does."""
         self._take_back_all(targets, candidates(targets, self._processes.stores()))
 
-    def _is_raced(self, target: Target, found: Stores, began: float) -> bool:
+    def _is_raced(self, target: Target, found: Stores, began: float, proven_before: AbstractSet[str]) -> bool:
         """Tell whether another run had made one of several so lately that it may be about to take it back.
 
         Lately is what was made near this run's own one, by the server's clock, or else near when this race `began`.
+        Divided is what was `proven_before` this list.
         """
         now = self._made_at.get(target.name, began)
         others = [store for store in found if store.made_by not in (None, self._server.run_id)]
@@ -84,7 +88,7 @@ class Race:
         known = self._proofs
         alive = [store for store in found if store.id not in known or known[store.id].life is not Life.LOST]
         # What is known to some processes only is taken back by nobody.
-        if any(known[store.id].life is Life.DIVIDED for store in alive if store.id in known):
+        if any(known[store.id].life is Life.DIVIDED for store in alive if store.id in proven_before):
             return False
         return len(alive) > 1 and any(store.id in recent for store in alive)
 
@@ -104,7 +108,8 @@ class Race:
         before = earlier_ones(found, {store.id for store in own})
         if self._creator.own_ids.get(target.name) in self._creator.deleted_ids:
             # It gave way already, and what came first then may be in use, though a late create of its own is older.
-            before = [store for store in found if store not in own and store.id not in self._creator.deleted_ids]
+            others = [store for store in found if store not in own and store.id not in self._creator.deleted_ids]
+            before = sorted(others, key=lambda store: store.created_at)
         lives = (self._prove(store.id, target).life for store in before)
         first = next((life for life in lives if life is not Life.LOST), Life.LOST)
         if first not in (Life.ALIVE, Life.UNDECIDED, Life.REFUSED):

@@ -105,6 +105,56 @@ def test_the_later_store_is_taken_back(server: FakeLlamaStack, run: RunHook, riv
     assert (told["collection"], told["vector_store_id"]) == ("red_hat_docs", created["vector_store_id"])
 
 
+def test_what_is_taken_back_in_the_middle_of_its_proof_is_not_known_to_some_processes_only(
+    server: FakeLlamaStack, run: RunHook, rival: Callable[..., str]
+) -> None:
+    """The next list tells, and the next of the older ones decides."""
+    first = rival(created_at=int(time.time()) - 2)
+    second = server.add("red_hat_docs", run_id="another rival", created_at=int(time.time()) - 1)
+    proofs = []
+
+    def insert(handler: object) -> None:
+        proofs.append(server.requests[-1].body["vector_store_id"])
+        if proofs.count(first) == 2:
+            server.stores[:] = [store for store in server.stores if store["id"] != first]
+        handler.reply(*handler._insert(server.requests[-1].body))  # type: ignore[attr-defined]
+
+    server.fault(INSERT, insert)
+    # The first list of all is another one, by the rival.
+    server.fault(LIST, answer(200, {"data": [], "has_more": False}), times=1)
+
+    outcome = run(server.url, "--connections", "2", collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (0, ["present"])
+    assert [store["id"] for store in server.stores] == [second]
+
+
+def test_a_run_that_gave_way_asks_the_oldest_and_not_the_newest(
+    server: FakeLlamaStack, run: RunHook, rival: Callable[..., str]
+) -> None:
+    """The newest is the next to be taken back, and the oldest tells all."""
+    first = rival(created_at=int(time.time()) - 1)
+
+    def create_two(handler: object) -> None:
+        handler.reply(*handler._create(server.requests[-1].body))  # type: ignore[attr-defined]
+        server.add("red_hat_docs", run_id="a rival", created_at=int(time.time()) + 1)
+        server.fault(LIST, lambda listing: listing.reply(*listing._list({})), times=3)
+        server.fault(LIST, take_back, times=1)
+
+    def take_back(handler: object) -> None:
+        del server.stores[1:]
+        handler.reply(*handler._list({}))  # type: ignore[attr-defined]
+
+    server.fault(CREATE, create_two, times=1)
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (0, ["present"])
+    (created,) = (event for event in outcome.events if event["event"] == "collection.registered")
+    asked = {request.body["vector_store_id"] for request in server.requests if request.line == INSERT}
+    assert asked == {first, created["vector_store_id"]}
+
+
 def test_a_store_with_files_is_not_taken_back(
     server: FakeLlamaStack, run: RunHook, rival: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
