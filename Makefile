@@ -9,8 +9,8 @@ BIN := $(VENV)/bin
 # Not what the shell has exported: the pages call the image without its tag so.
 IMAGE = register-collections:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' hook/__init__.py)
 
-.PHONY: help demo test lint format test-live test-faults bench record image test-image test-manifests test-cluster \
-	test-mutations chart-readme chart release-check lock clean
+.PHONY: help demo test lint format test-live test-faults test-races bench record image test-image test-manifests \
+	test-cluster test-mutations chart-readme chart release-check lock clean
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -45,6 +45,12 @@ test-live: $(VENV)/.ready ## Fill the tables on real servers; RELEASES="0.3.5 og
 
 test-faults: $(VENV)/.ready ## Run the hook under faults and against itself, and print the violations.
 	@$(BIN)/python -m tests.faults.run
+
+COUNT ?= 5000
+FIRST ?= 0
+
+test-races: $(VENV)/.ready ## Try COUNT orders in which runs at the same instant are answered, in virtual time, from seed FIRST on.
+	@$(BIN)/python -m tests.faults.interleavings --count $(COUNT) --first $(FIRST)
 
 bench: $(VENV)/.ready ## Measure the hook beside a bare script, the loop and, where it is there, the official client.
 	@$(BIN)/python -m tests.faults.bench

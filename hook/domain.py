@@ -130,6 +130,8 @@ class Proof:
     """Whether there is no chunk in it; None where the answer does not tell."""
     found: str | None = None
     """What the query found first, empty for nothing; None where another process may as well find something else."""
+    vanished: bool = False
+    """Whether the first connections knew it and all later ones did not, as where it is deleted meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)

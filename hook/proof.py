@@ -137,7 +137,9 @@ def united(proofs: Sequence[Proof]) -> Proof:
             return found
     lost = [proof for proof in proofs if proof.life is Life.LOST]
     if lost and len(lost) < len(proofs):
-        return Proof(Life.DIVIDED, f"{len(proofs) - len(lost)} of {len(proofs)} connections: {lost[0].detail}")
+        detail = f"{len(proofs) - len(lost)} of {len(proofs)} connections: {lost[0].detail}"
+        turns = [is_lost for is_lost, _ in groupby(proof.life is Life.LOST for proof in proofs)]
+        return Proof(Life.DIVIDED, detail, vanished=turns == [False, True])
     answers = [answer for answer, _ in groupby(proof.found for proof in proofs if proof.found is not None)]
     # What is inserted meanwhile changes the answer too, but never back to what it was.
     if len(answers) > len(set(answers)):

@@ -49,7 +49,6 @@ class Race:
         began = time.time()
         seen: list[set[str]] = []
         while True:
-            # Of what is taken back in the middle of its proof, one connection knows nothing either; the next list does.
             proven_before = frozenset(self._proofs)
             found = candidates(targets, stores)
             self._take_back_all(targets, found)
@@ -76,7 +75,7 @@ class Race:
         """Tell whether another run had made one of several so lately that it may be about to take it back.
 
         Lately is what was made near this run's own one, by the server's clock, or else near when this race `began`.
-        Divided is what was `proven_before` this list.
+        What vanished in the middle of its proof is divided only where that was `proven_before` this list.
         """
         now = self._made_at.get(target.name, began)
         others = [store for store in found if store.made_by not in (None, self._server.run_id)]
@@ -88,7 +87,8 @@ class Race:
         known = self._proofs
         alive = [store for store in found if store.id not in known or known[store.id].life is not Life.LOST]
         # What is known to some processes only is taken back by nobody.
-        if any(known[store.id].life is Life.DIVIDED for store in alive if store.id in proven_before):
+        divided = {store.id for store in alive if store.id in known and known[store.id].life is Life.DIVIDED}
+        if any(store_id in proven_before or not known[store_id].vanished for store_id in divided):
             return False
         return len(alive) > 1 and any(store.id in recent for store in alive)
 

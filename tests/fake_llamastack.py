@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -155,6 +155,14 @@ class FakeLlamaStack:
     def lines(self) -> list[str]:
         """Return `METHOD /path` of every request so far."""
         return [request.line for request in self.requests]
+
+    def ask(self, method: str, path: str, query: Any, body: Any) -> tuple[int, Any]:
+        """Return the status and JSON with which its first process answers a request that came over no socket."""
+        handler = _Handler.__new__(_Handler)
+        handler.server = SimpleNamespace(fake=self)
+        handler.process = 0
+        self.requests.append(Request(method, path, dict(query or {}), {}, body, 0))
+        return handler._answer(self.requests[-1])
 
     def names(self) -> list[str]:
         """Return the name of every vector store, in the order of creation."""
