@@ -80,13 +80,18 @@ def plan(
     }
 
 
-def earlier_ones(found: Sequence[VectorStore], own_ids: AbstractSet[str]) -> list[VectorStore]:
-    """Return the candidates that came before the first that this run made.
+def by_age(found: Iterable[VectorStore]) -> list[VectorStore]:
+    """Return candidates from the oldest to the newest.
 
     The server's list is sorted by second, and within one by the order of insertion (every release,
     GET /v1/vector_stores), so all runs that look at it agree on the first.
     """
-    order = sorted(found, key=lambda store: store.created_at)
+    return sorted(found, key=lambda store: store.created_at)
+
+
+def earlier_ones(found: Sequence[VectorStore], own_ids: AbstractSet[str]) -> list[VectorStore]:
+    """Return the candidates that came before the first that this run made, from the oldest on."""
+    order = by_age(found)
     return order[: next((index for index, store in enumerate(order) if store.id in own_ids), 0)]
 
 

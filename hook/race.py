@@ -12,7 +12,7 @@ from hook.deadline import Deadline, sleep
 from hook.domain import Life, Proof, Target, VectorStore
 from hook.llamastack.api import LlamaStack
 from hook.logs import log
-from hook.plan import candidates, earlier_ones
+from hook.plan import by_age, candidates, earlier_ones
 from hook.processes import Processes
 
 RACE_SECONDS = 30.0
@@ -83,7 +83,7 @@ class Race:
         if len(found) < 2 or not recent:
             return False
         # One that a restart has lost is in no race; the oldest is proven in any case.
-        self._prove(min(found, key=lambda store: store.created_at).id, target)
+        self._prove(by_age(found)[0].id, target)
         known = self._proofs
         alive = [store for store in found if store.id not in known or known[store.id].life is not Life.LOST]
         # What is known to some processes only is taken back by nobody.
@@ -102,14 +102,14 @@ class Race:
         Usable by every process: where only some know it, consumers may depend on either, and both stay. A create whose
         answer was lost may have made one more; of this run's own, the one that it was told of stays.
         """
-        own = sorted((store for store in found if self._creator.is_own(store)), key=lambda store: store.created_at)
+        own = by_age(store for store in found if self._creator.is_own(store))
         if own:
             self._made_at.setdefault(target.name, own[0].created_at)
         before = earlier_ones(found, {store.id for store in own})
         if self._creator.own_ids.get(target.name) in self._creator.deleted_ids:
             # It gave way already, and what came first then may be in use, though a late create of its own is older.
-            others = [store for store in found if store not in own and store.id not in self._creator.deleted_ids]
-            before = sorted(others, key=lambda store: store.created_at)
+            gone = self._creator.deleted_ids
+            before = by_age(store for store in found if store not in own and store.id not in gone)
         lives = (self._prove(store.id, target).life for store in before)
         first = next((life for life in lives if life is not Life.LOST), Life.LOST)
         if first not in (Life.ALIVE, Life.UNDECIDED, Life.REFUSED):

@@ -157,10 +157,10 @@ class Wire:
         return read(Answer(f"{method} {path}", status, headers, content, False, Server(URL)))
 
 
-def violations(seed: int, shape: Shape | None = None) -> list[str]:
+def violations(seed: int) -> list[str]:
     """Return what is not as it should be when the runs that the seed draws have ended."""
     instant = Instant(seed)
-    shape = shape or Shape.drawn(instant.random)
+    shape = Shape.drawn(instant.random)
     found: list[str] = []
     server = FakeLlamaStack()
     wires = [Wire(server, instant, shape) for _ in range(shape.runs)]

@@ -1,4 +1,4 @@
-"""Runs at the same instant, in virtual time, in orders of their answers in which something once went wrong."""
+"""Runs at the same instant, in virtual time: some of the orders of their answers that `make test-races` tries."""
 
 import pytest
 

@@ -120,13 +120,33 @@ def test_what_is_taken_back_in_the_middle_of_its_proof_is_not_known_to_some_proc
         handler.reply(*handler._insert(server.requests[-1].body))  # type: ignore[attr-defined]
 
     server.fault(INSERT, insert)
-    # The first list of all is another one, by the rival.
+    # The second connection of the first look sees nothing either.
     server.fault(LIST, answer(200, {"data": [], "has_more": False}), times=1)
 
     outcome = run(server.url, "--connections", "2", collections=entries("red_hat_docs"))
 
     assert (outcome.exit_code, outcome.states) == (0, ["present"])
     assert [store["id"] for store in server.stores] == [second]
+
+
+def test_what_the_next_list_still_shows_has_not_vanished(server: FakeLlamaStack, run: RunHook) -> None:
+    """The last connection did not know it, but it is there: nobody takes it back, and nobody waits for that."""
+    first = server.add("red_hat_docs", run_id="a rival")
+    server.add("red_hat_docs", run_id="another rival")
+    proofs = []
+
+    def insert(handler: object) -> None:
+        proofs.append(server.requests[-1].body["vector_store_id"])
+        known = proofs[-1] != first or proofs.count(first) % 2 == 1
+        unknown = 400, {"error": {"message": f"Vector_store `{first}` not served by any of the providers"}}
+        handler.reply(*(handler._insert(server.requests[-1].body) if known else unknown))  # type: ignore[attr-defined]
+
+    server.fault(INSERT, insert)
+
+    outcome = run(server.url, "check", "--connections", "2", collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (5, ["duplicated"])
+    assert outcome.event_names().count("race.found") == 1
 
 
 def test_a_run_that_gave_way_asks_the_oldest_and_not_the_newest(
