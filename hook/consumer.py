@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from hook import remedies
 from hook.domain import GOOD_STATES, Finding, Life, Look, State, Target
-from hook.processes import Processes
+from hook.processes import QUERIES, Processes
 from hook.proof import Prover
 from hook.releases import Release
 
@@ -22,7 +22,7 @@ def check(
     `processes` and `prover` ask with the consumers' credentials. Raises as the server's API does.
     """
     good = {str(findings[t.name].id): t for t in targets if findings[t.name].state in GOOD_STATES}
-    look = prover.explained(processes.look(lambda _: good), good)
+    look = prover.explained(processes.look(lambda _: good, QUERIES), good)
     judged = (_judge(store_id, target, findings[target.name], look, release) for store_id, target in good.items())
     return {finding.name: finding for finding in judged}
 

@@ -1,10 +1,11 @@
 """The one wall-clock budget that every wait and every request of a run stays inside."""
 
+import threading
 import time
 from collections.abc import Callable
 
 from hook import signals
-from hook.errors import Stopped
+from hook.errors import Stopped, UnavailableError
 
 SLICE_SECONDS = 0.1
 """How long to block at a time, and so how long a signal waits to be heeded."""
@@ -28,8 +29,23 @@ class Deadline:
         return max(0.0, self.seconds - self.elapsed())
 
 
+def start_thread(call: Callable[[], None]) -> None:
+    """Let `call` run beside everything else; it ends with the process. Raises UnavailableError where none can start."""
+    try:
+        threading.Thread(target=call, daemon=True).start()
+    except RuntimeError as error:
+        # What Python says of the container's limit of processes (pids.max) and of memory (ulimit -v) alike.
+        limit = "this container is at its limit of processes (pids) or of memory: raise it, then run the hook again"
+        raise UnavailableError(f"no thread can be started for a request ({error}): {limit}") from error
+
+
 def heed_signals() -> None:
-    """Raise Stopped once after a signal came; called where a run is about to wait, and nowhere else."""
+    """Raise Stopped once after a signal came; called where a run is about to wait, and nowhere else.
+
+    Only the main thread heeds them: those of overlapping connections end with what they have asked.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
     number = signals.heed()
     if number is not None:
         raise Stopped(number)

@@ -132,6 +132,10 @@ class Proof:
     """What the query found first, empty for nothing; None where another process may as well find something else."""
     vanished: bool = False
     """Whether the first connections knew it and all later ones did not, as where it is deleted meanwhile."""
+    queried: bool = False
+    """Whether the query was one of the questions."""
+    failure: str = ""
+    """What it failed with at first, where the same question worked when it was repeated."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,6 +221,8 @@ def _notes(store: VectorStore, proof: Proof, others: Sequence[VectorStore], lost
             "that inserts and queries work cannot be proven: this release answers the same of a vector store without "
             "a chunk as of one whose backend does not answer"
         )
+    if proof.failure:
+        notes.append(f"1 request failed, and worked when it was repeated ({proof.failure})")
     hidden = [
         name for name in ("provider_id", "embedding_model", "embedding_dimension") if getattr(store, name) is None
     ]

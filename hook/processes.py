@@ -1,25 +1,40 @@
 """One question to every process behind the URL: workers and replicas keep lists of their own."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 from hook.backoff import retry
+from hook.connections import AT_ONCE, in_any_order, overlap
 from hook.deadline import Deadline, sleep
 from hook.domain import Life, Look, Proof, Target, VectorStore
 from hook.errors import UnavailableError
 from hook.llamastack.api import MAX_FAILURES, LlamaStack
+from hook.llamastack.verdicts import is_own_failure
+from hook.logs import log
 from hook.proof import Prover
 from hook.sweep import Sweep
 
 PAUSE_SECONDS = 0.03
-"""Between two connections, so that what answered before is asleep again."""
-
+"""Before a create that another process shall take."""
 MOST_SWEEPS = 3
 """How often all is asked anew because another run made something wanted in the middle of it."""
 PATIENT_AFTER = 3
 """After so many looks that something broke into, the next is patient: it may be a gateway that always fails some."""
+QUERIES = 5
+"""How often a run queries a vector store, where an empty insert tells its processes apart as well: each query costs an
+embedding, and 60 of them are too many for 0.2.16."""
+QUERIES_BEFORE_A_WRITE = 2
+"""How many of those go before a write, after which all is proven anew."""
+QUESTIONS = 3
+"""How many requests each connection but the first one sends at least: with one alone, fast workers are done before the
+next connection is opened, and one of four was missed in every tenth look (uvicorn)."""
+FLOODED_PAUSE_SECONDS = 0.1
+"""After each proof where the server is flooded easily: it writes a few hundred events of its telemetry a second."""
+_LIMITED = (429, 503)
+"""What a gateway answers that limits requests or connections."""
 
 T = TypeVar("T")
 Wanted = Callable[[Sequence[VectorStore]], Mapping[str, Target]]
@@ -27,13 +42,14 @@ Wanted = Callable[[Sequence[VectorStore]], Mapping[str, Target]]
 
 
 class Processes:
-    """Asks on fresh connections, one after the other, and unites what they say."""
+    """Asks on fresh connections, some at once, and unites what they say."""
 
     def __init__(self, server: LlamaStack, prover: Prover, deadline: Deadline, connections: int) -> None:
         self._server = server
         self._prover = prover
         self._deadline = deadline
         self.connections = connections
+        self._at_once = AT_ONCE
         self._first_list: Sequence[VectorStore] | None = None
 
     def heard_already(self, stores: Sequence[VectorStore]) -> None:
@@ -42,29 +58,33 @@ class Processes:
 
     def stores(self) -> tuple[VectorStore, ...]:
         """Return each vector store that any process lists. Raises as the server's API does."""
-        return self.look(lambda _: {}).stores
+        return self.look(lambda _: {}, 0).stores
 
     def prove_once(self, store_id: str, target: Target) -> Proof:
         """Return what the process that answers now says of a vector store. Raises as the server's API does."""
-        ask = partial(self._prover.prove, store_id, target, None)
+        ask = partial(self._prover.prove, self._server, store_id, target, None)
         return retry(ask, self._deadline, "proof.retry_scheduled", max_failures=MAX_FAILURES)
 
-    def look(self, wanted: Wanted) -> Look:
+    def look(self, wanted: Wanted, queries: int) -> Look:
         """Return the union of the lists and the proofs. Raises as the server's API does.
 
-        Whatever may be a server that restarts voids what was heard before it, and all is asked anew; so is it where a
-        vector store answers nothing but failures: a few times, since each of them costs the server a log.
+        `queries` is how often each vector store is queried where an empty insert tells as much. Whatever may be a
+        server that restarts voids what was heard before it, and all is asked anew; so is it where a vector store
+        answers nothing but failures: a few times, since each of them costs the server a log.
         """
         heard: Look | None = None
-        sweeps = 0
+        attempts = sweeps = 0
 
         def sweep() -> Look:
             nonlocal sweeps
             sweeps += 1
-            return self._sweep(wanted, patient=sweeps > PATIENT_AFTER)
+            # What has failed may do so on one process of many, and is queried on each connection.
+            most = queries if attempts == 1 else self.connections
+            return self._sweep(wanted, most, patient=sweeps > PATIENT_AFTER)
 
         def attempt() -> Look:
-            nonlocal heard
+            nonlocal attempts, heard
+            attempts += 1
             for _ in range(MOST_SWEEPS):
                 heard = None
                 heard = found = retry(sweep, self._deadline, "request.retry_scheduled")
@@ -84,51 +104,132 @@ class Processes:
             # The others' proofs stand, whatever one backend does.
             return heard
 
-    def renew(self) -> None:
-        """Let the next request meet another process.
-
-        Every other time, at random, another request goes before it. What balances each request in turn would else
-        answer the same question from the same process each time, where the number of questions is a multiple of that
-        of the processes (seen with HAProxy before two replicas of 0.3.5: `lost`, where one of them knew all).
-        """
+    def shift(self) -> None:
+        """Let another process take the next request of each connection, as where a balancer gives each one its turn."""
         sleep(PAUSE_SECONDS)
-        self._server.renew()
         if random.random() < 0.5:
             self._server.check_health()
 
-    def _sweep(self, wanted: Wanted, *, patient: bool) -> Look:
-        """Ask once around. A patient one repeats each request that fails, and at its end proves all once more."""
-        sweep = Sweep(self.connections)
-        disturbed = False
-
-        def ask(question: Callable[[], T]) -> T:
-            nonlocal disturbed
-            try:
-                return question()
-            except UnavailableError as error:
-                if not patient or error.in_flight:
-                    raise
-                disturbed = True
-            return retry(question, self._deadline, "request.retry_scheduled")
-
-        def prove(store_id: str) -> None:
-            target, before = targets[store_id], sweep.proofs.get(store_id, [None])[-1]
-            hung = sweep.hung.get((target.provider.id, target.model.id))
-            sweep.proven(store_id, target, hung or ask(partial(self._prover.prove, store_id, target, before)))
-
-        while not sweep.is_over():
-            if sweep.turn:
-                ask(self.renew)
-            if sweep.turn < self.connections:
-                sweep.heard(ask(self._list))
-            targets = wanted(tuple(sweep.stores.values()))
-            for store_id in sweep.due(targets):
-                prove(store_id)
-            sweep.turn += 1
-        for store_id in targets if disturbed else ():
-            prove(store_id)
+    def _sweep(self, wanted: Wanted, queries: int, *, patient: bool) -> Look:
+        """Ask once around: the first connection alone, since its answers say what to ask the others."""
+        sweep = Sweep(self.connections, queries)
+        turns = _Turns(self._server, self._prover, self._deadline, wanted, sweep, patient=patient)
+        first_list, self._first_list = self._first_list, None
+        try:
+            turns.take(self._server, first_list)
+            one_at_a_time = patient or self._server.is_flooded_easily
+            overlap(range(1, self.connections), turns.take_another, 1 if one_at_a_time else self._at_once)
+            while not sweep.is_over():
+                turns.take_another()
+            turns.prove_what_was_disturbed()
+        except UnavailableError as error:
+            if error.status in _LIMITED:
+                self._at_once = 1
+            raise
+        finally:
+            sweep.is_void = True
         return sweep.look()
 
-    def _list(self) -> Sequence[VectorStore]:
-        stores, self._first_list = self._first_list, None
-        return self._server.vector_stores() if stores is None else stores
+
+class _Turns:
+    """What each connection asks."""
+
+    def __init__(
+        self, server: LlamaStack, prover: Prover, deadline: Deadline, wanted: Wanted, sweep: Sweep, *, patient: bool
+    ) -> None:
+        """Take what to ask; a patient one repeats each request that fails, and at its end proves all once more."""
+        self._server = server
+        self._prover = prover
+        self._deadline = deadline
+        self._wanted = wanted
+        self._sweep = sweep
+        self._is_patient = patient
+        self._is_disturbed = False
+
+    def take_another(self, _: int = 0) -> None:
+        """Ask on a connection of its own."""
+        server = self._server.another()
+        try:
+            self.take(server, None, at_least=QUESTIONS)
+        finally:
+            server.close()
+
+    def take(self, server: LlamaStack, first_list: Sequence[VectorStore] | None, *, at_least: int = 0) -> None:
+        """Ask for the list, unless that was asked just now, and for the proofs that are due, in any order.
+
+        Where that is too little to keep the worker busy, it is asked for its health besides.
+        """
+        shown: list[str] = []
+        if first_list is not None:
+            self._heard(first_list, self._sweep.now(), shown)
+        wanted = self._wanted(self._sweep.stores)
+        asks_list, proven = self._sweep.open(wanted)
+        questions = self._proofs(server, wanted, proven)
+        if asks_list and first_list is None:
+            questions.append(partial(self._list, server, shown))
+        questions += [server.check_health] * (at_least - len(questions))
+        self._ask(in_any_order(questions))
+        if asks_list:
+            wanted = self._wanted(self._sweep.stores)
+            due = self._sweep.due_by_list(wanted, shown, proven)
+            self._ask(in_any_order(self._proofs(server, wanted, due)))
+
+    def prove_what_was_disturbed(self) -> None:
+        """Prove each once more where a request had to be repeated: the server may have restarted meanwhile."""
+        if self._is_disturbed:
+            wanted = self._wanted(self._sweep.stores)
+            self._ask(self._proofs(self._server, wanted, wanted))
+
+    def _ask(self, questions: Sequence[Callable[[], None]]) -> None:
+        for question in questions:
+            if not self._sweep.is_void:
+                question()
+
+    def _list(self, server: LlamaStack, shown: list[str]) -> None:
+        began = self._sweep.now()
+        self._heard(self._patiently(partial(_repeated, server.vector_stores)), began, shown)
+
+    def _heard(self, stores: Sequence[VectorStore], began: float, shown: list[str]) -> None:
+        self._sweep.heard(stores, began)
+        shown += [store.id for store in stores]
+
+    def _proofs(
+        self, server: LlamaStack, wanted: Mapping[str, Target], store_ids: Iterable[str]
+    ) -> list[Callable[[], None]]:
+        return [partial(self._prove, server, store_id, wanted[store_id]) for store_id in store_ids]
+
+    def _prove(self, server: LlamaStack, store_id: str, target: Target) -> None:
+        """Add the proof of one connection. A failure counts where it is one again, or on another connection too."""
+        before, asks_query = self._sweep.question(store_id, target)
+        ask = partial(self._prover.prove, server, store_id, target, before, asks_query=asks_query)
+        began = self._sweep.now()
+        proof = self._sweep.hung(target) or self._patiently(ask)
+        if proof.life is Life.DEAD and not proof.timed_out and self._sweep.is_first_failure(target):
+            again = self._patiently(ask)
+            if again.life is not Life.DEAD:
+                log.info("request.failed_once", vector_store_id=store_id, cause=proof.detail)
+                again = replace(again, failure=proof.detail)
+            proof = again
+        self._sweep.proven(store_id, target, proof, began)
+        if server.is_flooded_easily:
+            sleep(FLOODED_PAUSE_SECONDS)
+
+    def _patiently(self, question: Callable[[], T]) -> T:
+        try:
+            return question()
+        except UnavailableError as error:
+            if not self._is_patient or error.in_flight:
+                raise
+            self._is_disturbed = True
+        return retry(question, self._deadline, "request.retry_scheduled")
+
+
+def _repeated(ask: Callable[[], T]) -> T:
+    """Ask once more where the server itself fails: now and then one does, and nothing is wrong with it."""
+    try:
+        return ask()
+    except UnavailableError as error:
+        if error.timed_out or not is_own_failure(error):
+            raise
+        log.info("request.failed_once", cause=str(error))
+    return ask()

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import groupby
 
 from hook import remedies
 from hook.deadline import Deadline
 from hook.domain import Life, Look, Model, Proof, Target
 from hook.errors import HookError, RefusedError, UnavailableError
+from hook.heard import Heard, comes_back, may_precede
 from hook.llamastack.api import LlamaStack
 from hook.llamastack.verdicts import INSERT, QUERY
 from hook.logs import log
@@ -16,6 +16,8 @@ from hook.releases import FIRST_SIZED
 
 FIRST_QUERY_SECONDS = 60.0
 """How long the first query of an embedding model may take, which has to load it; half of the budget if that is less."""
+FAILURES = 2
+"""On how many connections something has to fail, though it worked when it was repeated, to count as a failure."""
 EMBED_SECONDS = 10.0
 """How long the embedding model may take to make a vector: to compare its length, and when a query has failed."""
 
@@ -38,17 +40,22 @@ class Prover:
         other._filled_ids = self._filled_ids
         return other
 
-    def prove(self, store_id: str, target: Target, before: Proof | None) -> Proof:
-        """Return the proof of a vector store on this connection, where `before` is one of another connection.
+    def prove(
+        self, server: LlamaStack, store_id: str, target: Target, before: Proof | None, *, asks_query: bool = True
+    ) -> Proof:
+        """Return the proof of a vector store on this server's connection, where `before` is one of another connection.
 
-        Raises UnavailableError where the server is not there at all.
+        Without `asks_query` the empty insert is enough, where it is one of the questions. Raises UnavailableError where
+        the server is not there at all.
         """
         questions = (before.next_questions if before is not None else self._questions) or self._questions
+        if not asks_query:
+            questions = questions - {QUERY} or questions
         limit = None
         if QUERY in questions and target.model.id not in self._queried_models:
             self._queried_models.add(target.model.id)
             limit = max(self._request_seconds, min(FIRST_QUERY_SECONDS, self._deadline.remaining() / 2))
-        proof = self._server.prove(store_id, target.provider.kind, sorted(questions), limit)
+        proof = server.prove(store_id, target.provider.kind, sorted(questions), limit)
         if proof.empty is False:
             self._filled_ids.add(store_id)
         is_filled = proof.life is Life.UNDECIDED and store_id in self._filled_ids
@@ -91,7 +98,7 @@ class Prover:
         """Return the look with the cause of what is dead.
 
         What cannot be told is dead, too, where its model is, and where a file of it was cut into chunks: then it is
-        not fresh.
+        not fresh. Raises UnavailableError where the server itself does not answer any more.
         """
         failures: dict[str, HookError | None] = {}
         proofs = dict(look.proofs)
@@ -102,10 +109,19 @@ class Prover:
                 continue
             if target.model.id not in failures:
                 failures[target.model.id] = self._failure_of(target)
+                self._check_server(failures[target.model.id])
             failure = failures[target.model.id]
             if proof.life is Life.DEAD or isinstance(failure, UnavailableError) or store_id in filled_ids:
                 proofs[store_id] = replace(proof, life=Life.DEAD, detail=self._cause(proof, target, failure))
         return replace(look, proofs=proofs)
+
+    def _check_server(self, failure: HookError | None) -> None:
+        """Raise UnavailableError where not the model but the whole server has stopped answering, as its health says."""
+        if isinstance(failure, UnavailableError) and failure.timed_out:
+            try:
+                self._server.check_health()
+            except UnavailableError as error:
+                raise UnavailableError(f"LlamaStack stopped answering in the middle of the run: {error}") from error
 
     def _cause(self, proof: Proof, target: Target, failure: HookError | None) -> str:
         if isinstance(failure, UnavailableError):
@@ -125,28 +141,36 @@ class Prover:
         return None
 
 
-def united(proofs: Sequence[Proof]) -> Proof:
+def united(proofs: Sequence[Heard[Proof]]) -> Proof:
     """Return what the proofs of all connections say together of one vector store.
 
-    Dead or refused anywhere is dead or refused, since some inserts fail; lost is only what all of them have lost. Where
-    two answers to the same query take turns, processes hold different chunks.
+    Dead or refused anywhere is dead or refused, since some inserts fail; lost is only what all of them have lost. What
+    failed on one connection alone, and not when it was repeated, is only told. Where two answers to the same query take
+    turns, processes hold different chunks.
     """
+    said = [heard.said for heard in proofs]
     for life in (Life.DEAD, Life.REFUSED):
-        found = next((proof for proof in proofs if proof.life is life), None)
+        found = next((proof for proof in said if proof.life is life), None)
         if found is not None:
             return found
-    lost = [proof for proof in proofs if proof.life is Life.LOST]
-    if lost and len(lost) < len(proofs):
-        detail = f"{len(proofs) - len(lost)} of {len(proofs)} connections: {lost[0].detail}"
-        turns = [is_lost for is_lost, _ in groupby(proof.life is Life.LOST for proof in proofs)]
-        return Proof(Life.DIVIDED, detail, vanished=turns == [False, True])
-    answers = [answer for answer, _ in groupby(proof.found for proof in proofs if proof.found is not None)]
+    failures = [proof.failure for proof in said if proof.failure]
+    if len(failures) >= FAILURES:
+        return Proof(Life.DEAD, failures[0])
+    lost = [proof for proof in said if proof.life is Life.LOST]
+    if lost and len(lost) < len(said):
+        detail = f"{len(said) - len(lost)} of {len(said)} connections: {lost[0].detail}"
+        known, unknown = ([heard for heard in proofs if (heard.said.life is Life.LOST) is it] for it in (False, True))
+        return Proof(Life.DIVIDED, detail, vanished=may_precede(known, unknown))
     # What is inserted meanwhile changes the answer too, but never back to what it was.
-    if len(answers) > len(set(answers)):
-        return Proof(Life.DIVIDED, "queries of it find something else on another connection", found=answers[0])
-    undecided = next((proof for proof in proofs if proof.life is Life.UNDECIDED), None)
+    answers = [Heard(each.said.found, each.began, each.ended) for each in proofs if each.said.found is not None]
+    if comes_back(answers):
+        detail = "queries of it find something else on another connection"
+        return Proof(Life.DIVIDED, detail, found=answers[0].said)
+    undecided = next((proof for proof in said if proof.life is Life.UNDECIDED), None)
     if lost or undecided is not None:
         return lost[-1] if undecided is None else undecided
-    told = next((proof for proof in proofs if proof.embedding_dimension is not None), proofs[0])
-    empty = {proof.empty for proof in proofs}
-    return replace(told, empty=False if False in empty else None if None in empty else True)
+    told = next((proof for proof in said if proof.embedding_dimension is not None), said[0])
+    # An empty insert alone says nothing of it.
+    empty = {proof.empty for proof in said if proof.queried}
+    told = replace(told, empty=False if False in empty else None if None in empty or not empty else True)
+    return replace(told, failure=next(iter(failures), ""))

@@ -13,7 +13,7 @@ from hook.domain import Life, Proof, Target, VectorStore
 from hook.llamastack.api import LlamaStack
 from hook.logs import log
 from hook.plan import by_age, candidates, earlier_ones
-from hook.processes import Processes
+from hook.processes import QUERIES_BEFORE_A_WRITE, Processes
 
 RACE_SECONDS = 30.0
 """How long a run that keeps what it made waits while the others of this instant change nothing."""
@@ -126,5 +126,5 @@ class Race:
     def _prove(self, store_id: str, target: Target) -> Proof:
         """Return the proof of a vector store that is old enough to decide, taken once for the race."""
         if store_id not in self._proofs:
-            self._proofs |= self._processes.look(lambda _: {store_id: target}).proofs
+            self._proofs |= self._processes.look(lambda _: {store_id: target}, QUERIES_BEFORE_A_WRITE).proofs
         return self._proofs[store_id]

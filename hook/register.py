@@ -75,7 +75,7 @@ class Registrar:
             return False
         self._repeated |= {target.name for target in dead}
         for turn in range(self._processes.connections if divided else 1):
-            retry(self._processes.renew, self._deadline, "request.retry_scheduled")
+            retry(self._processes.shift, self._deadline, "request.retry_scheduled")
             for target in [*divided, *(dead if turn == 0 else [])]:
                 with suppress(HookError):
                     # Under the id that it has, which may be the alias: another one would be a second one.

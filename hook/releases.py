@@ -6,6 +6,9 @@ Release = tuple[int, int, int]
 """Major, minor and patch; OGX, as LlamaStack is called since, went on from 0.7.3 with 1.0."""
 
 FIRST_OGX: Release = (1, 0, 0)
+FIRST_UNFLOODED: Release = (0, 2, 18)
+"""The first that lives when its telemetry gets more than it can write. Before it, 1,000 events are too many, of which a
+query makes 18; then nothing is answered any more (0.2.16; providers/utils/telemetry/tracing.py, 0.2.17 and 0.2.18)."""
 FIRST_LAZY: Release = (0, 4, 0)
 """The first whose Milvus takes an empty insert before there is a chunk: 0.3.5 answers 500 to it, and 0.4.2 does not."""
 FIRST_DECLARED: Release = (0, 4, 3)

@@ -12,7 +12,7 @@ from hook.errors import UnavailableError
 from hook.llamastack.api import LlamaStack
 from hook.logs import log
 from hook.plan import plan, provable, unsettled
-from hook.processes import Processes
+from hook.processes import QUERIES, QUERIES_BEFORE_A_WRITE, Processes
 from hook.progress import Progress
 from hook.proof import Prover
 from hook.race import Race
@@ -48,10 +48,11 @@ class Run:
         self._wait_until_ready()
         targets = self._resolve(collections)
         findings = self._progress.findings
-        look = self._look(targets)
+        may_write = self._asked.command == "register"
+        look = self._look(targets, QUERIES_BEFORE_A_WRITE if may_write else QUERIES)
         findings |= self._plan(targets, look)
         acts = (self._registrar.repeat_creates, self._registrar.create, self._registrar.repeat_creates)
-        for act in acts if self._asked.command == "register" else ():
+        for act in acts if may_write else ():
             try:
                 has_sent = act(targets, look, findings)
             except UnavailableError:
@@ -61,7 +62,8 @@ class Run:
                 # Whatever was proven before may be over: the server may have restarted since.
                 accepted = [target for target in targets if not self._registrar.has_failed(target)]
                 give_way = partial(self._race.give_way, accepted)
-                look = self._registrar.look_until_listed(partial(self._look, accepted), give_way)
+                look_again = partial(self._look, accepted, QUERIES - QUERIES_BEFORE_A_WRITE)
+                look = self._registrar.look_until_listed(look_again, give_way)
                 findings |= self._registrar.verified(self._plan(accepted, look))
         if self._consumer_server is not None:
             self._consumer_server.release = self._server.release
@@ -104,11 +106,11 @@ class Run:
             self._progress.warnings += self._prover.file_warnings(each for each in targets if each.model.id in lengths)
         return targets
 
-    def _look(self, targets: Sequence[Target]) -> Look:
+    def _look(self, targets: Sequence[Target], queries: int) -> Look:
         """Return what all processes say of the targets, when all runs of this instant agree."""
         settled: frozenset[str] = frozenset()
         while True:
-            look = self._processes.look(partial(provable, targets, settled))
+            look = self._processes.look(partial(provable, targets, settled), queries)
             if not unsettled(targets, look.stores, settled):
                 return self._prover.explained(look, provable(targets, settled, look.stores))
             settled |= self._race.settle(targets, look.stores)

@@ -2,11 +2,13 @@
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from itertools import groupby
+from collections.abc import Collection, Mapping, Sequence
+from threading import RLock
 
 from hook.deadline import Deadline
 from hook.domain import Life, Look, Proof, Target, VectorStore
+from hook.heard import Heard, may_precede
+from hook.llamastack.verdicts import INSERT, KEPT_BY_EACH_PROCESS
 from hook.logs import log
 from hook.plan import SHOWN_FIELDS, in_order
 from hook.proof import united
@@ -18,114 +20,190 @@ FEWEST_PROOFS = 3
 LOST_SECONDS = 10.0
 """How long what seems lost is proven on as many connections as what works, though each answer is an error: one process
 that knows it is enough. The rich log of 0.7.3 and newer takes seconds for an error."""
-MANY_TURNS = 3
-"""From so many changes between being listed and not being listed on, processes list different vector stores."""
 
 
 class Sweep:
-    """What was heard so far, and who has to be asked next."""
+    """What was heard so far, and who has to be asked next; connections in threads of their own may share it."""
 
-    def __init__(self, connections: int) -> None:
-        self.turn = 0
-        self.stores: dict[str, VectorStore] = {}
-        self.proofs: dict[str, list[Proof]] = {}
-        self.hung: dict[tuple[str, str], Proof] = {}
-        """By provider and model: a request that was not answered in time is not repeated for the next one."""
+    def __init__(self, connections: int, queries: int) -> None:
+        """Begin with nothing; `queries` is how often a vector store is queried, where an empty insert tells as much."""
+        self.is_void = False
+        """Whether nobody waits for more answers."""
         self._connections = connections
-        self._lists: list[dict[str, int]] = []
+        self._queries = queries
+        self._opened = 0
+        self._clock = Deadline(0.0)
+        self._lost = Deadline(LOST_SECONDS)
+        self._lock = RLock()
+        self._stores: dict[str, VectorStore] = {}
+        self._lists: list[Heard[dict[str, int]]] = []
         self._versions: dict[str, dict[tuple[str | None, ...], VectorStore]] = {}
         """By id, what the processes show differently of one vector store."""
-        self._wanted: Sequence[str] = ()
-        self._lost = Deadline(LOST_SECONDS)
+        self._proofs: dict[str, list[Heard[Proof]]] = {}
+        self._begun: Counter[str] = Counter()
+        """By id, how many proofs were begun, answered or not."""
+        self._queried: Counter[str] = Counter()
+        """By id, how many of them ask the query."""
         self._missed: Counter[str] = Counter()
+        """By id, how many connections have proven a vector store because their list does not show it."""
+        self._hung: dict[tuple[str, str], Proof] = {}
+        """By provider and model: a request that was not answered in time is not repeated for the next one."""
+        self._failed: set[tuple[str, str]] = set()
+        """The providers and models of what has failed for good: for the next one it is not repeated."""
+        self._wanted: Sequence[str] = ()
 
-    def heard(self, stores: Sequence[VectorStore]) -> None:
-        """Add a list."""
-        for store in stores:
-            self.stores.setdefault(store.id, store)
-            shown = tuple(getattr(store, name) for name in SHOWN_FIELDS)
-            self._versions.setdefault(store.id, {}).setdefault(shown, store)
-        self._lists.append({store.id: place for place, store in enumerate(stores)})
+    @property
+    def stores(self) -> tuple[VectorStore, ...]:
+        """Return each vector store that any list has shown."""
+        with self._lock:
+            return tuple(self._stores.values())
 
-    def proven(self, store_id: str, target: Target, proof: Proof) -> None:
-        """Add a proof."""
-        self.proofs.setdefault(store_id, []).append(proof)
-        if proof.timed_out:
-            self.hung[target.provider.id, target.model.id] = proof
+    def now(self) -> float:
+        """Return the time at which a request begins, in seconds since the start."""
+        return self._clock.elapsed()
 
-    def due(self, wanted: Mapping[str, Target]) -> list[str]:
-        """Return the vector stores to prove on this connection, in any order.
+    def open(self, wanted: Mapping[str, Target]) -> tuple[bool, list[str]]:
+        """Begin one more connection: tell whether it has to ask for the list, and which vector stores it has to prove.
 
-        Each is proven on the first that shows it, and its other proofs are spread over the rest; in any order, for the
-        reason that `renew` has.
+        Each is proven on the first that can, and its other proofs are spread over the rest.
         """
-        self._wanted = tuple(wanted)
-        costly = sum(self._is_costly(store_id) for store_id in wanted)
-        due = [store_id for store_id in wanted if self._is_due(store_id, len(wanted), costly)]
-        random.shuffle(due)
-        return due
+        with self._lock:
+            self._wanted = tuple(wanted)
+            due = [store_id for store_id in wanted if self._is_due(store_id)]
+            self._begun.update(due)
+            self._opened += 1
+            return self._opened <= self._connections, due
+
+    def due_by_list(self, wanted: Mapping[str, Target], shown: Collection[str], proven: Collection[str]) -> list[str]:
+        """Return what else to prove on a connection whose list has `shown` these ids, and which has `proven` those.
+
+        That is what nobody has proven yet, and what it does not show: of many, each is proven on few connections, which
+        may all be of those that know it.
+        """
+        with self._lock:
+            self._wanted = tuple(wanted)
+            due = [store_id for store_id in wanted if store_id not in self._begun]
+            for store_id in self._begun.keys() & wanted.keys() - {*shown, *proven}:
+                self._missed[store_id] += 1
+                if self._missed[store_id] <= FEWEST_PROOFS and not self._is_decided(store_id):
+                    due.append(store_id)
+            self._begun.update(due)
+            return due
+
+    def question(self, store_id: str, target: Target) -> tuple[Proof | None, bool]:
+        """Return the last proof of a vector store, and whether the next one has to ask the query, too.
+
+        The query costs an embedding: it is asked a few times, but again and again where nothing else tells processes
+        apart, and where a question has failed once.
+        """
+        with self._lock:
+            done = [heard.said for heard in self._proofs.get(store_id, [])]
+            asks = (
+                not done
+                or INSERT not in done[-1].next_questions
+                or target.provider.kind in KEPT_BY_EACH_PROCESS
+                or any(proof.failure for proof in done)
+                or self._queried[store_id] < self._queries
+            )
+            self._queried[store_id] += asks
+            return done[-1] if done else None, asks
+
+    def is_first_failure(self, target: Target) -> bool:
+        """Tell whether no vector store of this provider and model has failed for good yet."""
+        return (target.provider.id, target.model.id) not in self._failed
+
+    def hung(self, target: Target) -> Proof | None:
+        """Return the proof of another vector store of the same provider and model that was not answered in time."""
+        return self._hung.get((target.provider.id, target.model.id))
+
+    def heard(self, stores: Sequence[VectorStore], began: float) -> None:
+        """Add a list."""
+        with self._lock:
+            for store in stores:
+                self._stores.setdefault(store.id, store)
+                shown = tuple(getattr(store, name) for name in SHOWN_FIELDS)
+                self._versions.setdefault(store.id, {}).setdefault(shown, store)
+            places = {store.id: place for place, store in enumerate(stores)}
+            self._lists.append(Heard(places, began, self.now()))
+
+    def proven(self, store_id: str, target: Target, proof: Proof, began: float) -> None:
+        """Add a proof."""
+        with self._lock:
+            self._proofs.setdefault(store_id, []).append(Heard(proof, began, self.now()))
+            if proof.timed_out:
+                self._hung[target.provider.id, target.model.id] = proof
+            if proof.life is Life.DEAD:
+                self._failed.add((target.provider.id, target.model.id))
 
     def is_over(self) -> bool:
         """Tell whether each list and each proof was taken as often as it has to be."""
-        if self.turn < self._connections:
-            return False
-        costly = sum(self._is_costly(store_id) for store_id in self._wanted)
-        return all(self._left(store_id, len(self._wanted), costly) <= 0 for store_id in self._wanted)
+        with self._lock:
+            return self._opened >= self._connections and all(self._left(store_id) <= 0 for store_id in self._wanted)
 
     def look(self) -> Look:
         """Return what all of it says."""
-        proofs = {store_id: self._united(store_id) for store_id in self.proofs}
-        asked = {store_id: len(proofs) for store_id, proofs in self.proofs.items()}
-        log.debug("processes.asked", connections=self._connections, vector_stores=len(self.stores), proofs=asked)
-        shown = Counter(store_id for ids in self._lists for store_id in ids)
+        proofs = {store_id: self._united(store_id) for store_id in self._proofs}
+        asked = {store_id: len(some) for store_id, some in self._proofs.items()}
+        log.debug("processes.asked", connections=self._connections, vector_stores=len(self._stores), proofs=asked)
+        lists = [heard.said for heard in self._lists]
+        shown = Counter(store_id for places in lists for store_id in places)
         grown = any(store_id in self._wanted and self._appeared(store_id) for store_id in proofs)
-        stores = in_order(self.stores.values(), self._lists)
+        stores = in_order(self._stores.values(), lists)
         versions = {store_id: tuple(some.values()) for store_id, some in self._versions.items()}
         return Look(self._connections, stores, dict(shown), proofs, versions, has_grown=grown)
 
+    def _lists_by(self, store_id: str) -> tuple[list[Heard[dict[str, int]]], list[Heard[dict[str, int]]]]:
+        """Return the lists that show a vector store, and those that do not."""
+        return (
+            [heard for heard in self._lists if store_id in heard.said],
+            [heard for heard in self._lists if store_id not in heard.said],
+        )
+
     def _appeared(self, store_id: str) -> bool:
         """Tell whether the first lists did not show a vector store, and all later ones do."""
-        return [each for each, _ in groupby(store_id in ids for ids in self._lists)] == [False, True]
+        shown, hidden = self._lists_by(store_id)
+        return bool(shown and hidden) and may_precede(hidden, shown)
 
     def _united(self, store_id: str) -> Proof:
         """Return what all proofs of a vector store say, and the lists, which are more.
 
         What the lists take turns to show is not lost but divided, though each proof met a process without it.
         """
-        proof = united(self.proofs[store_id])
-        shown = [store_id in ids for ids in self._lists]
-        # Whatever is made or deleted meanwhile changes the lists once.
-        if proof.life is not Life.LOST or len(list(groupby(shown))) < MANY_TURNS:
+        proof = united(self._proofs[store_id])
+        shown, hidden = self._lists_by(store_id)
+        # What is made or deleted meanwhile changes the lists once.
+        if proof.life is not Life.LOST or may_precede(shown, hidden) or may_precede(hidden, shown):
             return proof
-        return Proof(Life.DIVIDED, f"{sum(shown)} of {len(shown)} connections list it: {proof.detail}")
+        return Proof(Life.DIVIDED, f"{len(shown)} of {len(self._lists)} connections list it: {proof.detail}")
 
-    def _is_due(self, store_id: str, wanted: int, costly: int) -> bool:
-        if store_id not in self.proofs:
-            return True
-        # Of many, each is proven on few connections, which may all be of those that know it.
-        is_missed = self.turn < self._connections and store_id not in self._lists[-1]
-        self._missed[store_id] += is_missed
-        if is_missed and self._missed[store_id] <= FEWEST_PROOFS and not self._is_decided(store_id):
-            return True
+    def _is_due(self, store_id: str) -> bool:
         # As many as there are connections left for them.
-        return random.random() * max(1, self._connections - self.turn) < self._left(store_id, wanted, costly)
+        is_drawn = random.random() * max(1, self._connections - self._opened) < self._left(store_id)
+        return store_id not in self._begun or is_drawn
 
-    def _left(self, store_id: str, wanted: int, costly: int) -> int:
+    def _left(self, store_id: str) -> int:
         """Return how many more proofs a vector store needs."""
-        done = self.proofs.get(store_id, [])
+        done = self._proofs.get(store_id)
+        if done is None:
+            return 0
+        last = done[-1].said
         if self._is_decided(store_id):
             return 0
-        share = self._connections * FULLY_PROVEN // wanted
-        if self._is_costly(store_id) and not (done[-1].life is Life.LOST and self._lost.remaining()):
-            share = self._connections // costly
-            if done[-1].life is Life.UNDECIDED and all(store_id in ids for ids in self._lists):
+        share = self._connections * FULLY_PROVEN // len(self._wanted)
+        if last.costly and not (last.life is Life.LOST and self._lost.remaining()):
+            share = self._connections // sum(map(self._is_costly, self._wanted))
+            if last.life is Life.UNDECIDED and not self._lists_by(store_id)[1]:
                 share = 0
-        return min(self._connections, max(FEWEST_PROOFS, share)) - len(done)
+        # Where the query may be what fails on one process of several, those without it say nothing of that.
+        begun = self._queried if any(heard.said.failure for heard in done) else self._begun
+        return min(self._connections, max(FEWEST_PROOFS, share)) - begun[store_id]
 
     def _is_decided(self, store_id: str) -> bool:
-        done = self.proofs.get(store_id)
-        return done is not None and (done[-1].life in (Life.DEAD, Life.REFUSED) or done[-1].timed_out)
+        done = self._proofs.get(store_id)
+        return done is not None and any(
+            heard.said.life in (Life.DEAD, Life.REFUSED) or heard.said.timed_out for heard in done
+        )
 
     def _is_costly(self, store_id: str) -> bool:
-        done = self.proofs.get(store_id)
-        return done is not None and done[-1].costly
+        done = self._proofs.get(store_id)
+        return done is not None and done[-1].said.costly

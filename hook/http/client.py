@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import partial
+from copy import copy
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -16,11 +16,9 @@ from hook.deadline import Deadline
 from hook.errors import BudgetError, RefusedError, UnavailableError, causes_of, one_line
 from hook.http import tls
 from hook.http.answers import Answer, read
-from hook.http.busy import Busy
 from hook.http.credentials import bearer_token, check_proxies
 from hook.http.patience import within
 from hook.http.trace import traced
-from hook.logs import log
 from hook.settings import Server
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
@@ -30,14 +28,12 @@ _NEVER_SENT = ("ConnectTimeout", "ConnectTimeoutError", "NewConnectionError", "N
 """The errors of requests and urllib3 with which a request did not get as far as the server."""
 _UNWRAPPED = (requests.exceptions.BaseHTTPError, HTTPException, ValueError)  # type: ignore[attr-defined]
 """What requests lets through of the layers below, such as urllib3's of an address that it cannot parse."""
-_LEAVE_ALONE = (429, 503)
-"""What a gateway answers that limits requests or connections."""
 _GRACE_SECONDS = 0.2
 """How much later the clock around a request ends than the one inside it, whose error says more."""
 
 
 class Http:
-    """Sends requests to one server, with its credentials, inside the budget of the run."""
+    """One connection to a server, with its credentials: a request at a time, inside the budget of the run."""
 
     def __init__(self, server: Server, request_timeout_seconds: float, deadline: Deadline) -> None:
         self._server = server
@@ -46,7 +42,6 @@ class Http:
         self._answered = False
         self._tls_answers = 0
         self._session: requests.Session | None = None
-        self._busy = Busy()
         # Given with each request, since requests prefers what the environment says to what the session has.
         self._trusted = server.ca_bundle or tls.system_ca_bundle() or True
         tls.check_files(server)
@@ -78,21 +73,17 @@ class Http:
         """The server's URL, without credentials."""
         return self._server.url
 
-    def renew(self, busy_path: str) -> None:
-        """Let the next request open another connection, while the last few that were used are asked for `busy_path`.
+    def another(self) -> "Http":
+        """Return one more connection to the same server, which another process of it may take."""
+        other = copy(self)
+        other._session = None
+        return other
 
-        Of workers that share a socket one mostly takes the next connection, but not while it has to answer that; the
-        more often it was met, the busier it is. Nobody needs the answers, whatever they are.
-        """
+    def close(self) -> None:
+        """Close the connection; the next request opens another one."""
         if self._session is not None:
-            self._busy.keep(partial(self._keep_busy, self._session, busy_path), self._session.close)
+            self._session.close()
         self._session = None
-        log.debug("connection.renewed", asked_meanwhile=self._busy.ask_all(), path=busy_path)
-
-    def _keep_busy(self, session: requests.Session, path: str) -> bool:
-        seconds = min(self._request_timeout_seconds, self._deadline.remaining())
-        response, _ = self._exchange(session, "GET", path, seconds)
-        return response.ok and response.headers.get("Connection", "").lower() != "close"
 
     def get(self, path: str, query: Mapping[str, str] | None = None, *, timeout_seconds: float | None = None) -> Any:
         """Return the JSON of an answer; `timeout_seconds` is for what has a time limit of its own.
@@ -110,7 +101,7 @@ class Http:
         `once` is sent on a new connection: of one that was used, the server may be about to close it, unsaid.
         """
         if once:
-            self._session = None
+            self.close()
         return self._send("POST", path, body=body, timeout_seconds=timeout_seconds)
 
     def delete(self, path: str) -> Any:
@@ -144,10 +135,8 @@ class Http:
         try:
             response, content = traced(method, path, lambda: within(seconds + _GRACE_SECONDS, exchange))
         except TimeoutError as error:
-            self._busy.failed()
             raise self._timeout(what, method, seconds) from error
         except (requests.RequestException, *_UNWRAPPED) as error:
-            self._busy.failed()
             if _is_timeout(error):
                 raise self._timeout(what, method, seconds) from error
             self._tls_answers += tls.may_be_wanted(causes_of(error), self._server.url) and self._speaks_tls()
@@ -157,8 +146,6 @@ class Http:
         except OSError as error:
             # What requests says, without a type of its own, where a certificate's file has gone since the start.
             raise RefusedError(f"{what}: cannot be sent: {one_line(str(error))}") from error
-        if response.status_code in _LEAVE_ALONE:
-            self._busy.failed()
         if response.status_code < 500:
             self._session = session
         else:

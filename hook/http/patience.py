@@ -1,18 +1,19 @@
 """Waiting for what cannot be interrupted, and no longer than it may take."""
 
 import queue
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from hook.deadline import SLICE_SECONDS, Deadline, heed_signals
+from hook.deadline import SLICE_SECONDS, Deadline, heed_signals, start_thread
 
 T = TypeVar("T")
 
 
 def within(seconds: float, call: Callable[[], T]) -> T:
     """Return what `call` returns, or raise what it raises, TimeoutError after so many seconds, or Stopped at a signal.
+
+    Raises UnavailableError, before anything is called, where no thread can be started.
 
     The timeout of requests starts anew with every byte and does not cover name resolution, and neither lets a
     signal through; waiting for a thread does all three. The thread that is given up ends with the process.
@@ -26,7 +27,7 @@ def within(seconds: float, call: Callable[[], T]) -> T:
         except BaseException as error:  # noqa: BLE001  whatever it is, it is raised again in the caller's thread
             outcome.put((None, error))
 
-    threading.Thread(target=run, daemon=True).start()
+    start_thread(run)
     patience = Deadline(seconds)
     while patience.remaining() > 0:
         heed_signals()

@@ -1,6 +1,7 @@
 """What the hook asks of a LlamaStack server and tells it, in the server's words; no other module knows its paths."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import Any
 from uuid import uuid4
 
@@ -10,7 +11,7 @@ from hook.http.answers import mapping
 from hook.http.client import Http
 from hook.llamastack.dialects import Dialect, VectorDbsDialect, field, find_dialect, number, text
 from hook.llamastack.verdicts import INSERT, QUERY, Outcome, is_own_failure, is_unknown_id, prove
-from hook.releases import Release, parse_release
+from hook.releases import FIRST_UNFLOODED, Release, parse_release
 
 HEALTH = "/v1/health"
 VERSION = "/v1/version"
@@ -98,9 +99,21 @@ class LlamaStack:
         """Whether a create of what is there already changes nothing, and keeps its data (up to 0.2.24)."""
         return isinstance(self._dialect, VectorDbsDialect)
 
-    def renew(self) -> None:
-        """Send what follows on a fresh connection, which another process of the server may answer."""
-        self._http.renew(HEALTH)
+    @property
+    def is_flooded_easily(self) -> bool:
+        """Whether its telemetry cannot keep up with many requests, of which the server dies (up to 0.2.17)."""
+        return self.replaces and (self.release is None or self.release < FIRST_UNFLOODED)
+
+    def another(self) -> "LlamaStack":
+        """Return the same server on one more connection, which another process of it may take."""
+        other = copy(self)
+        other._http = self._http.another()
+        other._dialect = None if self._dialect is None else self._dialect.on(other._http)
+        return other
+
+    def close(self) -> None:
+        """Close the connection; the next request opens another one."""
+        self._http.close()
 
     def vector_stores(self) -> tuple[VectorStore, ...]:
         """Return every vector store, in the dialect that the server turns out to speak."""

@@ -32,6 +32,9 @@ _T = TypeVar("_T")
 class Dialect(Protocol):
     """How one generation of servers lists and creates vector stores; both raise as `Http` does."""
 
+    def on(self, http: Http) -> "Dialect":
+        """Return the same on another connection."""
+
     def vector_stores(self) -> tuple[VectorStore, ...]:
         """Return every vector store of the server."""
 
@@ -67,6 +70,10 @@ class VectorStoresDialect:
     def __init__(self, http: Http, run_id: str) -> None:
         self._http = http
         self._run_id = run_id
+
+    def on(self, http: Http) -> "VectorStoresDialect":
+        """Return the same on another connection."""
+        return VectorStoresDialect(http, self._run_id)
 
     def vector_stores(self) -> tuple[VectorStore, ...]:
         """Return every vector store. Raises UnavailableError if the list changes while it is read.
@@ -131,6 +138,10 @@ class VectorDbsDialect:
 
     def __init__(self, http: Http) -> None:
         self._http = http
+
+    def on(self, http: Http) -> "VectorDbsDialect":
+        """Return the same on another connection."""
+        return VectorDbsDialect(http)
 
     def vector_stores(self) -> tuple[VectorStore, ...]:
         """Return every vector store; the list has no pages (GET /v1/vector-dbs)."""

@@ -52,9 +52,11 @@ def prove(store_id: str, kind: str, outcomes: Sequence[Outcome], release: Releas
             return proof
     # What says by an error that it is alive need not log that error again, where the other question tells the same.
     cheap = frozenset(question for question, proof in proofs.items() if not proof.costly)
-    told = partial(Proof, next_questions=cheap or frozenset(sorted(proofs)[:1]), costly=not cheap)
-    failed = [proof for proof in proofs.values() if proof.life is not Life.ALIVE]
     query = proofs.get(QUERY)
+    told = partial(
+        Proof, next_questions=cheap or frozenset(sorted(proofs)[:1]), costly=not cheap, queried=query is not None
+    )
+    failed = [proof for proof in proofs.values() if proof.life is not Life.ALIVE]
     if not failed:
         dimension = next(iter(proofs.values())).embedding_dimension
         if query is None:

@@ -8,18 +8,21 @@ import argparse
 import heapq
 import itertools
 import json
+import queue
 import random
 import sys
 import threading
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, cast
 from unittest.mock import patch
 
-from hook import create, deadline, logs, race, register
+from hook import connections, create, deadline, logs, race, register
 from hook.domain import Collection, State
 from hook.flags import parse_arguments
 from hook.http.answers import Answer, read
@@ -36,6 +39,8 @@ BUDGET_SECONDS = 180.0
 URL = "http://llama-stack.test"
 UNTAKEN_SECONDS = 1.0
 """After so long a kernel repeats the first packet of a connection that a busy server did not take."""
+
+POLL_SECONDS = 0.002
 
 
 class Instant:
@@ -63,6 +68,12 @@ class Instant:
         self._stopped.release()
         turn.acquire()
 
+    def start(self, call: Callable[[], None]) -> None:
+        """Let a call run beside the one that is running, in a thread of its own."""
+        turn = threading.Semaphore(0)
+        threading.Thread(target=self._carry_out, args=(call, turn), daemon=True).start()
+        self._wait(turn, 0.0)
+
     def run(self, calls: Sequence[Callable[[], None]]) -> None:
         """Carry all of them out, each in a thread of its own, until the last has ended."""
         for call in calls:
@@ -83,6 +94,27 @@ class Instant:
             call()
         finally:
             self._stopped.release()
+
+
+class InstantQueue:
+    """A queue whose waiting takes the time of an instant."""
+
+    def __init__(self, instant: Instant) -> None:
+        self._instant = instant
+        self._items: deque[Any] = deque()
+
+    def put(self, item: Any) -> None:
+        """Add an item."""
+        self._items.append(item)
+
+    def get(self, timeout: float) -> Any:
+        """Return the oldest item, as soon as there is one within so many seconds. Raises Empty."""
+        until = self._instant.now + timeout
+        while not self._items:
+            if self._instant.now > until:
+                raise queue.Empty
+            self._instant.sleep(POLL_SECONDS)
+        return self._items.popleft()
 
 
 @dataclass(frozen=True)
@@ -138,7 +170,11 @@ class Wire:
         self.deleted.add(path.rpartition("/")[2])
         return self._send("DELETE", path)
 
-    def renew(self, _: str) -> None:
+    def another(self) -> "Wire":
+        """Return one more connection of the same run."""
+        return replace(self, is_new=True)
+
+    def close(self) -> None:
         """Open another connection for the next request."""
         self.is_new = True
 
@@ -198,6 +234,9 @@ def _time_of(instant: Instant, seed: int) -> Iterator[None]:
         stack.callback(random.setstate, state)
         for module in (create, deadline, race, register, fake_llamastack):
             stack.enter_context(patch.object(module, "time", instant))
+        stack.enter_context(patch.object(connections, "start_thread", instant.start))
+        queues = SimpleNamespace(SimpleQueue=partial(InstantQueue, instant), Empty=queue.Empty)
+        stack.enter_context(patch.object(connections, "queue", queues))
         stack.enter_context(patch.object(deadline.Deadline.__init__, "__defaults__", (instant.monotonic,)))
         stack.enter_context(patch.object(uuid, "uuid4", lambda: uuid.UUID(int=instant.random.getrandbits(128))))
         yield

@@ -1,58 +1,80 @@
-"""How often one of two workers takes all the connections of a look, on a real ogx 1.5.0.
+"""How many looks miss one of the workers that share a socket, on uvicorn with an API that answers at once.
 
-One of them knows a vector store, and so its list tells them apart. It prints, and asserts nothing: the machine decides.
+Real servers take longer for an answer, and mix better. It prints, and asserts nothing: the machine decides.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import groupby
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from backends import BACKENDS
-from client import OTHER_PROVIDER, create
-from processes import workers
-from servers import close_all_on_signals, say
+import requests
+from servers import HERE, ServerError, close_all_on_signals, free_port, install, start_process
 
 from hook.deadline import Deadline
-from hook.http import busy
+from hook.domain import Model, Provider, Target
 from hook.http.client import Http
 from hook.llamastack.api import LlamaStack
 from hook.logs import configure
-from hook.processes import Processes
+from hook.processes import QUERIES, Processes
 from hook.proof import Prover
 from hook.settings import Server
 
 RELEASE = "ogx-1.5.0"
-ROUNDS = 4
-CONNECTIONS = 120
-LOOK = 20
-KEPT_BUSY = (0, busy.MOST_CONNECTIONS)
+"""Whose uvicorn it is."""
+TRIALS = ((2, 20), (4, 20), (4, 40), (8, 20), (8, 40), (8, 80))
+"""Workers, and connections of a look."""
+LOOKS = int(os.environ.get("LOOKS", "50"))
+STORES = 3
+START_SECONDS = 30.0
 WARM_UP_SECONDS = 2.0
 BURN = "while True: pass"
+PROVIDER, MODEL = Provider("milvus-shared", "pgvector"), Model("granite", None, 768)
 
 
 def main() -> int:
-    """Boot the server, and print a table: on an idle machine and on one whose cores are busy."""
+    """Print a table: on an idle machine and on one whose cores are busy."""
     close_all_on_signals()
     configure("warning", "console", os.environ)
-    print("| cores | connections kept busy | looks of 20 that met one worker | most in a row | share of the rarer |")
-    print("| --- | :-: | :-: | :-: | :-: |")
+    print("| workers | connections | cores | looks at none that missed one | looks at three | seconds a look |")
+    print("| :-: | :-: | --- | :-: | :-: | :-: |")
     with tempfile.TemporaryDirectory(prefix="rc-connections-") as folder:
-        backend = BACKENDS["faiss"](Path(folder))
-        try:
-            with workers(RELEASE, backend) as server:
-                create(server.client, "red_hat_docs", OTHER_PROVIDER)
+        for workers, connections in TRIALS:
+            with served(workers, Path(folder)) as url:
                 for cores in ("idle", "busy"):
                     with burning(0 if cores == "idle" else os.cpu_count() or 1):
-                        measure(server.url, cores)
-        finally:
-            backend.stop()
+                        new, there, seconds = measure(url, workers, connections)
+                    row = (workers, connections, cores, f"{new} of {LOOKS}", f"{there} of {LOOKS}", f"{seconds:.1f}")
+                    print(f"| {' | '.join(map(str, row))} |", flush=True)
     return 0
+
+
+@contextmanager
+def served(workers: int, folder: Path) -> Iterator[str]:
+    """Yield the URL of so many workers. Raises ServerError where they do not come up."""
+    port, log = free_port(), folder / "uvicorn.log"
+    python = install(RELEASE) / "bin" / "python"
+    options = ["--port", str(port), "--workers", str(workers), "--no-access-log"]
+    process = start_process([str(python), "-m", "uvicorn", "bare_workers:app", *options], HERE, log, {})
+    url = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while log.read_text().count("Application startup complete") < workers:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise ServerError(f"uvicorn does not start: {log.read_text()}")
+            time.sleep(0.1)
+        requests.get(f"{url}/v1/health", timeout=5)
+        yield url
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        log.unlink()
 
 
 @contextmanager
@@ -60,7 +82,7 @@ def burning(count: int) -> Iterator[None]:
     """Keep so many cores busy."""
     burners = [subprocess.Popen([sys.executable, "-c", BURN]) for _ in range(count)]
     try:
-        time.sleep(WARM_UP_SECONDS)
+        time.sleep(WARM_UP_SECONDS if count else 0)
         yield
     finally:
         for burner in burners:
@@ -68,35 +90,23 @@ def burning(count: int) -> Iterator[None]:
             burner.wait()
 
 
-def measure(url: str, cores: str) -> None:
-    """Print a row for each number of connections that are kept busy; they take turns."""
-    rounds: dict[int, list[list[bool]]] = {count: [] for count in KEPT_BUSY}
-    for number in range(ROUNDS):
-        for count, met in rounds.items():
-            say(f"{cores}: round {number + 1} of {ROUNDS}, {count} kept busy")
-            met.append(answers(url, count))
-    for count, met in rounds.items():
-        looks = [each[start : start + LOOK] for each in met for start in range(0, CONNECTIONS, LOOK)]
-        alone = sum(len(set(look)) == 1 for look in looks)
-        longest = max(len(list(run)) for each in met for _, run in groupby(each))
-        knowing = sum(map(sum, met)) / (ROUNDS * CONNECTIONS)
-        rarer = min(knowing, 1 - knowing)
-        print(f"| {cores} | {count} | {alone} of {len(looks)} | {longest} | {rarer:.0%} |", flush=True)
+def measure(url: str, workers: int, connections: int) -> tuple[int, int, float]:
+    """Return how many looks missed a worker, with nothing to prove and with some, and the seconds of the latter."""
+    new = sum(len(met(url, connections, 0)) < workers for _ in range(LOOKS))
+    started = time.monotonic()
+    there = sum(len(met(url, connections, STORES)) < workers for _ in range(LOOKS))
+    return new, there, (time.monotonic() - started) / LOOKS
 
 
-def answers(url: str, kept_busy: int) -> list[bool]:
-    """Return for each of the hook's fresh connections whether the worker that took it knows the vector store."""
-    busy.MOST_CONNECTIONS = kept_busy
+def met(url: str, connections: int, count: int) -> set[str]:
+    """Return which workers a look at so many collections has met: each lists a vector store of its own."""
     deadline = Deadline(3600.0)
     server = LlamaStack(Http(Server(url=url), 30.0, deadline))
-    asked = Processes(server, Prover(server, deadline, 30.0, write=False), deadline, LOOK)
-    met = []
-    for _ in range(CONNECTIONS):
-        asked.renew()
-        met.append(bool(server.vector_stores()))
-        # It stands for a proof.
-        server.check_health()
-    return met
+    processes = Processes(server, Prover(server, deadline, 30.0, write=True), deadline, connections)
+    wanted = {f"vs_docs-{number}": Target(f"docs-{number}", PROVIDER, MODEL, 768) for number in range(count)}
+    look = processes.look(lambda stores: wanted if stores else {}, QUERIES)
+    server.close()
+    return {store.id for store in look.stores if store.id.startswith("worker-")}
 
 
 if __name__ == "__main__":

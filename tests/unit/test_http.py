@@ -11,9 +11,7 @@ from typing import Any
 
 import pytest
 import trustme
-from structlog.testing import capture_logs
 
-from hook import logs
 from hook.deadline import Deadline
 from hook.errors import BudgetError, ConfigError, HookError, RefusedError, UnavailableError, one_line
 from hook.http.answers import error_text, retry_after_seconds
@@ -493,19 +491,15 @@ def test_nothing_is_sent_on_a_connection_after_a_failure_of_the_server(server: F
     assert client.post("/v1/vector_stores", body)["name"] == "red_hat_docs"
 
 
-@pytest.mark.parametrize(
-    ("action", "asked"), [(answer(404), 1), (answer(500), 0), (reset, 0)], ids=["404", "500", "reset"]
-)
-def test_a_connection_is_not_kept_busy_after_a_failure_of_the_server(
-    server: FakeLlamaStack, action: Action, asked: int
-) -> None:
-    """It is no way any more to the process that it led to."""
-    logs.configure("debug", "json", {})
-    server.fault("GET /v1/models", action, times=1)
+def test_another_connection_is_one_of_its_own(server: FakeLlamaStack) -> None:
+    """Another process may take it; and one that was closed is opened anew."""
     client = http(server.url)
-    failure(lambda: client.get("/v1/models"))
+    other = client.another()
+    for each in (client, client, other, client):
+        each.get(PATH)
+    client.close()
+    client.get(PATH)
 
-    with capture_logs() as events:
-        client.renew(PATH)
-
-    assert [each["asked_meanwhile"] for each in events] == [asked]
+    first, second, third, fourth, fifth = (request.port for request in server.requests)
+    assert first == second == fourth
+    assert len({first, third, fifth}) == 3

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from hook import processes
+from hook import connections, processes
 from hook.domain import Life, Model, Proof, Provider, Target, VectorStore
-from hook.http import busy
+from hook.heard import Heard
+from hook.processes import QUERIES, QUESTIONS
 from hook.proof import united
 from hook.register import Registrar
 from hook.sweep import FEWEST_PROOFS, FULLY_PROVEN, Sweep
@@ -27,13 +28,27 @@ ALL = ("--connections", "20")
 TARGET = Target("docs", Provider("milvus"), Model("granite", None, 768), 768)
 
 
+def in_turn(*said: Any) -> list[Heard[Any]]:
+    """Return answers that were given one after the other."""
+    return [Heard(each, float(number), number + 0.5) for number, each in enumerate(said)]
+
+
 def sweep_of(connections: int, *lists: list[str]) -> Sweep:
-    """Return what was heard after these lists."""
-    sweep = Sweep(connections)
+    """Return what was heard after these lists, one after the other."""
+    sweep = Sweep(connections, QUERIES)
     for ids in lists:
-        sweep.heard([VectorStore(store_id, "docs") for store_id in ids])
-        sweep.turn += 1
+        sweep.open({})
+        sweep.heard([VectorStore(store_id, "docs") for store_id in ids], sweep.now())
     return sweep
+
+
+def prove(sweep: Sweep, wanted: dict[str, Target], proof: Proof) -> list[str]:
+    """Open a connection, answer with this proof what is due on it, and return that."""
+    due = sweep.open(wanted)[1]
+    for store_id in due:
+        sweep.question(store_id, TARGET)
+        sweep.proven(store_id, TARGET, proof, sweep.now())
+    return due
 
 
 @pytest.fixture(params=["per-connection", "per-request"])
@@ -314,16 +329,15 @@ def test_up_to_0_2_24_the_create_is_repeated_until_all_know_it(run: Run) -> None
 
 def test_a_gateway_that_fails_between_two_of_them_ends_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each goes on a fresh connection, before which the health is asked every other time, at random."""
-    monkeypatch.setattr(busy, "MOST_CONNECTIONS", 0)
     with FakeLlamaStack("dbs", processes=2) as fake:
         run(fake.url, *ALL, collections=ONE)
         fake.known_to["red_hat_docs"] = {0}
 
-        renew = Registrar.repeat_creates
+        repeat = Registrar.repeat_creates
 
         def fail_once(*arguments: Any) -> bool:
             fake.fault("GET /v1/health", answer(503), times=1)
-            return renew(*arguments)
+            return repeat(*arguments)
 
         monkeypatch.setattr(Registrar, "repeat_creates", fail_once)
         outcome = run(fake.url, *ALL, collections=ONE)
@@ -371,13 +385,13 @@ def test_each_question_is_asked_on_each_connection(server: FakeLlamaStack, run: 
     run(server.url, "check", "--connections", "7")
 
     assert server.lines().count(LIST) == 7
-    assert server.lines().count(QUERY) == 3 * 7
+    assert server.lines().count(QUERY) == 3 * QUERIES
     assert server.lines().count(INSERT) == 3 * 7
 
 
-@pytest.mark.parametrize(("collections", "connections", "queries"), [(20, 20, 400), (40, 20, 400), (200, 20, 600)])
+@pytest.mark.parametrize(("collections", "connections", "inserts"), [(20, 20, 400), (40, 20, 400), (200, 20, 600)])
 def test_many_collections_are_proven_on_fewer_connections_each(
-    server: FakeLlamaStack, run: Run, collections: int, connections: int, queries: int
+    server: FakeLlamaStack, run: Run, collections: int, connections: int, inserts: int
 ) -> None:
     """The number of proofs stays linear: 20 for each connection, and at least 3 for each collection."""
     names = [f"docs-{number}" for number in range(collections)]
@@ -387,7 +401,7 @@ def test_many_collections_are_proven_on_fewer_connections_each(
     outcome = run(server.url, "--connections", str(connections), "--timeout", "60", collections=entries(*names))
 
     assert outcome.exit_code == 0
-    assert server.lines().count(QUERY) == queries
+    assert server.lines().count(INSERT) == inserts
 
 
 def test_what_seems_lost_is_asked_on_each_connection(run: Run) -> None:
@@ -508,35 +522,35 @@ def test_one_process_that_fails_is_a_failure_of_all(server: FakeLlamaStack, run:
 )
 def test_the_worst_answer_counts(lives: list[str], together: str) -> None:
     """Some inserts meet that process."""
-    assert united([Proof(Life(life)) for life in lives]).life == together
+    assert united(in_turn(*(Proof(Life(life)) for life in lives))).life == together
 
 
 def test_what_some_have_lost_is_told_with_how_many_know_it() -> None:
     """In the words of one that does not."""
-    proof = united([Proof(Life.ALIVE), Proof(Life.LOST, "404"), Proof(Life.ALIVE)])
+    proof = united(in_turn(Proof(Life.ALIVE), Proof(Life.LOST, "404"), Proof(Life.ALIVE)))
 
     assert proof.detail == "2 of 3 connections: 404"
 
 
 def test_what_all_have_lost_is_told_in_the_last_ones_words() -> None:
-    proof = united([Proof(Life.LOST, "first"), Proof(Life.LOST, "last")])
+    proof = united(in_turn(Proof(Life.LOST, "first"), Proof(Life.LOST, "last")))
 
     assert (proof.life, proof.detail) == (Life.LOST, "last")
 
 
 @pytest.mark.parametrize("proofs", [["alive", "undecided"], ["undecided", "alive"]])
 def test_what_one_cannot_tell_is_undecided(proofs: list[str]) -> None:
-    assert united([Proof(Life(each)) for each in proofs]).life is Life.UNDECIDED
+    assert united(in_turn(*(Proof(Life(each)) for each in proofs))).life is Life.UNDECIDED
 
 
 def test_answers_that_take_turns_are_divided_and_the_first_is_told() -> None:
-    proof = united([Proof(Life.ALIVE, found=found) for found in ("one", "another", "one")])
+    proof = united(in_turn(*(Proof(Life.ALIVE, found=found) for found in ("one", "another", "one"))))
 
     assert (proof.life, proof.found) == (Life.DIVIDED, "one")
 
 
 def test_a_dimension_that_any_tells_counts() -> None:
-    proof = united([Proof(Life.ALIVE), Proof(Life.ALIVE, embedding_dimension=384), Proof(Life.ALIVE)])
+    proof = united(in_turn(Proof(Life.ALIVE), Proof(Life.ALIVE, embedding_dimension=384), Proof(Life.ALIVE)))
 
     assert proof.embedding_dimension == 384
 
@@ -547,7 +561,7 @@ def test_a_dimension_that_any_tells_counts() -> None:
 )
 def test_it_is_empty_where_all_say_so(each: tuple[bool | None, ...], together: bool | None) -> None:
     """One that found a chunk is enough to know better, and one that cannot tell is enough not to know."""
-    assert united([Proof(Life.ALIVE, empty=empty) for empty in each]).empty is together
+    assert united(in_turn(*(Proof(Life.ALIVE, empty=empty, queried=True) for empty in each))).empty is together
 
 
 @pytest.mark.parametrize(
@@ -556,9 +570,10 @@ def test_it_is_empty_where_all_say_so(each: tuple[bool | None, ...], together: b
 def test_one_failure_is_enough(proof: Proof) -> None:
     """It is not asked again on the other connections."""
     sweep = sweep_of(20, ["vs_1"])
-    sweep.proven("vs_1", TARGET, proof)
+    wanted = {"vs_1": TARGET}
+    assert prove(sweep, wanted, proof) == ["vs_1"]
 
-    assert sweep.due({"vs_1": TARGET}) == []
+    assert sweep.open(wanted)[1] == []
 
 
 @pytest.mark.parametrize(
@@ -567,78 +582,86 @@ def test_one_failure_is_enough(proof: Proof) -> None:
 def test_each_is_proven_so_often_and_no_more(count: int, costly: bool, most: int) -> None:
     """400 proofs together, or 20 that an error answers, and at least 3 of each."""
     ids = [f"vs_{number}" for number in range(count)]
-    sweep = sweep_of(20, ids)
-    sweep.turn = 20
+    sweep = sweep_of(20, *[ids] * 20)
+    wanted = dict.fromkeys(ids, TARGET)
 
     for _ in range(most):
-        assert len(sweep.due(dict.fromkeys(ids, TARGET))) == count
-        for store_id in ids:
-            sweep.proven(store_id, TARGET, Proof(Life.ALIVE, costly=costly))
+        assert len(prove(sweep, wanted, Proof(Life.ALIVE, costly=costly))) == count
 
-    assert sweep.due(dict.fromkeys(ids, TARGET)) == []
+    assert sweep.open(wanted)[1] == []
     assert sweep.is_over()
 
 
-def test_of_many_each_is_asked_where_the_list_does_not_show_it() -> None:
+def test_of_many_each_is_asked_where_no_list_shows_it() -> None:
     """Its few other proofs may all meet processes that know it; three such, or one that decides."""
     ids = [f"vs_{number}" for number in range(200)]
     wanted = dict.fromkeys(ids, TARGET)
     sweep = sweep_of(20, ids)
-    for turn in range(4):
-        for store_id in ids:
-            sweep.proven(store_id, TARGET, Proof(Life.ALIVE))
-        sweep.heard([VectorStore(store_id, "docs") for store_id in ids[1:]])
-        sweep.turn = turn + 1
-        assert (ids[0] in sweep.due(wanted)) == (turn < 3)
+    prove(sweep, wanted, Proof(Life.ALIVE))
 
-    sweep = sweep_of(20, ids, ids[1:])
-    sweep.turn = 1
-    sweep.proven(ids[0], TARGET, Proof(Life.DEAD))
-    assert ids[0] not in sweep.due(wanted)
+    assert [sweep.due_by_list(wanted, ids[1:], []) for _ in range(4)] == [[ids[0]]] * 3 + [[]]
+
+    sweep = sweep_of(20, ids)
+    prove(sweep, wanted, Proof(Life.DEAD))
+    assert sweep.due_by_list(wanted, ids[1:], []) == []
+
+
+def test_what_a_connection_has_proven_is_not_due_by_its_list() -> None:
+    """It has told already that it does not know it."""
+    sweep = sweep_of(20, ["vs_1"])
+    wanted = {"vs_1": TARGET}
+    prove(sweep, wanted, Proof(Life.ALIVE))
+
+    assert sweep.due_by_list(wanted, [], ["vs_1"]) == []
 
 
 @pytest.mark.parametrize(("lists", "most"), [([["vs_1"], ["vs_1"]], 3), ([["vs_1"], []], 20)])
 def test_what_nobody_can_tell_is_asked_often_only_where_lists_differ(lists: list[list[str]], most: int) -> None:
     """Each answer is an error, which costs the server a log."""
-    sweep = sweep_of(20, *lists)
-    sweep.turn = 20
+    sweep = sweep_of(20, *lists * 10)
+    wanted = {"vs_1": TARGET}
 
     for _ in range(most):
-        assert sweep.due({"vs_1": TARGET}) == ["vs_1"]
-        sweep.proven("vs_1", TARGET, Proof(Life.UNDECIDED, costly=True))
+        assert prove(sweep, wanted, Proof(Life.UNDECIDED, costly=True)) == ["vs_1"]
 
-    assert sweep.due({"vs_1": TARGET}) == []
+    assert sweep.open(wanted)[1] == []
 
 
-def test_the_pause_is_between_connections_only(
+def test_one_connection_needs_neither_pause_nor_thread(
     server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One connection is as fast as it was."""
-    paused: list[float] = []
-    monkeypatch.setattr(processes, "sleep", paused.append)
+    """It is as fast as it was."""
+    opened: list[range] = []
+
+    def noted(turns: range, *others: Any) -> None:
+        opened.append(turns)
+        connections.overlap(turns, *others)
+
+    monkeypatch.setattr("hook.processes.overlap", noted)
 
     run(server.url, "check")
-    assert paused == []
-
     run(server.url, "check", "--connections", "4")
-    assert len(paused) == 3
+
+    assert [len(turns) for turns in opened] == [0, 3]
 
 
 def test_the_documentation_says_how_many_requests_there_are() -> None:
     """The bounds are those of the program."""
     page = " ".join(PAGES["docs/proofs.md"].split())
 
-    assert f"up to {FULLY_PROVEN} collections are proven on every connection, more than that on" in page
+    assert f"Up to {FULLY_PROVEN} collections are proven on every connection, more than that on" in page
     assert f"on at least {FEWEST_PROOFS} and on {20 * FULLY_PROVEN} together" in page
-    assert f"{1000 * processes.PAUSE_SECONDS:.0f} ms apart" in page
-    assert f"up to {busy.MOST_CONNECTIONS} that were used before" in page
-    assert f"and up to {busy.MOST_CONNECTIONS} more for each connection" in page
+    assert f"Up to {connections.AT_ONCE} connections are under way at once, a new one every " in page
+    assert f"every {1000 * connections.APART_SECONDS:.0f} ms" in page
+    assert f"each connection sends at least {QUESTIONS} requests" in page
+    assert f"queried at most {QUERIES} times a run" in page
+    assert f"waits for {processes.FLOODED_PAUSE_SECONDS} s after each proof" in page
 
 
 def test_three_changes_of_the_lists_are_enough_and_the_detail_counts_them() -> None:
     """One change is a create or a delete; there and away and back again is not."""
     sweep = sweep_of(4, ["vs_1"], ["vs_1"], [], ["vs_1"])
-    sweep.proven("vs_1", TARGET, Proof(Life.LOST, "404"))
+    sweep.proven("vs_1", TARGET, Proof(Life.LOST, "404"), sweep.now())
 
     proof = sweep.look().proofs["vs_1"]
 
@@ -650,14 +673,12 @@ def test_each_is_proven_at_once_and_again_on_connections_all_over() -> None:
     ids = [f"vs_{number}" for number in range(200)]
     wanted = dict.fromkeys(ids, TARGET)
     sweep = sweep_of(20, ids)
-    sweep.turn = 0
 
-    assert sorted(sweep.due(wanted)) == sorted(ids)
-    for store_id in ids:
-        sweep.proven(store_id, TARGET, Proof(Life.ALIVE))
-    sweep.turn = 1
-    assert 0 < len(sweep.due(wanted)) < len(ids) / 2
-    for store_id in ids:
-        sweep.proven(store_id, TARGET, Proof(Life.ALIVE))
-    sweep.turn = 19
-    assert sorted(sweep.due(wanted)) == sorted(ids)
+    assert sorted(prove(sweep, wanted, Proof(Life.ALIVE))) == sorted(ids)
+    assert 0 < len(prove(sweep, wanted, Proof(Life.ALIVE))) < len(ids) / 2
+    while sweep.open({})[0]:
+        pass
+    assert prove(sweep, wanted, Proof(Life.ALIVE)) != []
+    while not sweep.is_over():
+        prove(sweep, wanted, Proof(Life.ALIVE))
+    assert {len(proofs) for proofs in sweep._proofs.values()} == {FEWEST_PROOFS}

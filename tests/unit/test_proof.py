@@ -1,5 +1,6 @@
 """What proves a vector store, and what the hook says where it cannot be proven."""
 
+import random
 import re
 import time
 from typing import Any
@@ -41,17 +42,70 @@ def test_a_store_that_fails_is_asked_a_few_times(server: FakeLlamaStack, run: Ru
     server.dead_ids.add(server.add("red_hat_docs"))
 
     assert run(server.url, collections=ONE).exit_code == 3
-    assert server.lines().count(QUERY) == MAX_FAILURES
+    assert server.lines().count(QUERY) == 2 * MAX_FAILURES
 
 
 def test_a_store_that_fails_for_a_moment_is_proven(server: FakeLlamaStack, run: Run) -> None:
-    """And with it all others, anew: the server may have restarted."""
-    server.fault(QUERY, answer(500, OWN_WORDS), times=1)
+    """And with it all others, anew: the backend may have restarted."""
+    server.fault(QUERY, answer(500, OWN_WORDS), times=2)
 
     outcome = run(server.url)
 
     assert outcome.states == ["registered"] * 3
-    assert server.lines().count(QUERY) == 6
+    assert server.lines().count(QUERY) == 2 + 2 + 3
+
+
+def test_a_failure_that_is_not_repeated_is_told_with_its_count(server: FakeLlamaStack, run: Run) -> None:
+    """A server that fails now and then does what it is asked."""
+    server.add("red_hat_docs")
+    server.fault(QUERY, answer(500, OWN_WORDS), times=1)
+
+    outcome = run(server.url, "check", collections=ONE)
+
+    assert (outcome.exit_code, outcome.states) == (0, ["present"])
+    assert outcome.detail().startswith("1 request failed, and worked when it was repeated (POST /v1/vector-io/query")
+    assert "request.failed_once" in outcome.event_names()
+
+
+def test_a_list_that_fails_once_is_asked_for_again(server: FakeLlamaStack, run: Run) -> None:
+    """On the same connection, and what was heard before still counts."""
+    server.add("red_hat_docs")
+    server.fault("GET /v1/vector_stores", answer(500, OWN_WORDS), times=1)
+
+    outcome = run(server.url, "check", "--connections", "2", collections=ONE)
+
+    assert outcome.exit_code == 0
+    assert server.lines().count("GET /v1/vector_stores") <= 1 + 2
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_a_process_whose_backend_is_gone_is_no_passing_failure(run: Run, processes: int) -> None:
+    """Each of its failures is followed by another process that works; but there is more than one of them."""
+    with FakeLlamaStack(processes=processes) as fake:
+        fake.add("red_hat_docs")
+        fake.fault(QUERY, lambda handler: handler.reply(*_failing_at_one(handler)))
+        outcome = run(fake.url, "check", "--connections", "20", collections=ONE)
+
+    assert (outcome.exit_code, outcome.states) == (3, ["unavailable"])
+
+
+def _failing_at_one(handler: Any) -> tuple[int, Any]:
+    return (500, OWN_WORDS) if handler.process == 1 else (200, {"chunks": [], "scores": []})
+
+
+def test_one_in_a_hundred_failures_ends_nothing(server: FakeLlamaStack, run: Run) -> None:
+    """Whichever requests they hit."""
+    draw = random.Random(5)
+    run(server.url)
+    for line in ("GET /v1/vector_stores", QUERY, "POST /v1/vector-io/insert"):
+        server.fault(line, lambda handler: _now_and_then(handler, draw))
+
+    assert [run(server.url, "--connections", "20").exit_code for _ in range(5)] == [0] * 5
+
+
+def _now_and_then(handler: Any, draw: random.Random) -> None:
+    fails = draw.random() < 0.01
+    handler.reply(*((500, OWN_WORDS) if fails else handler._answer(handler.fake.requests[-1])))
 
 
 def test_a_backend_that_refuses_connections_is_no_restart(server: FakeLlamaStack, run: Run) -> None:
@@ -63,7 +117,7 @@ def test_a_backend_that_refuses_connections_is_no_restart(server: FakeLlamaStack
     outcome = run(server.url, collections=ONE)
 
     assert outcome.states == ["unavailable"]
-    assert server.lines().count(QUERY) == 2 + MAX_FAILURES
+    assert server.lines().count(QUERY) == 2 + 2 * MAX_FAILURES
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -75,7 +129,7 @@ def test_an_endpoint_of_the_model_that_fails_is_no_restart(server: FakeLlamaStac
     outcome = run(server.url, collections=ONE)
 
     assert (outcome.exit_code, outcome.states) == (3, ["unavailable"])
-    assert server.lines().count(QUERY) == MAX_FAILURES
+    assert server.lines().count(QUERY) == 2 * MAX_FAILURES
     assert "Error code: " in outcome.detail()
 
 
@@ -90,6 +144,20 @@ def test_a_key_of_the_model_s_endpoint_is_not_the_hook_s(server: FakeLlamaStack,
     assert "which a model or a backend answered that LlamaStack asks" in outcome.detail()
     assert "API_KEY" not in outcome.detail()
     assert "denied" not in outcome.detail()
+
+
+def test_a_server_that_stops_answering_is_told_as_that(server: FakeLlamaStack, run: Run) -> None:
+    """And not as the backend of each collection, though a proof was what it did not answer first."""
+    server.add("red_hat_docs")
+    for line in (QUERY, EMBED):
+        server.fault(line, hang(5.0))
+    server.fault("GET /v1/health", lambda handler: handler.reply(200, {"status": "OK"}), times=1)
+    server.fault("GET /v1/health", hang(5.0))
+
+    outcome = run(server.url, "check", "--request-timeout", "0.2", "--timeout", "3", collections=ONE)
+
+    assert (outcome.exit_code, outcome.states) == (3, ["unknown"])
+    assert outcome.report["message"].startswith("LlamaStack stopped answering in the middle of the run: GET /v1/health")
 
 
 def test_one_dead_provider_leaves_the_findings_of_the_others(server: FakeLlamaStack, run: Run) -> None:
@@ -492,12 +560,12 @@ TARGET = Target("docs", Provider("milvus", "milvus"), Model("granite", None, 768
 
 def test_only_the_first_query_of_a_model_has_longer() -> None:
     """It loads the model; an insert alone asks for none."""
-    asked = Asked()
-    prover = proof.Prover(asked, Deadline(300), 5, write=True)  # type: ignore[arg-type]
+    asked: Any = Asked()
+    prover = proof.Prover(asked, Deadline(300), 5, write=True)
     only_insert = Proof(Life.ALIVE, next_questions=frozenset({"insert"}))
 
     for before in (only_insert, None, None):
-        prover.prove("vs_1", TARGET, before)
+        prover.prove(asked, "vs_1", TARGET, before)
 
     assert asked.limits == [None, proof.FIRST_QUERY_SECONDS, None]
 

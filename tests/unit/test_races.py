@@ -266,9 +266,9 @@ def test_all_runs_have_the_same_order_of_one_second(lists: list[list[str]], orde
 
     assert "".join(store.id for store in in_order(stores, places)) == order
 
-    sweep = Sweep(len(lists))
+    sweep = Sweep(len(lists), 0)
     for ids in lists:
-        sweep.heard([VectorStore(store_id, "docs", created_at=1) for store_id in ids])
+        sweep.heard([VectorStore(store_id, "docs", created_at=1) for store_id in ids], sweep.now())
     assert [store.id for store in sweep.look().stores] == [*order]
 
 

@@ -1,0 +1,36 @@
+"""Answers with the time of their requests, since those of overlapping connections have no order of their own."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Heard(Generic[T]):
+    """One answer. The server made it at some moment while its request was under way."""
+
+    said: T
+    began: float
+    """When the request was sent, in seconds since any moment that all share."""
+    ended: float
+    """When its answer was there."""
+
+
+def may_precede(first: Iterable[Heard[T]], then: Iterable[Heard[T]]) -> bool:
+    """Tell whether there can be a moment before which all of the first answers were made, and after it all others.
+
+    So what a server forgot or learned meanwhile is told apart from what its processes take turns to say.
+    """
+    return max((each.began for each in first), default=0.0) <= min((each.ended for each in then), default=float("inf"))
+
+
+def comes_back(answers: Sequence[Heard[str]]) -> bool:
+    """Tell whether the same answer was given before another one and again after it."""
+    for said in {each.said for each in answers}:
+        same = [each for each in answers if each.said == said]
+        first_ended, last_began = min(each.ended for each in same), max(each.began for each in same)
+        if any(each.said != said and first_ended < each.began and each.ended < last_began for each in answers):
+            return True
+    return False
