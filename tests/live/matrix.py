@@ -112,6 +112,7 @@ class Expected:
 
 EXPECTED = {
     "0.2.12": Expected("name", "drifted", files=False),
+    "0.2.16": Expected("name", "present", files=False),
     "0.2.24": Expected("name", "present", "present", files=False),
     "0.3.5": Expected("id", "missing", "lost"),
     "0.4.7": Expected("id", "present", "lost"),

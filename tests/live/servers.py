@@ -28,7 +28,7 @@ import yaml
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
-RELEASES = ("0.2.12", "0.2.24", "0.3.5", "0.4.7", "0.7.3", "ogx-1.2.5", "ogx-1.5.0")
+RELEASES = ("0.2.12", "0.2.16", "0.2.24", "0.3.5", "0.4.7", "0.7.3", "ogx-1.2.5", "ogx-1.5.0")
 """Oldest first; each is a folder of `releases/`."""
 
 BOOT_SECONDS = 120
@@ -255,7 +255,7 @@ class Server:
     def _command(self) -> list[str]:
         binaries = self.environment / "bin"
         port = ["--port", str(self.port)]
-        if self.release == "0.2.12":
+        if self.release in ("0.2.12", "0.2.16"):
             module = "llama_stack.distribution.server.server"
             return [str(binaries / "python"), "-m", module, "--config", "run.yaml", *port]
         if self.release == "0.2.24":
