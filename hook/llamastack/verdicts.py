@@ -86,12 +86,15 @@ def _read(outcome: Outcome, store_id: str, kind: str) -> Proof:
 
     To an empty insert: 200 with `null` or 204 says that the id is known; faiss up to 0.3.5 answers 400 with the
     dimension that it expects, chroma and qdrant with words of their own. To a query: 200 with `chunks`; a fresh
-    qdrant up to 0.7.3 answers 400 «Collection … not found», which is not the vector store. 404 or 400 with
-    «not found» or «not served» of that id to either: nobody knows it any more.
+    qdrant up to 0.7.3 answers 400 «Collection … not found», which is not the vector store. To either, 400 or 404 of an
+    unknown id says that nobody knows the vector store any more.
     """
     again = frozenset({outcome.question})
     error = outcome.error
     if isinstance(error, RefusedError):
+        # First, since an id can be any text, also one that the server says of something else.
+        if is_unknown_id(error, store_id):
+            return Proof(Life.LOST, str(error), next_questions=again, costly=True)
         expected = re.search(r"Expected (\d{1,9}), got 0", error.detail)
         if outcome.question == INSERT and expected:
             return Proof(Life.ALIVE, embedding_dimension=int(expected[1]), next_questions=again, costly=True)
@@ -99,8 +102,6 @@ def _read(outcome: Outcome, store_id: str, kind: str) -> Proof:
             return Proof(Life.ALIVE, next_questions=again, costly=True)
         if outcome.question == QUERY and kind == "qdrant" and "Collection " in error.detail:
             return Proof(Life.UNDECIDED, str(error), next_questions=again, costly=True)
-        if is_unknown_id(error, store_id):
-            return Proof(Life.LOST, str(error), next_questions=again, costly=True)
         # Red Hat's policy gives `update`, which an insert needs, to the owner alone.
         reads = outcome.question == INSERT and error.status == 403
         hint = "; where this token may only read, run with --prove read" if reads else ""
@@ -135,9 +136,14 @@ def is_own_failure(error: UnavailableError) -> bool:
 
 
 def is_unknown_id(error: RefusedError, store_id: str) -> bool:
-    """Tell whether the server says that it knows no vector store of this id: each release has its own words.
+    """Tell whether the server says that it knows no vector store of this id.
 
-    The id has to be among them; «Not Found» alone is what a server or a proxy says of a path that it does not have.
+    Each release has its own words for it (400 or 404, POST /v1/vector-io/insert and /query, and DELETE): up to 0.2.24
+    «Vector_db `ID` not served by any of the providers: …», the same of «Vector_store» in 0.3.x, from 0.4.0 on
+    «Vector_store 'ID' not found», and «Vector Store 'ID' not found. Use 'client.vector_dbs.list()' …» of what Milvus
+    lost. Any other «not found» is that of a model, a provider, a file or a table, even where the id is a part of it.
     """
-    says_so = re.search(r"not found|not served", error.detail, re.IGNORECASE) is not None
-    return says_so and error.status in (400, 404) and one_line(store_id) in error.detail
+    ids = "|".join(re.escape(one_line(f"{quote}{store_id}{quote}")) for quote in "'`\"")
+    not_known = r"(?i:not found(?=\.?$|\. Use 'client\.vector)|not served by any\b)(?!.*\bnot (?i:found|served))"
+    words = rf"(?i:Invalid value: )?(?i:vector[ _](?:store|db)) (?:{ids}) {not_known}"
+    return error.status in (400, 404) and re.match(words, error.detail) is not None

@@ -27,7 +27,7 @@ URL = "http://stack:8321"
 ANSWERS = {path.stem: json.loads(path.read_text()) for path in (Path(__file__).parent / "answers").glob("*.json")}
 RELEASES = sorted(ANSWERS)
 WITH_MILVUS = [release for release in RELEASES if "milvus_create" in ANSWERS[release]]
-DBS_RELEASES = ("0.2.12", "0.2.24")
+DBS_RELEASES = ("0.2.12", "0.2.16", "0.2.24")
 WANTED = Collection("red_hat_docs", GRANITE, "milvus-shared", 768)
 
 
