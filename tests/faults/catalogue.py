@@ -412,7 +412,9 @@ def _creates() -> Iterator[Fault]:
 
 
 def _proofs() -> Iterator[Fault]:
-    yield Fault("each new store is lost at once", at(PROVE, _lost), (5,), "lost")
+    yield Fault("each new store is lost at once", at(PROVE, _not_found("Vector Store '{}'")), (5,), "lost")
+    for what in ("Model '{}'", "File 'f' of Vector Store '{}'", "Vector Store '{}': Model 'm'", "Vector Store '{}-2'"):
+        yield Fault(f"not found: {what}", at(PROVE, _not_found(what)), (4,), "a proof is refused")
     yield Fault("500 to each proof", at(PROVE, answer(500)), (3,), f"{PROVE} answered 500", budget=6)
     yield Fault("500 to one proof", at(PROVE, answer(500), times=1), (0,), budget=6)
     yield Fault("400 to each proof", at(PROVE, answer(400)), (4,), "a proof is refused")
@@ -794,10 +796,14 @@ def _die_after_last_create(scene: Scene) -> None:
     scene.proxy.on(CREATE, die, skip=2)
 
 
-def _lost(exchange: Exchange) -> None:
-    store_id = json.loads(exchange.body)["vector_store_id"]
-    message = f"Vector Store '{store_id}' not found. Use 'client.vector_dbs.list()'"
-    answer(404, {"error": {"message": message}})(exchange)
+def _not_found(what: str) -> Action:
+    """Answer that something is not found, with the vector store's id in the place of the brackets."""
+
+    def action(exchange: Exchange) -> None:
+        named = what.format(json.loads(exchange.body)["vector_store_id"])
+        answer(404, {"error": {"message": f"{named} not found. Use 'client.vector_dbs.list()'"}})(exchange)
+
+    return action
 
 
 def _signal(number: int) -> Action:
