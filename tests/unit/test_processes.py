@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -682,3 +683,37 @@ def test_each_is_proven_at_once_and_again_on_connections_all_over() -> None:
     while not sweep.is_over():
         prove(sweep, wanted, Proof(Life.ALIVE))
     assert {len(proofs) for proofs in sweep._proofs.values()} == {FEWEST_PROOFS}
+
+
+def test_a_run_of_three_asks_little(server: FakeLlamaStack, run: Run) -> None:
+    """New or there, with all connections: a query costs an embedding, and a small server dies of too many."""
+    for _ in range(2):
+        server.requests.clear()
+        run(server.url, *ALL)
+        queried = Counter(request.body["vector_store_id"] for request in server.requests if request.line == QUERY)
+        assert max(queried.values()) <= QUERIES
+        assert len(server.requests) <= 200
+
+
+@pytest.mark.parametrize(("version", "at_once"), [("0.2.17", 1), ("0.2.18", connections.AT_ONCE)])
+def test_a_server_that_is_flooded_easily_is_asked_slowly(
+    run: Run, monkeypatch: pytest.MonkeyPatch, version: str, at_once: int
+) -> None:
+    """One connection at a time, with a pause after each proof."""
+    monkeypatch.setattr(processes, "FLOODED_PAUSE_SECONDS", 0.001)
+    opened: list[int] = []
+    slept: list[float] = []
+
+    def noted(turns: range, ask: Any, count: int) -> None:
+        opened.append(count)
+        connections.overlap(turns, ask, count)
+
+    monkeypatch.setattr(processes, "overlap", noted)
+    monkeypatch.setattr(processes, "sleep", slept.append)
+    with FakeLlamaStack("dbs", version=version) as fake:
+        outcome = run(fake.url, *ALL, collections=ONE)
+        proofs = fake.lines().count(INSERT)
+
+    assert outcome.exit_code == 0
+    assert set(opened) == {at_once}
+    assert slept == ([0.001] * proofs if at_once == 1 else [])
