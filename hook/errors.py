@@ -26,6 +26,7 @@ class ExitCode(IntEnum):
     REFUSED = 4
     MISMATCH = 5
     UNPUBLISHED = 6
+    HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143
 

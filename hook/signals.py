@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: noted at once, and heeded where the run waits.
+"""SIGTERM, SIGINT and SIGHUP: noted at once, and heeded where the run waits.
 
 So none comes between two things that belong together, such as a line of the log and its end, and none is lost in a
 callback whose errors nobody sees. This imports next to nothing, since it has to be there before everything else.
@@ -7,7 +7,7 @@ callback whose errors nobody sees. This imports next to nothing, since it has to
 import signal
 from types import FrameType
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 _noted: list[int] = []
 _heeded: list[int] = []
@@ -20,7 +20,9 @@ def listen() -> None:
     # Blocked, so that none comes when one of the two is noted and the other is not.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     for number in SIGNALS:
-        signal.signal(number, _note)
+        # What `nohup` starts goes on when the terminal is closed.
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _note)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 

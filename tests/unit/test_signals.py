@@ -38,7 +38,8 @@ def kill(number: int) -> Action:
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "outcome"), [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")]
+    ("number", "code", "outcome"),
+    [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted"), (signal.SIGHUP, 129, "hung_up")],
 )
 def test_a_signal_ends_the_run_with_a_partial_report(
     server: FakeLlamaStack, run: Run, number: int, code: int, outcome: str
@@ -59,6 +60,14 @@ def test_a_signal_ends_the_run_with_a_partial_report(
     )
     signals.listen()
     assert run(server.url).states == ["present", "registered", "registered"]
+
+
+def test_what_nohup_starts_goes_on_when_the_terminal_is_closed(server: FakeLlamaStack, run: Run) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signals.listen()
+    os.kill(os.getpid(), signal.SIGHUP)
+
+    assert run(server.url).exit_code == 0
 
 
 def test_a_second_signal_does_not_break_the_report(server: FakeLlamaStack, run: Run) -> None:
@@ -98,13 +107,13 @@ def check_that_all_is_one(process: "subprocess.Popen[str]", tmp_path: Path, alre
         # While Python itself starts there is nobody yet to note a signal, and nothing was told that could be wrong.
         assert process.returncode < 0 or "KeyboardInterrupt" in err
         return
-    assert process.returncode in (0, 130, 143), err
+    assert process.returncode in (0, 129, 130, 143), err
     assert json.loads(out)["exit_code"] == process.returncode
     assert json.loads(termination.split("\n")[1])["exit_code"] == process.returncode
     assert json.loads(err.splitlines()[-1])["exit_code"] == process.returncode
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_whenever_a_signal_comes_all_that_is_told_is_one(server: FakeLlamaStack, tmp_path: Path, number: int) -> None:
     """From the imports to the end: exit code, report, termination message, and the log's last line."""
     started = time.monotonic()
