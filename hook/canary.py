@@ -1,31 +1,27 @@
 """A throw-away vector store, where nothing else can tell whether inserts work: made, filled with a chunk, deleted."""
 
-import random
-import re
-import time
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
+from itertools import cycle
 
 from hook.backoff import retry
-from hook.deadline import Deadline
+from hook.deadline import Deadline, sleep
+from hook.deletion import TRIAL_PREFIX, TRIES, Deleter, Leftover, Trial, looks_left_over, may_delete
 from hook.domain import Life, Proof, Target, VectorStore
-from hook.errors import HookError, RefusedError, UnavailableError
-from hook.llamastack.api import LlamaStack
+from hook.errors import HookError, RefusedError, UnavailableError, one_line
+from hook.llamastack.api import TRIAL_QUERIES, TRIAL_TEXT, LlamaStack
 from hook.llamastack.verdicts import is_unknown_id
 from hook.logs import log
 
-PREFIX = "register-collections-canary-"
-LEFTOVER_SECONDS = 3600
-"""The age from which a throw-away vector store is one that a run could not delete, not one in use."""
 LEAST_SECONDS = 10.0
 """What the budget has to have left, so that what is made can be deleted."""
-DELETE_TRIES = 3
-
-_UUID_EPOCH_TICKS = 0x01B21DD213814000
-"""From the epoch of a version 1 UUID, 1582, to that of the clock, in its ticks of 100 ns."""
+LISTED_SECONDS = 10.0
+"""How long the list may take to show what was made."""
+FOUND_SECONDS = 10.0
+"""How long a query may take to find what was inserted: a Milvus server reads what is some seconds old."""
+PAUSE_SECONDS = 0.5
 
 
 class Canary:
@@ -34,13 +30,14 @@ class Canary:
     def __init__(self, server: LlamaStack, deadline: Deadline) -> None:
         self._server = server
         self._deadline = deadline
+        self._deleter = Deleter(server, deadline)
 
     def prove(self, target: Target) -> Proof | None:
-        """Return whether a chunk can be inserted with this target's provider and model; None where nobody can tell.
+        """Return whether a chunk that is inserted with this target's provider and model is found by a query.
 
-        The insert decides. A query is no must: with milvus-lite 3.0 on 0.5 it finds nothing although all is well.
-        Whatever happens, the vector store is deleted, also at SIGTERM. Raises UnavailableError where the budget leaves
-        no time for that, since the next run can try it: it knows what was made lately.
+        None where nobody can tell. Whatever happens, the vector store is deleted, also at a signal.
+        Raises UnavailableError where the budget leaves no time for that, since the next run can try it: it knows what
+        was made lately.
         """
         if self._deadline.remaining() < LEAST_SECONDS:
             if self._server.replaces:
@@ -48,55 +45,123 @@ class Canary:
                 return None
             what = f"a trial insert, which has to prove '{target.name}'"
             raise UnavailableError(f"the budget leaves no time for {what}: raise HOOK_TIMEOUT_SECONDS")
-        name = _new_name()
-        store_id = None
+        trial = replace(target, name=f"{TRIAL_PREFIX}{uuid.uuid4()}", alias=None, metadata={})
+        claim = None
+        store_id = ""
+        lag_seconds = LISTED_SECONDS
         try:
-            store_id = self._server.create_vector_store(replace(target, name=name, alias=None, metadata={})).id
+            ids_before = frozenset(store.id.casefold() for store in self._list())
+            claim = Trial(trial.name, self._server.run_id, ids_before, keeps_metadata=not self._server.replaces)
+            store_id = self._create(trial, claim)
             self._server.insert_chunk(store_id, target, self._server.embed(target.model))
-        except RefusedError as error:
+            return self._find(store_id, target)
+        except (RefusedError, UnavailableError) as error:
+            if not store_id and _says_not_made(error):
+                lag_seconds = 0.0
             # Another process may have taken the insert; where that is so, the proofs of the collection itself tell.
-            elsewhere = store_id is not None and is_unknown_id(error, store_id)
+            elsewhere = store_id and isinstance(error, RefusedError) and is_unknown_id(error, store_id)
             return None if elsewhere else Proof(Life.DEAD, f"a trial insert failed: {error}")
-        except UnavailableError as error:
-            return Proof(Life.DEAD, f"a trial insert failed: {error}")
-        else:
-            return Proof(Life.ALIVE)
         finally:
-            self._remove(name, store_id)
+            if claim is not None:
+                self._remove(claim, lag_seconds)
 
-    def sweep(self, stores: Sequence[VectorStore]) -> None:
-        """Delete what earlier runs were kept from deleting."""
-        for store in stores:
-            if _age_seconds(str(store.name)) > LEFTOVER_SECONDS:
-                self._remove(str(store.name), store.id)
+    def sweep(self, target: Target) -> None:
+        """Delete what earlier runs could not delete, on a provider where a trial has just worked.
 
-    def _remove(self, name: str, store_id: str | None) -> None:
-        """Delete the throw-away store, also where the answer to its create was lost."""
+        What nobody can tell to be unused stays, and is named in the log.
+        """
+        left = []
+        with suppress(HookError):
+            for store in self._list():
+                may_be_one = may_delete(store, Leftover(target.labels, ()))
+                if may_be_one and store.provider_id == target.provider.id and self._sweep(store, target):
+                    log.info("canary.deleted", vector_store=store.name)
+                elif may_be_one or (self._server.replaces and looks_left_over(store, target.labels)):
+                    left.append(store.id)
+        if left:
+            hint = "earlier runs may have left them; if they hold nothing of yours, delete them"
+            log.warning("canary.left_over", vector_store_ids=left, hint=hint)
+
+    def _create(self, trial: Target, claim: Trial) -> str:
+        """Create the vector store, and return its id as the list shows it: the answer alone may be another one's."""
+        made = self._server.create_vector_store(trial)
+        if not may_delete(made, claim):
+            raise RefusedError(
+                f"the server answered the create of '{trial.name}' with another vector store, "
+                f"'{one_line(made.id, 100)}', so nothing was inserted: look for a cache in front of it"
+            )
+        listed = self._listed(claim, LISTED_SECONDS)
+        if not listed:
+            raise UnavailableError(f"the server created '{trial.name}', and its list does not show it: see its log")
+        return listed[0].id
+
+    def _find(self, store_id: str, target: Target) -> Proof:
+        """Return whether a query finds the chunk, asked again for some seconds. Raises what no query got past."""
+        patience = Deadline(min(FOUND_SECONDS, self._deadline.remaining() / 2))
+        queries = cycle(TRIAL_QUERIES)
+        has_answered = False
+        while True:
+            failure: HookError | None = None
+            try:
+                contents = self._contents(store_id, target, next(queries), 1)
+                if any(TRIAL_TEXT in each for each in contents):
+                    return Proof(Life.ALIVE)
+                has_answered = True
+            except HookError as error:
+                failure = error
+            if patience.remaining() == 0:
+                break
+            sleep(PAUSE_SECONDS)
+        if failure is not None and not has_answered:
+            raise failure
+        what = f"the provider '{target.provider.id}' took a trial chunk, and no query found it: look at its log"
+        return Proof(Life.DEAD, f"an inserted chunk is not found by a query: {what}")
+
+    def _sweep(self, store: VectorStore, target: Target) -> bool:
         try:
-            ids = [store_id] if store_id is not None else self._ids_of(name)
-            for each in ids:
-                delete = partial(self._server.delete_vector_store, each)
-                retry(delete, self._deadline, "request.retry_scheduled", max_failures=DELETE_TRIES)
+            contents = self._contents(store.id, target, TRIAL_TEXT, 2)
+            return self._deleter.delete(store, Leftover(target.labels, contents))
+        except HookError:
+            return False
+
+    def _contents(self, store_id: str, target: Target, query: str, count: int) -> tuple[str, ...]:
+        try:
+            return self._server.contents(store_id, query, count)
+        except RefusedError as error:
+            if target.provider.kind == "qdrant" and "Collection " in error.detail:
+                # Up to 0.7.3 there is none before the first chunk (400, POST /v1/vector-io/query).
+                return ()
+            raise
+
+    def _remove(self, claim: Trial, lag_seconds: float) -> None:
+        """Delete what the list shows of the throw-away store, also where the answer to its create was lost."""
+        try:
+            stores = self._listed(claim, lag_seconds)
+            for store in stores:
+                self._deleter.delete(store, claim)
         except HookError as error:
-            log.warning("canary.not_deleted", vector_store=name, cause=str(error))
+            log.warning("canary.not_deleted", vector_store=claim.name, cause=str(error))
         else:
-            log.info("canary.deleted", vector_store=name)
+            if stores:
+                log.info("canary.deleted", vector_store=claim.name)
+            elif lag_seconds:
+                log.warning("canary.not_deleted", vector_store=claim.name, cause="the list does not show it")
 
-    def _ids_of(self, name: str) -> list[str]:
-        return [store.id for store in self._server.vector_stores() if store.name == name]
+    def _listed(self, claim: Trial, seconds: float) -> list[VectorStore]:
+        """Return what the list shows of the throw-away store, which may lag, or be another process's."""
+        patience = Deadline(min(seconds, self._deadline.remaining() / 2))
+        while True:
+            found = [store for store in self._list() if may_delete(store, claim)]
+            if found or patience.remaining() == 0:
+                return found
+            sleep(PAUSE_SECONDS)
+            self._server.close()
+
+    def _list(self) -> Sequence[VectorStore]:
+        return retry(self._server.vector_stores, self._deadline, "request.retry_scheduled", max_failures=TRIES)
 
 
-def _new_name() -> str:
-    """Return a name of its own, whose UUID tells when it was made: no release up to 0.2.24 shows that."""
-    # Its node is drawn, so that it does not tell the machine's address; the bit says so.
-    return f"{PREFIX}{uuid.uuid1(node=random.getrandbits(48) | 1 << 40)}"
-
-
-def _age_seconds(name: str) -> float:
-    """Return how long ago a throw-away store was made, going by its name; 0 for any other vector store."""
-    if re.fullmatch(re.escape(PREFIX) + r"[0-9a-f-]{36}", name):
-        with suppress(ValueError):
-            made = uuid.UUID(name.removeprefix(PREFIX))
-            if made.version == 1:
-                return time.time() - (made.time - _UUID_EPOCH_TICKS) / 1e7
-    return 0.0
+def _says_not_made(error: RefusedError | UnavailableError) -> bool:
+    """Tell whether the server itself answered that it did not make what it was asked for."""
+    in_flight = isinstance(error, UnavailableError) and error.in_flight
+    return error.status is not None and error.status >= 300 and not in_flight

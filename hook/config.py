@@ -111,7 +111,8 @@ def parse(text: str, environ: Mapping[str, str], *, allow_empty: bool = False, l
     if reader.problems:
         raise ConfigError(reader.problems)
     declared = frozenset(reader.names)
-    collections = [replace(collection, declared=declared) for collection in collections]
+    labels = declared.union(reader.aliases.values(), reader.disabled_aliases.values())
+    collections = [replace(collection, declared=declared, labels=labels) for collection in collections]
     enabled = {collection.name for collection in collections}
     # One of two entries of a name may be switched off, as for two providers; then the other one counts.
     off = {name: provider_id for name, provider_id in reader.disabled.items() if name not in enabled}

@@ -1,6 +1,5 @@
 """A create takes place at most once, whatever becomes of its answer."""
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -19,8 +18,6 @@ LATE_SECONDS = 15.0
 """How long a create without a clear answer may still take place: a gateway gives it up while its server goes on."""
 LATE_PAUSE_SECONDS = 1.0
 """Between two looks at what such a create made: so long at most do other runs see a duplicate."""
-CLOCKS_SECONDS = 30.0
-"""How far the clocks of the server and of this pod may be apart, where nothing else tells what this run made."""
 
 
 class Creator:
@@ -85,16 +82,8 @@ class Creator:
         raise failure
 
     def is_own(self, store: VectorStore) -> bool:
-        """Tell whether this run certainly made a vector store, however the server answered its creates.
-
-        Its metadata tell that; where the server does not keep them, what is older than this run is not its own.
-        """
-        if store.id in self.found_ids | self.deleted_ids:
-            return False
-        if store.made_by is not None:
-            return store.made_by == self._server.run_id
-        began = time.time() - self._deadline.elapsed() - CLOCKS_SECONDS
-        return store.id in self.own_ids.values() and store.created_at > began
+        """Tell whether this run certainly made a vector store: its metadata say so, and it was not there before."""
+        return store.made_by == self._server.run_id and store.id not in self.found_ids | self.deleted_ids
 
     def wait_for_late_ones(self, names: Iterable[str], meanwhile: Callable[[], None]) -> None:
         """Let each create of these names that got no clear answer have its time, before its success may be told.

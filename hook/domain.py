@@ -32,6 +32,8 @@ class Collection:
     """The model that the same file names for whoever names none, where the server has several."""
     declared: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
     """The names of all collections of the file, whichever of them are asked for."""
+    labels: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
+    """Those names, and the aliases of all collections of the file, the disabled ones included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ class Target:
     """What a vector store that is created gets besides."""
     declared: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
     """The names of all collections of the file: what has one of them as its id is that collection's alone."""
+    labels: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
+    """Those names, and all aliases of the file: what has one of them is nobody's leftover."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,8 @@ class VectorStore:
     status: str | None = None
     created_at: int = 0
     """Seconds since the epoch."""
+    age_seconds: float | None = None
+    """How old it is by the server's own clock; None where the answer that listed it does not tell."""
     provider_id: str | None = None
     embedding_model: str | None = None
     embedding_dimension: str | None = None
@@ -91,7 +97,7 @@ class VectorStore:
     files_completed: int = 0
     """How many of them were cut into chunks and inserted."""
     declared_as: str | None = None
-    """The collection that this program made it for, under its alias, where its metadata say so."""
+    """The collection that this program made it for, whatever its name is, where its metadata say so."""
     made_by: str | None = None
     """The run of this program that made it, where its metadata says so; anybody can change those."""
 

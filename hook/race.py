@@ -4,12 +4,14 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from functools import partial
+from contextlib import suppress
+from dataclasses import replace
 
-from hook.backoff import retry
 from hook.create import Creator
 from hook.deadline import Deadline, sleep
-from hook.domain import Life, Proof, Target, VectorStore
+from hook.deletion import Deleter, Duplicate, Withdrawn, may_delete
+from hook.domain import Finding, Life, Look, Proof, Target, VectorStore
+from hook.errors import RefusedError
 from hook.llamastack.api import LlamaStack
 from hook.logs import log
 from hook.plan import by_age, candidates, earlier_ones
@@ -34,6 +36,7 @@ class Race:
         self._processes = processes
         self._deadline = deadline
         self._creator = creator
+        self._deleter = Deleter(server, deadline)
         self._proofs: dict[str, Proof] = {}
         self._made_at: dict[str, int] = {}
         """By name, when this run made its own, by the server's clock; taken back or not."""
@@ -70,6 +73,30 @@ class Race:
     def give_way(self, targets: Sequence[Target]) -> None:
         """Take back what this run made too many, and wait for nobody. Raises as the server's API does."""
         self._take_back_all(targets, candidates(targets, self._processes.stores()))
+
+    def withdraw(self, targets: Sequence[Target], look: Look, _: Mapping[str, Finding]) -> bool:
+        """Delete what a run made too many that was killed before it took that back; return whether there was any.
+
+        The oldest vector store of a collection stays, if it is usable and this program made all that there are.
+        """
+        gone = 0
+        found = candidates(targets, look.stores)
+        for target in targets:
+            live = [store for store in by_age(found[target.name]) if look.proofs[store.id].life is not Life.LOST]
+            for store in live[1:] if all(store.made_by is not None for store in live) else ():
+                claim = Withdrawn(live[0], look.proofs[live[0].id].life, look.proofs[store.id].empty)
+                with suppress(RefusedError):
+                    gone += may_delete(store, claim) and self._withdraw(store, target, claim)
+        return gone > 0
+
+    def _withdraw(self, store: VectorStore, target: Target, claim: Withdrawn) -> bool:
+        # At the last moment, since somebody may have begun to use it.
+        claim = replace(claim, empty=self._processes.prove_once(store.id, target).empty)
+        if not self._deleter.delete(store, claim):
+            return False
+        self._creator.deleted_ids.add(store.id)
+        log.info("collection.withdrawn", collection=target.name, vector_store_id=store.id, kept=claim.older.id)
+        return True
 
     def _is_raced(self, target: Target, found: Stores, began: float, proven_before: AbstractSet[str]) -> bool:
         """Tell whether another run had made one of several so lately that it may be about to take it back.
@@ -115,11 +142,11 @@ class Race:
         if first not in (Life.ALIVE, Life.UNDECIDED, Life.REFUSED):
             own.sort(key=lambda store: store.id != self._creator.own_ids.get(target.name))
             del own[:1]
+        ids_before = frozenset(map(str.casefold, self._creator.found_ids))
         for store in own:
             # Somebody may use it already.
-            if store.files == 0 and self._processes.prove_once(store.id, target).empty is not False:
-                delete = partial(self._server.delete_vector_store, store.id)
-                retry(delete, self._deadline, "request.retry_scheduled")
+            empty = self._processes.prove_once(store.id, target).empty
+            if self._deleter.delete(store, Duplicate(target.name, self._server.run_id, ids_before, empty)):
                 self._creator.deleted_ids.add(store.id)
                 log.info("collection.taken_back", collection=target.name, vector_store_id=store.id)
 

@@ -10,10 +10,10 @@ from hook.backoff import retry
 from hook.canary import Canary
 from hook.create import Creator
 from hook.deadline import Deadline, sleep
-from hook.domain import Finding, Life, Look, Proof, State, Target
+from hook.domain import Finding, Life, Look, Proof, State, Target, VectorStore
 from hook.errors import HookError, RefusedError, UnavailableError
 from hook.llamastack.api import MAX_FAILURES, LlamaStack
-from hook.llamastack.verdicts import MADE_BY_THE_FIRST_CHUNK, is_own_failure
+from hook.llamastack.verdicts import SHOWS_EMPTINESS, is_own_failure, wants_trial
 from hook.logs import log
 from hook.processes import Processes
 from hook.settings import Settings
@@ -105,8 +105,8 @@ class Registrar:
                 findings[target.name] = Finding(target.name, State.UNKNOWN, detail="its registration was begun")
                 findings[target.name] = self._register(target, found.lost_ids, dead_providers)
         if self._asked.prove_write:
-            self._found_lately = _made_lately(targets, look, findings)
-            self._try_canaries(look)
+            self._found_lately = self._made_lately(targets, look, findings)
+            self._try_canaries()
         return self._has_sent or bool(self._canaries)
 
     def has_failed(self, target: Target) -> bool:
@@ -150,6 +150,9 @@ class Registrar:
             proof = look.proofs.get(store_id)
             if canary is not None and proof is not None and proof.life is Life.UNDECIDED:
                 told[store_id] = canary
+            elif canary is not None and canary.life is Life.DEAD and proof is not None and proof.life is Life.ALIVE:
+                # The provider takes inserts, and forgets what was inserted.
+                told[store_id] = canary
         return replace(look, proofs={**look.proofs, **told})
 
     def _register(self, target: Target, lost_ids: Sequence[str], dead_providers: dict[str, str]) -> Finding:
@@ -183,20 +186,37 @@ class Registrar:
         detail = f"it was registered as '{store.id}', but not verified any more"
         return Finding(target.name, State.UNKNOWN, detail=detail)
 
-    def _try_canaries(self, look: Look) -> None:
+    def _try_canaries(self) -> None:
         """Try a throw-away vector store for what was made, where its own answers cannot tell whether it works."""
         for store_id, target in {**self._targets, **self._found_lately}.items():
             key = (target.provider.id, target.model.id)
-            if target.provider.kind not in MADE_BY_THE_FIRST_CHUNK or key in self._canaries:
+            if target.provider.kind in SHOWS_EMPTINESS or key in self._canaries:
                 continue
             proof = self._processes.prove_once(store_id, target)
             if proof.timed_out:
                 # It would hang for each of the others, too.
                 self._canaries[key] = None
-            elif proof.life is Life.UNDECIDED:
+            elif wants_trial(proof, target.provider.kind, self._server.release):
                 canary = Canary(self._server, self._deadline)
-                canary.sweep(look.stores)
-                self._canaries[key] = canary.prove(target)
+                found = self._canaries[key] = canary.prove(target)
+                if found is not None and found.life is Life.ALIVE:
+                    canary.sweep(target)
+
+    def _made_lately(self, targets: Sequence[Target], look: Look, findings: Mapping[str, Finding]) -> dict[str, Target]:
+        """Return, by id, the target of each vector store that an earlier run has made and only a trial proves.
+
+        That run has failed, maybe for what its throw-away vector store has shown, and was not the last of its Job.
+        Later nothing more is tried: each trial costs the server something, and the report says that nothing is proven.
+        """
+        found = {findings[target.name].id: target for target in targets if findings[target.name].state is State.PRESENT}
+        return {
+            store.id: target
+            for store in look.stores
+            if (target := found.get(store.id)) is not None
+            and wants_trial(look.proofs[store.id], target.provider.kind, self._server.release)
+            and store.made_by is not None
+            and _age_seconds(store) < LATELY_SECONDS
+        }
 
     def _verified(self, found: Finding, registered_id: str | None) -> Finding:
         """Return the finding of the last look, for a collection that this run registered under this id."""
@@ -217,17 +237,5 @@ class Registrar:
         return replace(found, state=State.REGISTERED) if found.id == registered_id else found
 
 
-def _made_lately(targets: Sequence[Target], look: Look, findings: Mapping[str, Finding]) -> dict[str, Target]:
-    """Return, by id, the target of each vector store that an earlier run has made and nobody can prove.
-
-    That run has failed, maybe for what its throw-away vector store has shown, and was not the last of its Job. Later
-    nothing more is tried: each trial costs the server something, and the report says that nothing is proven.
-    """
-    stores = {store.id: store for store in look.stores}
-    found = {finding.id: target for target in targets if (finding := findings[target.name]).unproven}
-    oldest = time.time() - LATELY_SECONDS
-    return {
-        store_id: target
-        for store_id, target in found.items()
-        if store_id in stores and stores[store_id].made_by is not None and stores[store_id].created_at > oldest
-    }
+def _age_seconds(store: VectorStore) -> float:
+    return time.time() - store.created_at if store.age_seconds is None else store.age_seconds

@@ -51,7 +51,12 @@ class Run:
         may_write = self._asked.command == "register"
         look = self._look(targets, QUERIES_BEFORE_A_WRITE if may_write else QUERIES)
         findings |= self._plan(targets, look)
-        acts = (self._registrar.repeat_creates, self._registrar.create, self._registrar.repeat_creates)
+        acts = (
+            self._race.withdraw,
+            self._registrar.repeat_creates,
+            self._registrar.create,
+            self._registrar.repeat_creates,
+        )
         for act in acts if may_write else ():
             try:
                 has_sent = act(targets, look, findings)

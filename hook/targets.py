@@ -41,9 +41,8 @@ def resolve(collection: Collection, models: Sequence[Model], providers: Sequence
     dimension = own if wanted is None else wanted
     if dimension is None:
         raise RefusedError(f"the server does not say the dimension of '{model.id}': configure embedding_dimension")
-    return Target(
-        collection.name, provider, model, dimension, collection.alias, collection.metadata, collection.declared
-    )
+    declared, labels = collection.declared, collection.labels
+    return Target(collection.name, provider, model, dimension, collection.alias, collection.metadata, declared, labels)
 
 
 def misfits(targets: Iterable[Target], lengths: Mapping[str, int]) -> dict[str, Finding]:

@@ -104,6 +104,8 @@ class FakeLlamaStack:
     """How many requests each process is answering."""
     clock_seconds: int = 0
     """How far its clock is ahead of ours."""
+    tells_time: bool = True
+    """Whether its answers have a `Date`."""
     model_is_down: bool = False
     vector_length: int = 0
     """Of what the models make, whatever they are said to; 0: of what they are said to."""
@@ -120,8 +122,10 @@ class FakeLlamaStack:
     """What cannot be queried, since its table is gone."""
     dead_provider_ids: set[str] = field(default_factory=set)
     """The providers whose backend is down."""
-    chunks: set[str] = field(default_factory=set)
-    """The vector stores that hold a chunk."""
+    chunks: dict[str, list[str]] = field(default_factory=dict)
+    """By id, the contents of the chunks that were inserted, the best match first."""
+    forgets_chunks: bool = False
+    """Whether it answers an insert as if all were well, and no query finds what was inserted."""
     found: dict[tuple[str, int], str] = field(default_factory=dict)
     """By id and process, the content of the chunk that a query finds first; nothing, where it says nothing."""
     requests: list[Request] = field(default_factory=list)
@@ -171,7 +175,7 @@ class FakeLlamaStack:
     def add(self, name: str, **fields: Any) -> str:
         """Create a vector store behind the hook's back and return its id. A field of None is not shown.
 
-        `run_id` says which run of the hook made it.
+        `run_id` says which run of the hook made it, and `declared_as` for which collection.
         """
         created = {
             "id": f"vs_{uuid.uuid4()}",
@@ -181,11 +185,12 @@ class FakeLlamaStack:
             "embedding_model": GRANITE_ID,
             "embedding_dimension": "768",
         } | fields
-        run_id = created.pop("run_id", None)
+        run_id, declared_as = (created.pop(key, None) for key in ("run_id", "declared_as"))
         shown = ("provider_id", "embedding_model", "embedding_dimension")
         metadata = {key: created.pop(key) for key in shown}
         metadata = {key: value for key, value in metadata.items() if value is not None}
         metadata |= {} if run_id is None else {"created_by": f"register-collections {run_id}"}
+        metadata |= {} if declared_as is None else {"declared_as": declared_as}
         self.stores.append({"object": "vector_store", "name": name, **created, "metadata": metadata})
         return str(created["id"])
 
@@ -225,6 +230,11 @@ class _Handler(BaseHTTPRequestHandler):
     @property
     def fake(self) -> FakeLlamaStack:
         return self.server.fake  # type: ignore[no-any-return]
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Return the header `Date` by the server's own clock."""
+        now = (timestamp or time.time()) + self.fake.clock_seconds
+        return super().date_time_string(now) if self.fake.tells_time else "soon"
 
     def log_message(self, *_: object) -> None:
         """Keep the test's output clean."""
@@ -436,7 +446,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return 500, self._error(ANY_EXCEPTION)
             if not old and not all(chunk.get("embedding") and chunk.get("chunk_id") for chunk in body["chunks"]):
                 return 400, self._error("body.chunks.0.embedding: Field required")
-            self.fake.chunks.add(_id(store))
+            kept = self.fake.chunks.setdefault(_id(store), [])
+            kept += [] if self.fake.forgets_chunks else [str(chunk["content"]) for chunk in body["chunks"]]
             return (200, None) if old else (204, None)
         if not old:
             # From 0.4 on the empty insert never reaches the backend.
@@ -462,10 +473,12 @@ class _Handler(BaseHTTPRequestHandler):
             return 500, self._error(ANY_EXCEPTION)
         if kind == "qdrant" and fresh:
             return 400, self._error(f"Collection {_id(store)} not found")
-        found = fake.found.get((_id(store), self.process))
-        if found is None:
-            return 200, {"chunks": [], "scores": []}
-        return 200, {"chunks": [{"content": found, "metadata": {}}], "scores": [0.5]}
+        first = fake.found.get((_id(store), self.process))
+        contents = [*([] if first is None else [first]), *fake.chunks.get(_id(store), [])]
+        if kind == "faiss" and fake.generation != "0.7" and body["query"] in contents:
+            return 400, self._error("Out of range float values are not JSON compliant: inf")
+        best = contents[: body["params"]["max_chunks"]]
+        return 200, {"chunks": [{"content": each, "metadata": {}} for each in best], "scores": [0.5] * len(best)}
 
     def _embed(self) -> tuple[int, Any]:
         if self.fake.model_is_down:

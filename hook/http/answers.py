@@ -48,6 +48,13 @@ class Answer:
     server: Server
     """The one that was asked."""
 
+    @property
+    def date(self) -> float | None:
+        """Return when the server answered, by its own clock and in seconds since the epoch; None where it is silent."""
+        with suppress(ValueError):
+            return datetime.strptime(f"{self.headers.get('Date')} +0000", "%a, %d %b %Y %H:%M:%S GMT %z").timestamp()
+        return None
+
 
 def read(answer: Answer) -> Any:
     """Return the JSON of an answer, or None for an empty 204.

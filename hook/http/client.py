@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from copy import copy
+from functools import partial
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -39,8 +40,7 @@ class Http:
         self._server = server
         self._request_timeout_seconds = request_timeout_seconds
         self._deadline = deadline
-        self._answered = False
-        self._tls_answers = 0
+        self._answered, self._tls_answers = False, 0
         self._session: requests.Session | None = None
         # Given with each request, since requests prefers what the environment says to what the session has.
         self._trusted = server.ca_bundle or tls.system_ca_bundle() or True
@@ -90,7 +90,11 @@ class Http:
 
         Raises UnavailableError where the same request may work later, and RefusedError where it never will.
         """
-        return self._send("GET", path, query=query, timeout_seconds=timeout_seconds)
+        return read(self._send("GET", path, query=query, timeout_seconds=timeout_seconds))
+
+    def get_dated(self, path: str, query: Mapping[str, str]) -> tuple[Any, float | None]:
+        """Return the JSON of an answer, and the time of the server's own clock in it. Raises as `get` does."""
+        return read(answer := self._send("GET", path, query=query)), answer.date
 
     def post(
         self, path: str, body: Mapping[str, Any], *, timeout_seconds: float | None = None, once: bool = False
@@ -102,15 +106,15 @@ class Http:
         """
         if once:
             self.close()
-        return self._send("POST", path, body=body, timeout_seconds=timeout_seconds)
+        return read(self._send("POST", path, body=body, timeout_seconds=timeout_seconds))
 
     def delete(self, path: str) -> Any:
         """Return the JSON of the answer. Raises as `get` does."""
-        return self._send("DELETE", path)
+        return read(self._send("DELETE", path))
 
     def apply(self, path: str, query: Mapping[str, str], manifest: Mapping[str, Any]) -> Any:
         """Send a Kubernetes object for server-side apply (JSON is YAML, too). Raises as `get` does."""
-        return self._send("PATCH", path, query=query, body=manifest, content_type="application/apply-patch+yaml")
+        return read(self._send("PATCH", path, query=query, body=manifest, content_type="application/apply-patch+yaml"))
 
     def _send(
         self,
@@ -121,17 +125,14 @@ class Http:
         body: Mapping[str, Any] | None = None,
         content_type: str = "application/json",
         timeout_seconds: float | None = None,
-    ) -> Any:
+    ) -> Answer:
         what = f"{method} {path}"
         limit = self._request_timeout_seconds if timeout_seconds is None else timeout_seconds
         seconds = min(limit, self._deadline.remaining())
         if seconds <= 0:
             raise BudgetError(f"{what}: the budget of {self._deadline.seconds:g} s is used up")
         session, self._session = self._session or self._new_session(), None
-
-        def exchange() -> tuple[requests.Response, bytes]:
-            return self._exchange(session, method, path, seconds, query, body, content_type)
-
+        exchange = partial(self._exchange, session, method, path, seconds, query, body, content_type)
         try:
             response, content = traced(method, path, lambda: within(seconds + _GRACE_SECONDS, exchange))
         except TimeoutError as error:
@@ -152,7 +153,7 @@ class Http:
             # 0.7.3 closes the connection once it has logged its error, and resets what is sent on it meanwhile.
             session.close()
         authorized = "Authorization" in response.request.headers
-        return read(Answer(what, response.status_code, response.headers, content, authorized, self._server))
+        return Answer(what, response.status_code, response.headers, content, authorized, self._server)
 
     def _exchange(
         self,

@@ -9,7 +9,7 @@ from hook.domain import Life, Model, Proof, Provider, Target, VectorStore
 from hook.errors import RefusedError, UnavailableError, one_line
 from hook.http.answers import mapping
 from hook.http.client import Http
-from hook.llamastack.dialects import Dialect, VectorDbsDialect, field, find_dialect, number, text
+from hook.llamastack.dialects import Dialect, VectorDbsDialect, field, find_dialect, number, shown, text
 from hook.llamastack.verdicts import INSERT, QUERY, Outcome, is_own_failure, is_unknown_id, prove
 from hook.releases import FIRST_UNFLOODED, Release, parse_release
 
@@ -24,6 +24,12 @@ OLD_EMBEDDINGS_PATH = "/v1/openai/v1/embeddings"
 
 QUERY_TEXT = "register-collections asks whether this vector store answers"
 """No text that anybody inserts: up to 0.3.5 faiss answers 400 to the very words of a chunk."""
+
+TRIAL_TEXT = QUERY_TEXT
+"""The content of the one chunk of a throw-away vector store."""
+TRIAL_QUERIES = (TRIAL_TEXT, f"{TRIAL_TEXT}, and finds a chunk in it")
+"""What a query for that chunk asks, in turn. The first has a cosine of 1, which Milvus finds with any threshold. Where
+a score is one divided by the distance, as with faiss up to 0.3.5, only the second can be answered."""
 
 QUERY_PARAMS = {"max_chunks": 1, "score_threshold": -1.0}
 """The best chunk, whatever its score: with the threshold of 0 that all releases take else, one whose cosine is negative
@@ -128,7 +134,7 @@ class LlamaStack:
         return dialect.create_vector_store(target)
 
     def delete_vector_store(self, store_id: str) -> None:
-        """Delete a vector store that this very run made; a second time it is simply gone."""
+        """Delete a vector store; a second time it is simply gone. Only `hook.deletion` calls this."""
         dialect = self._dialect or find_dialect(self._http, self.run_id)[0]
         try:
             dialect.delete_vector_store(store_id)
@@ -187,7 +193,7 @@ class LlamaStack:
         """
         document = {"document_id": store_id}
         chunk = {
-            "content": QUERY_TEXT,
+            "content": TRIAL_TEXT,
             "metadata": document,
             "chunk_id": store_id,
             "chunk_metadata": document,
@@ -196,6 +202,13 @@ class LlamaStack:
             "embedding_dimension": target.embedding_dimension,
         }
         self._http.post(INSERT_PATH, {"vector_store_id": store_id, "vector_db_id": store_id, "chunks": [chunk]})
+
+    def contents(self, store_id: str, query: str, count: int) -> tuple[str, ...]:
+        """Return the content of up to so many chunks that a query finds first (POST /v1/vector-io/query)."""
+        ids = {"vector_store_id": store_id, "vector_db_id": store_id}
+        answer = self._http.post(QUERY_PATH, ids | {"query": query, "params": QUERY_PARAMS | {"max_chunks": count}})
+        chunks = field(answer, "chunks", list, f"POST {QUERY_PATH}")
+        return tuple(shown(mapping(chunk).get("content")) or "" for chunk in chunks)
 
     def _items(self, path: str) -> list[Mapping[str, Any]]:
         return [mapping(item) for item in field(self._http.get(path), "data", list, f"GET {path}")]

@@ -3,6 +3,7 @@
 Which one a server speaks is found by asking it, since version numbers of distributions say little.
 """
 
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
@@ -24,7 +25,7 @@ UNKNOWN_AGE = 2**62
 MADE_BY_KEY, MADE_BY_PREFIX = "created_by", "register-collections "
 """In the metadata of what this program makes: that it did, and in which run."""
 DECLARED_AS_KEY = "declared_as"
-"""And for which collection, where its name is the alias."""
+"""And for which collection, whatever its name is: that may be the alias, or be changed by the server or by people."""
 
 _T = TypeVar("_T")
 
@@ -42,7 +43,7 @@ class Dialect(Protocol):
         """Create a vector store and return it as the server shows it."""
 
     def delete_vector_store(self, store_id: str) -> None:
-        """Delete a vector store; only ever one that this very run made too many."""
+        """Delete a vector store; `hook.deletion` decides which, and nothing else calls this."""
 
 
 def find_dialect(http: Http, run_id: str) -> tuple[Dialect, tuple[VectorStore, ...]]:
@@ -86,8 +87,8 @@ class VectorStoresDialect:
         stores: dict[str, VectorStore] = {}
         query = {"limit": str(PAGE_SIZE)}
         for _ in range(MAX_PAGES):
-            answer = self._http.get(VECTOR_STORES, query)
-            page = [_read_vector_store(item, what) for item in field(answer, "data", list, what)]
+            answer, now = self._http.get_dated(VECTOR_STORES, query)
+            page = [_read_vector_store(item, what, now) for item in field(answer, "data", list, what)]
             for store in page:
                 if stores.setdefault(store.id, store) is not store:
                     raise UnavailableError(f"{what}: the pages repeat '{one_line(store.id, 100)}', so the list moved")
@@ -100,7 +101,7 @@ class VectorStoresDialect:
         """Create a vector store; a second call makes a second one of the same name.
 
         It is made under the alias, where there is one, since the configured id cannot be asked for. The metadata says
-        for which id that was, so that it is known as well when people change the alias.
+        for which id that was. So it is found when the alias changes, and where the server or a person changes its name.
 
         The flat body is what every release from 0.2.11 reads. They ignore `embedding_config`, and from 0.4.0 refuse
         the chunking strategy `fixed_size_chunking`. The metadata records model and dimension for the releases up to
@@ -118,7 +119,7 @@ class VectorStoresDialect:
                     "embedding_model": target.model.id,
                     "embedding_dimension": str(target.embedding_dimension),
                     MADE_BY_KEY: f"{MADE_BY_PREFIX}{self._run_id}",
-                    **({} if target.alias is None else {DECLARED_AS_KEY: target.name}),
+                    DECLARED_AS_KEY: target.name,
                 },
             },
             once=True,
@@ -126,8 +127,8 @@ class VectorStoresDialect:
         return _read_vector_store(answer, f"POST {VECTOR_STORES}")
 
     def delete_vector_store(self, store_id: str) -> None:
-        """Delete a vector store; only ever one that this very run made too many."""
-        self._http.delete(f"{VECTOR_STORES}/{quote(store_id, safe='')}")
+        """Delete a vector store (DELETE /v1/vector_stores/ID)."""
+        self._http.delete(f"{VECTOR_STORES}/{path_segment(store_id)}")
 
 
 class VectorDbsDialect:
@@ -169,20 +170,36 @@ class VectorDbsDialect:
 
     def delete_vector_store(self, store_id: str) -> None:
         """Delete a vector store by the newer path: DELETE /v1/vector-dbs leaves a row behind (0.2.24)."""
-        self._http.delete(f"/v1/openai{VECTOR_STORES}/{quote(store_id, safe='')}")
+        self._http.delete(f"/v1/openai{VECTOR_STORES}/{path_segment(store_id)}")
 
 
-def _read_vector_store(item: Any, what: str) -> VectorStore:
+def path_segment(store_id: str) -> str:
+    """Return an id as one segment of a path.
+
+    Raises RefusedError, before anything is sent, where it cannot be one: every HTTP library takes the segments `.` and
+    `..` out of a path, so that `DELETE /v1/vector_stores/..` would reach the server as `DELETE /v1/`.
+    """
+    with suppress(UnicodeEncodeError):
+        segment = quote(store_id, safe="")
+        if segment.strip("."):
+            return segment
+    raise RefusedError(f"the id {one_line(ascii(store_id), 100)} cannot be a part of a path, so nothing was sent")
+
+
+def _read_vector_store(item: Any, what: str, now: float | None = None) -> VectorStore:
     metadata, files = (mapping(mapping(item).get(key)) for key in ("metadata", "file_counts"))
     made_by = str(metadata.get(MADE_BY_KEY))
     is_ours = made_by.startswith(MADE_BY_PREFIX)
+    created_at = _seconds(mapping(item).get("created_at"))
     return VectorStore(
         id=field(item, "id", str, what),
         name=text(item.get("name")),
         # Every release shows a status; without one it is not «completed».
         status=shown(item.get("status")) or "",
-        created_at=_seconds(item.get("created_at")),
-        files=number(files.get("total")) or 0,
+        created_at=created_at,
+        age_seconds=None if now is None or created_at in (0, UNKNOWN_AGE) else now - created_at,
+        # Also where one of them is missing: whatever is attached counts.
+        files=max((number(count) or 0 for count in files.values()), default=0),
         files_completed=number(files.get("completed")) or 0,
         provider_id=shown(metadata.get("provider_id")),
         embedding_model=shown(metadata.get("embedding_model")),

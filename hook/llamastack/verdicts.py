@@ -23,6 +23,10 @@ SHOWS_EMPTINESS = ("faiss", "sqlite-vec", "pgvector", "chromadb")
 """The kinds whose query finds nothing only where there is nothing (0.2.24 to ogx 1.5.0): Milvus Lite with 0.5 finds
 nothing in a full one, and a Milvus server may not find yet what was inserted (POST /v1/vector-io/query)."""
 
+MEASURED = (*MADE_BY_THE_FIRST_CHUNK, *SHOWS_EMPTINESS)
+"""The kinds that this program has been run against. Of the others nobody knows what their answers prove: elasticsearch
+and weaviate answer 204 to an insert that fails (read in the source of ogx 1.5.0, POST /v1/vector-io/insert)."""
+
 KEPT_BY_EACH_PROCESS = ("faiss",)
 """The kinds of provider whose chunks each process of the server keeps for itself, and searches exactly (every release):
 the same query finds the same everywhere, or they have different chunks."""
@@ -122,6 +126,19 @@ def _read(outcome: Outcome, store_id: str, kind: str) -> Proof:
 
 def _is_query_answer(answer: Any) -> bool:
     return isinstance(answer, dict) and isinstance(answer.get("chunks"), list)
+
+
+def wants_trial(proof: Proof, kind: str, release: Release | None) -> bool:
+    """Tell whether only a chunk that is inserted and found again would prove a vector store of a kind of provider.
+
+    It would where the answers cannot tell a fresh one from a dead one. It would as well where a fresh one cannot be
+    queried, and a query finds nothing, since Milvus Lite 3.0 with 0.5 finds nothing in a full one; and for the kinds
+    that nobody has measured.
+    """
+    if kind not in MEASURED:
+        return proof.life in (Life.ALIVE, Life.UNDECIDED) and proof.empty is not False
+    may_be_fresh = kind in MADE_BY_THE_FIRST_CHUNK and (release is None or release < FIRST_OGX)
+    return proof.life is Life.UNDECIDED or (may_be_fresh and proof.life is Life.ALIVE and proof.empty is not False)
 
 
 def is_own_failure(error: UnavailableError) -> bool:

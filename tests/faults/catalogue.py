@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from tests.fake_llamastack import closed_port
+from tests.fake_llamastack import CANARY, closed_port
 from tests.faults import proxy
 from tests.faults.proxy import (
     ANY,
@@ -38,6 +38,7 @@ PROVIDERS = "GET /v1/providers"
 LIST = "GET /v1/vector_stores"
 CREATE = "POST /v1/vector_stores"
 PROVE = "POST /v1/vector-io/insert"
+EMBED = "POST /v1/embeddings"
 
 OK_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 LONG = 60.0
@@ -73,6 +74,7 @@ def catalogue() -> tuple[Fault, ...]:
             _lists,
             _creates,
             _proofs,
+            _trials,
             _echoes,
             _signals,
             _streams,
@@ -378,7 +380,12 @@ def _creates() -> Iterator[Fault]:
         "not shown that yet",
         real=True,
     )
-    yield Fault("a create under another name", at(CREATE, _under_another_name), (5,), "missing")
+    yield Fault(
+        "a server that gives another name to all that is created",
+        at(CREATE, _under_another_name),
+        (0,),
+        after=dict.fromkeys(NAMES, 0),
+    )
     yield Fault("a create that answers another name", at(CREATE, changed(lambda body: body | {"name": "other"})), (0,))
     yield Fault(
         "a create that answers without an id",
@@ -430,6 +437,21 @@ def _proofs() -> Iterator[Fault]:
         at(PROVE, answer(400, {"detail": f"Expected {'9' * 9999}, got 0"})),
         (4,),
         "refused",
+    )
+
+
+def _trials() -> Iterator[Fault]:
+    yield Fault(
+        "the create of a trial is answered with somebody else's vector store",
+        both(_milvus, at(CREATE, _echo_of_another)),
+        (3,),
+        "with another vector store",
+        budget=14,
+    )
+    yield Fault("a trial's chunk is forgotten", _forgetful, (3,), "is not found by a query", budget=14)
+    yield Fault("somebody else's vector stores look like leftovers of trials", _leftovers_of_others, (0,), budget=14)
+    yield Fault(
+        "SIGHUP in a trial", both(_milvus, at(EMBED, _signal(signal.SIGHUP), skip=2)), (129,), "SIGHUP", budget=14
     )
 
 
@@ -507,7 +529,8 @@ def _signals() -> Iterator[Fault]:
         "during the list that verifies": (lambda n: at(LIST, _signal(n), skip=1), False),
         "during the proof": (lambda n: at(PROVE, _signal(n)), False),
     }
-    for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
+    ends = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129, signal.SIGKILL: -signal.SIGKILL}
+    for number, code in ends.items():
         for phase, (arrange, real) in phases.items():
             cause = f"Stopped by {number.name}"
             yield Fault(
@@ -756,6 +779,39 @@ def _absurd_times(body: Any) -> Any:
 def _odd_metadata(body: Any) -> Any:
     odd: list[Any] = [None, 7, "text", [], {"provider_id": 7, "embedding_dimension": {"a": []}}]
     return body | {"data": [store | {"metadata": random.choice(odd)} for store in body["data"]]}
+
+
+def _milvus(scene: Scene) -> None:
+    """Let a trial be all that can prove what is created."""
+    assert scene.fake is not None
+    scene.fake.provider_type, scene.fake.version = "remote::milvus", "0.7.3"
+
+
+def _forgetful(scene: Scene) -> None:
+    _milvus(scene)
+    assert scene.fake is not None
+    # Only while the fault lasts, which ends with the proxy's rules.
+    scene.fake.forgets_chunks = True
+    scene.at_heal.append(lambda: setattr(scene.fake, "forgets_chunks", False))
+
+
+def _leftovers_of_others(scene: Scene) -> None:
+    _milvus(scene)
+    assert scene.fake is not None
+    for run_id in (None, "an earlier one", "an earlier one with a file"):
+        files = {"total": 3, "completed": 3} if run_id and "file" in run_id else {}
+        store_id = scene.fake.add(f"{CANARY}{uuid.uuid1()}", created_at=7, run_id=run_id, file_counts=files)
+        scene.fake.chunks[store_id] = ["a text of somebody's"] * 500
+        scene.others.append(store_id)
+
+
+def _echo_of_another(exchange: Exchange) -> None:
+    """Answer the create of a trial as a cache would, and let all others pass."""
+    if not json.loads(exchange.body)["name"].startswith(CANARY):
+        pass_on(exchange)
+        return
+    other = next(store for store in _all_of(replace(exchange, method="GET", body=b"")) if store["name"] not in NAMES)
+    answer(200, other)(exchange)
 
 
 def _under_another_name(exchange: Exchange) -> None:

@@ -22,7 +22,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 from unittest.mock import patch
 
-from hook import connections, create, deadline, logs, race, register
+from hook import connections, deadline, logs, race, register
 from hook.domain import Collection, State
 from hook.flags import parse_arguments
 from hook.http.answers import Answer, read
@@ -157,6 +157,10 @@ class Wire:
         """Send a request, and return its answer."""
         return self._send("GET", path, query=query)
 
+    def get_dated(self, path: str, query: Mapping[str, str]) -> tuple[Any, float | None]:
+        """Send a request, and return its answer and the time of the server's clock."""
+        return self.get(path, query), self.instant.time()
+
     def post(self, path: str, body: Mapping[str, Any], *, once: bool = False, **_: object) -> Any:
         """Send a request, and return its answer."""
         self.is_new |= once
@@ -212,7 +216,7 @@ def violations(seed: int) -> list[str]:
         except Exception as error:  # noqa: BLE001  whatever it is, the seed shows it again
             found.append(f"a run ended with {error!r}")
 
-    with _time_of(instant, seed):
+    with time_of(instant, seed):
         instant.run([partial(run, *pair) for pair in zip(wires, progresses, strict=True)])
     if sorted(server.names()) != sorted(shape.names):
         found.append(f"there are {sorted(server.names())}")
@@ -226,13 +230,13 @@ def violations(seed: int) -> list[str]:
 
 
 @contextmanager
-def _time_of(instant: Instant, seed: int) -> Iterator[None]:
+def time_of(instant: Instant, seed: int) -> Iterator[None]:
     """Let the program and the stand-in live in this time, and draw by this seed whatever they draw."""
     state = random.getstate()
     random.seed(seed)
     with ExitStack() as stack:
         stack.callback(random.setstate, state)
-        for module in (create, deadline, race, register, fake_llamastack):
+        for module in (deadline, race, register, fake_llamastack):
             stack.enter_context(patch.object(module, "time", instant))
         stack.enter_context(patch.object(connections, "start_thread", instant.start))
         queues = SimpleNamespace(SimpleQueue=partial(InstantQueue, instant), Empty=queue.Empty)

@@ -141,6 +141,8 @@ class Scene:
     """The ids of vector stores that no run made."""
     traps: list[FaultProxy] = field(default_factory=list)
     """Addresses that must never be asked anything."""
+    at_heal: list[Callable[[], None]] = field(default_factory=list)
+    """What ends with the fault, besides what the proxy does."""
     process: "subprocess.Popen[bytes] | None" = None
     runs: int = 0
     _signalled_at: float | None = None
@@ -175,6 +177,8 @@ class Scene:
     def heal(self) -> None:
         """Let the fault be gone."""
         self.proxy.heal()
+        for end in self.at_heal:
+            end()
         self.url, self.environ, self.stdout, self.stderr = "", {}, "file", "file"
 
     def run(self, budget: float, request_timeout: float) -> Result:

@@ -68,6 +68,8 @@ def _signals_restored() -> Iterator[None]:
 def listening() -> Iterator[None]:
     """Listen to signals as the program does, and no longer than the test lasts."""
     before = [signal.getsignal(number) for number in signals.SIGNALS]
+    # Also where the tests themselves were started by `nohup`.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signals.listen()
     yield
     signals.listen()
@@ -89,6 +91,9 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     monkeypatch.setattr("hook.register.LAG_SECONDS", 1.0)
     monkeypatch.setattr("hook.processes.PAUSE_SECONDS", 0.0)
     monkeypatch.setattr("hook.canary.LEAST_SECONDS", 1.0)
+    monkeypatch.setattr("hook.canary.LISTED_SECONDS", 0.3)
+    monkeypatch.setattr("hook.canary.FOUND_SECONDS", 0.3)
+    monkeypatch.setattr("hook.canary.PAUSE_SECONDS", 0.05)
 
     def call(
         url: str,

@@ -1,7 +1,9 @@
 """Collections with a second name: they are found, created, resolved and published by either."""
 
 import json
+import unicodedata
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +178,46 @@ def test_a_repeated_create_keeps_the_id_that_is_there(run: Run, config: Path) ->
         assert only(outcome)["id"] == ALIAS
         assert set(created) == {ALIAS}
         assert server.names() == [ALIAS]
+
+
+CHANGES: dict[str, Callable[[str], str]] = {
+    "lower case": str.lower,
+    "NFC": partial(unicodedata.normalize, "NFC"),
+    "cut": lambda name: name[:5],
+    "renamed by a person": lambda _: "HR",
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_server_that_changes_names_gets_no_second_store(server: FakeLlamaStack, run: Run, what: str) -> None:
+    """What this program made is known by its metadata, also where it has no alias."""
+    names = ("Red_Hat_Docs", "Re\u0301sume\u0301s", "Red_Hat_Laws")
+
+    def create(handler: Any) -> None:
+        body = server.requests[-1].body
+        handler.reply(*handler._create(body | {"name": CHANGES[what](body["name"])}))
+
+    server.fault("POST /v1/vector_stores", create)
+
+    first, second = run(server.url, collections=entries(*names)), run(server.url, collections=entries(*names))
+
+    assert (first.exit_code, first.states) == (0, ["registered"] * 3)
+    assert (second.exit_code, second.states) == (0, ["present"] * 3)
+    ids = [store["id"] for store in server.stores]
+    assert [found["id"] for found in second.report["collections"]] == ids
+
+
+def test_a_foreign_store_of_the_name_is_taken_for_the_collection(server: FakeLlamaStack, run: Run) -> None:
+    """As it always was; and two are duplicates, whoever made them."""
+    foreign = server.add("red_hat_docs")
+
+    first = run(server.url, collections=entries("red_hat_docs"))
+    server.add("renamed", run_id="an earlier one", declared_as="red_hat_docs")
+    second = run(server.url, collections=entries("red_hat_docs"))
+
+    assert (first.states, only(first)["id"]) == (["present"], foreign)
+    assert (second.exit_code, second.states) == (5, ["duplicated"])
+    assert len(server.stores) == 2
 
 
 def test_metadata_are_passed_on_and_ours_stay_ours(server: FakeLlamaStack, ask: Ask) -> None:

@@ -1,18 +1,25 @@
 """The throw-away vector store: only where nothing else can tell, and never left behind."""
 
+import json
 import os
 import signal
+import time
 import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hook import canary
-from tests.fake_llamastack import CANARY, FakeLlamaStack, answer, hang, reset
+from hook.llamastack.api import TRIAL_TEXT
+from tests.fake_llamastack import CANARY, GRANITE_ID, FakeLlamaStack, answer, hang, reset
 from tests.unit.conftest import Run, entries
 
 CREATE = "POST /v1/vector_stores"
 INSERT = "POST /v1/vector-io/insert"
+QUERY = "POST /v1/vector-io/query"
+LIST = "GET /v1/vector_stores"
+DELETED = "DELETE /v1/vector_stores/"
 EMBED = "POST /v1/embeddings"
 ONE = entries("red_hat_docs")
 
@@ -209,30 +216,383 @@ def test_one_that_cannot_be_deleted_is_told(milvus: FakeLlamaStack, run: Run) ->
     assert "canary.not_deleted" in outcome.event_names()
 
 
-def test_leftovers_of_an_earlier_hour_are_swept(
-    milvus: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch
+def leave(server: FakeLlamaStack, *contents: str, **fields: Any) -> str:
+    """Leave a throw-away store behind as a killed run would, two hours ago, and return its id."""
+    made_at = int(time.time()) + server.clock_seconds - 7200
+    name = f"{CANARY}{uuid.uuid4()}"
+    store_id = server.add(name, **({"run_id": "an earlier one", "declared_as": name, "created_at": made_at} | fields))
+    server.chunks[store_id] = [*contents]
+    return store_id
+
+
+def ids(server: FakeLlamaStack) -> set[str]:
+    return {store["id"] for store in server.stores}
+
+
+@pytest.mark.parametrize("clock_seconds", [0, -86_400, 86_400])
+@pytest.mark.parametrize("fields", [{}, {"declared_as": None}], ids=["of-now", "of-an-earlier-version"])
+def test_a_leftover_of_an_earlier_hour_is_swept(
+    milvus: FakeLlamaStack, run: Run, fields: dict[str, Any], clock_seconds: int
 ) -> None:
-    """Younger ones may be in use, and what only looks like one is somebody's."""
-    young, strange = f"{CANARY}{uuid.uuid1()}", f"{CANARY}{uuid.uuid4()}"
-    for name in (canary._new_name(), young, strange, f"{CANARY}notes", f"{CANARY}{'-' * 36}"):
-        milvus.add(name)
-    old = milvus.names()[0]
-    real = canary._age_seconds
-    monkeypatch.setattr(canary, "_age_seconds", lambda name: real(name) + (4000 if name == old else 0))
+    """By the server's own clock."""
+    milvus.clock_seconds = clock_seconds
+    left = leave(milvus, TRIAL_TEXT, **fields)
+
+    outcome = run(milvus.url, collections=ONE)
+
+    assert left not in ids(milvus)
+    assert (outcome.exit_code, milvus.names()) == (0, ["red_hat_docs"])
+    assert outcome.event_names().count("canary.deleted") == 2
+
+
+def test_a_leftover_without_a_chunk_is_swept_where_that_can_be_told(run: Run) -> None:
+    """Its run was killed before the insert: qdrant says so, and Milvus answers as if it were dead."""
+    with FakeLlamaStack("0.3", provider_type="remote::qdrant") as server:
+        del server.chunks[leave(server)]
+        run(server.url, collections=ONE)
+
+    assert server.names() == ["red_hat_docs"]
+
+
+OTHERS: dict[str, tuple[Sequence[str], dict[str, Any]]] = {
+    "made by nobody": ([TRIAL_TEXT], {"run_id": None, "declared_as": None}),
+    "made by another program": ([TRIAL_TEXT], {"run_id": None}),
+    "with a file": ([TRIAL_TEXT], {"file_counts": {"total": 1}}),
+    "with a file that failed": ([TRIAL_TEXT], {"file_counts": {"failed": 1, "total": 0}}),
+    "with another chunk": ([TRIAL_TEXT, "a text of somebody's"], {}),
+    "with one chunk of somebody's": (["a text of somebody's"], {}),
+    "younger than an hour": ([TRIAL_TEXT], {"created_at": int(time.time()) - 3000}),
+    "of no known age": ([TRIAL_TEXT], {"created_at": -1}),
+    "made at the epoch": ([TRIAL_TEXT], {"created_at": 0}),
+    "renamed, a collection's": ([TRIAL_TEXT], {"declared_as": "hr_docs"}),
+    "of another provider": ([TRIAL_TEXT], {"provider_id": "faiss-first"}),
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_what_is_no_leftover_stays(milvus: FakeLlamaStack, run: Run, what: str) -> None:
+    contents, fields = OTHERS[what]
+    left = leave(milvus, *contents, **fields)
+    if what == "made by another program":
+        milvus.stores[-1]["metadata"]["created_by"] = "register-collections-ui 1"
+
+    outcome = run(milvus.url, collections=ONE)
+
+    assert outcome.exit_code == 0
+    assert left in ids(milvus)
+
+
+@pytest.mark.parametrize(
+    "name", [f"{CANARY}notes", f"{CANARY}{'-' * 36}", f"x{CANARY}{uuid.UUID(int=1)}", "docs", None]
+)
+def test_what_is_not_called_like_one_is_no_leftover(milvus: FakeLlamaStack, run: Run, name: str | None) -> None:
+    left = leave(milvus, TRIAL_TEXT, declared_as=None)
+    milvus.stores[-1]["name"] = name
 
     run(milvus.url, collections=ONE)
 
-    assert old not in milvus.names()
-    assert {young, strange, f"{CANARY}notes"} <= set(milvus.names())
+    assert left in ids(milvus)
 
 
-def test_the_age_stands_in_the_name() -> None:
-    """Also on releases that do not show when a vector store was made."""
-    assert 0 <= canary._age_seconds(canary._new_name()) < 60
-    made = uuid.uuid1()
-    ticks = made.time - 7200 * 10**7
-    earlier = uuid.UUID(fields=(ticks & 0xFFFFFFFF, ticks >> 32 & 0xFFFF, ticks >> 48 & 0x0FFF | 0x1000, 0x80, 0, 1))
-    assert canary._age_seconds(f"{CANARY}{earlier}") == pytest.approx(7200, abs=60)
+@pytest.mark.parametrize("key", ["vector_store_id", "vector_store_name"])
+@pytest.mark.parametrize("provider_id", ["milvus-shared", "__disabled__"])
+def test_a_declared_collection_is_no_leftover(
+    milvus: FakeLlamaStack, run: Run, tmp_path: Path, key: str, provider_id: str
+) -> None:
+    """By its id or by its alias, in whatever case the server shows that, and also where it is switched off."""
+    left = leave(milvus, TRIAL_TEXT, declared_as=None)
+    common = {"embedding_model": GRANITE_ID, "provider_id": "milvus-shared"}
+    declared = common | {"vector_store_id": "x", key: str(milvus.names()[0]).upper(), "provider_id": provider_id}
+    config = tmp_path / "assets.yaml"
+    stores = [common | {"vector_store_id": "red_hat_docs"}, declared]
+    config.write_text(json.dumps({"registered_resources": {"vector_stores": stores}}))
+
+    run(milvus.url, config=str(config))
+
+    assert canaries(milvus)
+    assert left in ids(milvus)
+
+
+def test_without_the_server_s_clock_nothing_is_swept(milvus: FakeLlamaStack, run: Run) -> None:
+    """The pod's own may be two hours ahead."""
+    milvus.tells_time = False
+    left = leave(milvus, TRIAL_TEXT)
+
+    run(milvus.url, collections=ONE)
+
+    assert left in ids(milvus)
+
+
+def test_the_clock_of_the_pod_does_not_count(milvus: FakeLlamaStack, run: Run) -> None:
+    """By ours it is two hours old, and by the server's it was made now, by a run that goes on."""
+    milvus.clock_seconds = -7200
+    left = leave(milvus, TRIAL_TEXT, created_at=int(time.time()) - 7200)
+
+    run(milvus.url, collections=ONE)
+
+    assert left in ids(milvus)
+
+
+@pytest.mark.parametrize("path", ["GET /v1/vector_stores", "POST /v1/vector-io/query", "DELETE"])
+def test_a_leftover_that_cannot_be_looked_at_is_named(milvus: FakeLlamaStack, run: Run, path: str) -> None:
+    """A person may delete it."""
+    left = leave(milvus, TRIAL_TEXT)
+    path = f"DELETE /v1/vector_stores/{left}" if path == "DELETE" else path
+
+    def fail(handler: Any) -> None:
+        request = milvus.requests[-1]
+        is_left = left in request.path or (request.body or {}).get("vector_store_id") == left
+        is_last = request.method == "GET" and DELETED in milvus.lines()[-2]
+        handler.reply(*((403, {"detail": "no"}) if is_left or is_last else handler._answer(request)))
+
+    milvus.fault(path, fail)
+
+    outcome = run(milvus.url, collections=ONE)
+
+    assert left in ids(milvus)
+    named = [event["vector_store_ids"] for event in outcome.events if event["event"] == "canary.left_over"]
+    assert named == ([] if path.startswith("GET") else [[left]])
+
+
+def test_where_no_metadata_are_shown_a_leftover_is_only_named(run: Run) -> None:
+    """Up to 0.2.24 nothing tells who made it, or when."""
+    left, other = f"{CANARY}{uuid.uuid1()}", f"{CANARY}notes"
+    with FakeLlamaStack("dbs", provider_type="remote::milvus") as server:
+        for name in (left, other):
+            server.ask("POST", "/v1/vector-dbs", {}, server_body(name))
+        outcome = run(server.url, collections=ONE)
+
+    assert outcome.exit_code == 0
+    assert server.names() == [left, other, "red_hat_docs"]
+    (told,) = [event for event in outcome.events if event["event"] == "canary.left_over"]
+    assert (told["vector_store_ids"], told["level"]) == ([left], "warning")
+
+
+def server_body(name: str) -> dict[str, Any]:
+    """Return what makes a vector store up to 0.2.24."""
+    return {"vector_db_id": name, "provider_id": "milvus-shared", "embedding_model": "m", "embedding_dimension": 768}
+
+
+# What the server answers to its create
+
+
+def inserted(server: FakeLlamaStack) -> list[str]:
+    """Return the ids of the vector stores into which a chunk was to be inserted."""
+    return [each.body["vector_store_id"] for each in server.requests if each.line == INSERT and each.body["chunks"]]
+
+
+def deleted(server: FakeLlamaStack) -> list[str]:
+    """Return the ids that were to be deleted."""
+    return [request.path.rpartition("/")[2] for request in server.requests if request.method == "DELETE"]
+
+
+ECHOES: dict[str, Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]] = {
+    "another store": lambda _, other: other,
+    "another id": lambda made, other: made | {"id": other["id"]},
+    "another id in capitals": lambda made, other: made | {"id": other["id"].upper()},
+    "another name": lambda made, other: made | {"name": other["name"]},
+    "no name": lambda made, _: made | {"name": None},
+    "another run": lambda made, _: made | {"metadata": {"created_by": "register-collections another"}},
+    "no metadata": lambda made, _: made | {"metadata": {}},
+    "a file": lambda made, _: made | {"file_counts": {"total": 1}},
+}
+
+
+@pytest.mark.parametrize("is_made", [True, False])
+@pytest.mark.parametrize("what", ECHOES)
+def test_an_answer_that_is_not_the_trial_s_own_is_refused(
+    milvus: FakeLlamaStack, run: Run, what: str, is_made: bool
+) -> None:
+    """As a cache or an idempotent gateway gives: nothing goes into it, and only what the list shows is deleted."""
+    milvus.add("red_hat_docs", id="vs_used", run_id="another", created_at=int(time.time()) - 60)
+    made: list[str] = []
+
+    def echo(handler: Any) -> None:
+        status, store = handler._create(milvus.requests[-1].body)
+        made.append(store["id"])
+        store, other = dict(store), dict(milvus.stores[0])
+        if not is_made:
+            milvus.stores.pop()
+        handler.reply(status, ECHOES[what](store, other))
+
+    milvus.fault(CREATE, echo)
+
+    outcome = run(milvus.url, collections=ONE)
+
+    assert (outcome.exit_code, outcome.states) == (3, ["unavailable"])
+    assert "a trial insert failed: the server answered the create of 'register-collect" in outcome.detail()
+    assert inserted(milvus) == []
+    assert deleted(milvus) == (made if is_made else [])
+    assert ids(milvus) == {"vs_used"}
+
+
+def pass_on(server: FakeLlamaStack, line: str) -> None:
+    """Let one request of this line be answered as it should be."""
+    server.fault(line, lambda handler: handler.reply(*handler._answer(server.requests[-1])), times=1)
+
+
+def test_up_to_0_2_24_an_answer_of_another_id_is_refused(run: Run) -> None:
+    """There the id is the name."""
+    with FakeLlamaStack("dbs", provider_type="remote::milvus") as server:
+        server.fault(
+            "POST /v1/vector-dbs", lambda handler: handler.reply(*handler._answer(server.requests[-1])), times=1
+        )
+        server.fault("POST /v1/vector-dbs", lambda handler: handler.reply(200, server.stores[0]))
+        outcome = run(server.url, collections=ONE)
+
+    assert (outcome.exit_code, outcome.states) == (3, ["unavailable"])
+    assert server.names() == ["red_hat_docs"]
+    assert (inserted(server), deleted(server)) == ([], [])
+
+
+def test_a_create_that_is_answered_from_a_cache_touches_nothing(milvus: FakeLlamaStack, run: Run) -> None:
+    """The collection's own answer comes again, whose id no list has shown before."""
+    answers: list[Any] = []
+
+    def cached(handler: Any) -> None:
+        answers.append(answers[0] if answers else handler._create(milvus.requests[-1].body))
+        handler.reply(*answers[0])
+
+    milvus.fault(CREATE, cached)
+
+    outcome = run(milvus.url, collections=ONE)
+
+    assert (outcome.exit_code, len(answers)) == (3, 2)
+    assert (inserted(milvus), deleted(milvus), milvus.names()) == ([], [], ["red_hat_docs"])
+
+
+@pytest.mark.parametrize("lists", [1, 3])
+def test_a_list_that_lags_is_waited_for(milvus: FakeLlamaStack, run: Run, lists: int) -> None:
+    def lag(handler: Any) -> None:
+        body = milvus.requests[-1].body
+        before = list(milvus.stores)
+        handler.reply(*handler._create(body))
+        if body["name"].startswith(CANARY):
+            milvus.fault(LIST, answer(200, {"data": before, "has_more": False}), times=lists)
+
+    milvus.fault(CREATE, lag)
+
+    outcome = run(milvus.url, collections=ONE)
+
+    assert (outcome.exit_code, milvus.names()) == (0, ["red_hat_docs"])
+
+
+def test_into_what_no_list_shows_nothing_is_inserted(milvus: FakeLlamaStack, run: Run) -> None:
+    def hide(handler: Any) -> None:
+        handler.reply(*handler._create(milvus.requests[-1].body))
+        shown = [store for store in milvus.stores if not store["name"].startswith(CANARY)]
+        milvus.fault(LIST, answer(200, {"data": shown, "has_more": False}))
+
+    milvus.fault(CREATE, hide)
+
+    outcome = run(milvus.url, collections=ONE)
+
+    assert (outcome.exit_code, outcome.states) == (3, ["unavailable"])
+    assert "and its list does not show it" in outcome.detail()
+    assert "canary.not_deleted" in outcome.event_names()
+    assert (inserted(milvus), deleted(milvus)) == ([], [])
+
+
+def test_a_create_that_is_refused_is_not_looked_for(milvus: FakeLlamaStack, run: Run) -> None:
+    """The server says itself that there is nothing."""
+
+    def refuse(handler: Any) -> None:
+        is_trial = milvus.requests[-1].body["name"].startswith(CANARY)
+        handler.reply(*((400, {"detail": "no room"}) if is_trial else handler._answer(milvus.requests[-1])))
+
+    milvus.fault(CREATE, refuse)
+
+    outcome = run(milvus.url, collections=ONE)
+
+    assert (outcome.exit_code, outcome.states) == (3, ["unavailable"])
+    assert outcome.detail() == "a trial insert failed: POST /v1/vector_stores answered 400: no room"
+    assert not {"canary.deleted", "canary.not_deleted"} & {*outcome.event_names()}
+
+
+# What a query finds
+
+
+UNMEASURED = ["remote::weaviate", "remote::elasticsearch", "remote::infinispan", "remote::oci", "remote::neo4j", ""]
+
+
+@pytest.mark.parametrize(
+    ("version", "kind"),
+    [("0.7.3", "remote::milvus"), ("0.7.3", "remote::qdrant"), *(("1.5.0", kind) for kind in UNMEASURED)],
+)
+def test_a_chunk_that_no_query_finds_makes_a_collection_unavailable(run: Run, version: str, kind: str) -> None:
+    """An insert that is answered by 204 and kept nowhere; so it is for the next try of the Job."""
+    with FakeLlamaStack(version=version, provider_type=kind, forgets_chunks=True) as server:
+        outcomes = [run(server.url), run(server.url)]
+        server.forgets_chunks = False
+        mended = run(server.url)
+
+    for outcome in outcomes:
+        assert (outcome.exit_code, outcome.states) == (3, ["unavailable"] * 3)
+        assert outcome.detail().startswith("an inserted chunk is not found by a query: the provider 'milvus-shared' ")
+    assert (mended.exit_code, mended.states) == (0, ["present"] * 3)
+    assert len(server.stores) == 3
+
+
+@pytest.mark.parametrize("kind", UNMEASURED)
+def test_a_kind_that_nobody_has_measured_is_tried(run: Run, kind: str) -> None:
+    with FakeLlamaStack(provider_type=kind) as server:
+        outcome = run(server.url)
+
+    assert (outcome.exit_code, outcome.states) == (0, ["registered"] * 3)
+    assert len(canaries(server)) == 1
+    assert len(server.stores) == 3
+
+
+def test_where_a_fresh_one_answers_as_if_it_were_full_a_trial_is_made(run: Run) -> None:
+    """Milvus Lite 3.0 with 0.5.4 finds nothing, and never fails."""
+    with FakeLlamaStack(version="0.5.4", provider_type="inline::milvus") as server:
+        server.fault(QUERY, answer(200, {"chunks": [], "scores": []}))
+        outcome = run(server.url, collections=ONE)
+
+    assert (outcome.exit_code, outcome.states) == (3, ["unavailable"])
+    assert "an inserted chunk is not found by a query" in outcome.detail()
+
+
+def fail_queries_of_trials(server: FakeLlamaStack, action: Any, times: int = 1_000) -> None:
+    """Let the first queries of the throw-away store meet an action."""
+    left = [times]
+
+    def either(handler: Any) -> None:
+        request = server.requests[-1]
+        store = next(each for each in server.stores if each["id"] == request.body["vector_store_id"])
+        if store["name"].startswith(CANARY) and left[0]:
+            left[0] -= 1
+            action(handler)
+        else:
+            handler.reply(*handler._answer(request))
+
+    server.fault(QUERY, either)
+
+
+@pytest.mark.parametrize(
+    "action", [answer(200, {"chunks": [], "scores": []}), answer(500), answer(400), reset], ids=["empty", 500, 400, "-"]
+)
+def test_a_query_is_asked_again_for_some_seconds(milvus: FakeLlamaStack, run: Run, action: Any) -> None:
+    """A read of Milvus lags, and some kinds refuse the very words of a chunk."""
+    fail_queries_of_trials(milvus, action, times=2)
+
+    outcome = run(milvus.url, collections=ONE)
+
+    assert (outcome.exit_code, outcome.states, milvus.names()) == (0, ["registered"], ["red_hat_docs"])
+    queries = [
+        each.body["query"] for each in milvus.requests if each.line == QUERY and each.body["query"] != TRIAL_TEXT
+    ]
+    assert len(set(queries)) == 1
+
+
+def test_a_query_that_goes_on_failing_is_told(milvus: FakeLlamaStack, run: Run) -> None:
+    fail_queries_of_trials(milvus, answer(500))
+
+    outcome = run(milvus.url, collections=ONE)
+
+    assert (outcome.exit_code, outcome.states) == (3, ["unavailable"])
+    assert outcome.detail() == "a trial insert failed: POST /v1/vector-io/query answered 500: scripted"
+    assert milvus.names() == ["red_hat_docs"]
 
 
 def test_without_time_to_delete_it_none_is_made(milvus: FakeLlamaStack, run: Run) -> None:
@@ -266,11 +626,12 @@ def test_the_next_run_makes_the_one_that_the_budget_had_no_time_for(milvus: Fake
 
 
 @pytest.mark.usefixtures("listening")
-def test_a_signal_leaves_none_behind(milvus: FakeLlamaStack, run: Run) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
+def test_a_signal_leaves_none_behind(milvus: FakeLlamaStack, run: Run, number: int, code: int) -> None:
     """The pod has its grace period."""
 
     def stop(handler: Any) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
         hang(1)(handler)
 
     milvus.fault(EMBED, embeds, times=2)
@@ -278,6 +639,6 @@ def test_a_signal_leaves_none_behind(milvus: FakeLlamaStack, run: Run) -> None:
 
     outcome = run(milvus.url, "--timeout", "30", collections=ONE)
 
-    assert outcome.exit_code == 143
+    assert outcome.exit_code == code
     assert len(canaries(milvus)) == 1
     assert milvus.names() == ["red_hat_docs"]

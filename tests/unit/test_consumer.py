@@ -169,7 +169,7 @@ def test_what_has_answered_the_hook_with_a_chunk_is_not_fresh_for_them(run: Run,
         theirs = tmp_path / "theirs"
         theirs.write_text("the-consumers-")
         store_id = server.add("red_hat_docs")
-        server.chunks.add(store_id)
+        server.chunks[store_id] = []
         server.found[store_id, 0] = "a chunk"
         server.fault(QUERY, theirs_only(server, 500, {"error": {"message": ANY_EXCEPTION}}))
         flags = ("check", "--consumer-api-key-file", str(theirs))

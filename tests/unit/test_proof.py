@@ -371,7 +371,7 @@ def test_a_milvus_that_takes_an_empty_insert_and_fails_a_query_is_not_fresh(
     """Up to 0.3.5 a fresh one fails both (0.2.24 with another dimension in Milvus takes inserts and fails queries)."""
     with FakeLlamaStack(generation, version=version, provider_type="remote::milvus") as server:
         used = run(server.url, collections=ONE).report["collections"][0]["id"]
-        server.chunks.add(used)
+        server.chunks[used] = []
         server.dead_ids.add(used)
         outcome = run(server.url, "check", collections=ONE)
 
@@ -429,7 +429,7 @@ def test_what_a_query_has_found_a_chunk_in_is_not_fresh(run: Run) -> None:
     """Where another process cannot reach the backend, its answer would be that of a fresh one."""
     with FakeLlamaStack(version="0.7.3", provider_type="remote::milvus") as server:
         store_id = server.add("red_hat_docs")
-        server.chunks.add(store_id)
+        server.chunks[store_id] = []
         server.found[store_id, 0] = "a chunk"
         server.fault(QUERY, lambda handler: handler.reply(*handler._query(server.requests[-1].body)), times=1)
         server.fault(QUERY, answer(500, OWN_WORDS))

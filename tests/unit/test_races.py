@@ -5,15 +5,18 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
 from hook import logs, race
+from hook.app import main
 from hook.backoff import retry
 from hook.create import Creator
 from hook.deadline import Deadline
 from hook.domain import Collection, Finding, State, VectorStore
-from hook.errors import UnavailableError
+from hook.errors import RefusedError, UnavailableError
 from hook.flags import parse_arguments
 from hook.http.client import Http
 from hook.llamastack.api import LlamaStack
@@ -621,10 +624,10 @@ def test_a_run_knows_its_own_store_whatever_the_clocks_say(
     assert [store["id"] for store in server.stores] == [first]
 
 
-def test_what_a_killed_run_left_is_named_by_the_next(server: FakeLlamaStack, run: RunHook) -> None:
-    """The one that holds nothing: no run deletes what another one made, since a pipeline may know it by now."""
+def test_what_a_killed_run_left_an_hour_later_is_named(server: FakeLlamaStack, run: RunHook) -> None:
+    """The one that holds nothing: nobody can tell that its own run would have taken it back."""
     used = server.add("red_hat_docs", created_at=100, run_id="one")
-    left = server.add("red_hat_docs", created_at=101, run_id="another")
+    left = server.add("red_hat_docs", created_at=3_800, run_id="another")
     server.found[used, 0] = "a chunk"
 
     outcome = run(server.url, collections=entries("red_hat_docs"))
@@ -632,6 +635,130 @@ def test_what_a_killed_run_left_is_named_by_the_next(server: FakeLlamaStack, run
     assert (outcome.exit_code, outcome.states) == (5, ["duplicated"])
     assert outcome.detail().endswith(f"delete what holds no chunk and no file: {left} (DELETE /v1/vector_stores/ID)")
     assert len(server.stores) == 2
+
+
+def leave_two(server: FakeLlamaStack, apart: int = 1, age: int = 600, **fields: object) -> tuple[str, str]:
+    """Let two runs of an instant have made the same collection, of which the later one was killed; return both ids."""
+    made_at = int(time.time()) + server.clock_seconds - age
+    first = server.add("red_hat_docs", run_id="one", created_at=made_at - apart)
+    return first, server.add("red_hat_docs", **({"run_id": "another", "created_at": made_at} | fields))
+
+
+@pytest.mark.parametrize("clock_seconds", [0, -86_400, 86_400])
+@pytest.mark.parametrize(("apart", "age"), [(0, 100), (1, 600), (59, 10**6)])
+def test_what_a_killed_run_left_is_withdrawn_by_any_later_one(
+    server: FakeLlamaStack, run: RunHook, apart: int, age: int, clock_seconds: int
+) -> None:
+    """Its own run would have taken it back; the older one may be in use."""
+    server.clock_seconds = clock_seconds
+    first, second = leave_two(server, apart, age)
+    server.found[first, 0] = "a chunk"
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (0, ["present"])
+    assert [store["id"] for store in server.stores] == [first]
+    (told,) = [event for event in outcome.events if event["event"] == "collection.withdrawn"]
+    assert (told["collection"], told["vector_store_id"], told["kept"]) == ("red_hat_docs", second, first)
+
+
+def test_all_that_killed_runs_left_is_withdrawn(server: FakeLlamaStack, run: RunHook) -> None:
+    first, _ = leave_two(server)
+    server.add("red_hat_docs", run_id="a third", created_at=server.stores[-1]["created_at"])
+
+    outcome = run(server.url, "--on-duplicate", "oldest", collections=entries("red_hat_docs"))
+
+    assert outcome.exit_code == 0
+    assert [store["id"] for store in server.stores] == [first]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"run_id": None},
+        {"file_counts": {"total": 1}},
+        {"apart": 61},
+        {"age": 80},
+        {"name": "red_hat_docs", "created_at": 0},
+    ],
+    ids=["by-somebody-else", "with-a-file", "not-together", "too-young", "of-no-age"],
+)
+def test_what_nobody_can_tell_to_be_left_stays_duplicated(
+    server: FakeLlamaStack, run: RunHook, fields: dict[str, object]
+) -> None:
+    made = [*leave_two(server, **{key: value for key, value in fields.items() if key != "name"})]  # type: ignore[arg-type]
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (5, ["duplicated"])
+    assert [store["id"] for store in server.stores] == made
+
+
+def test_only_register_withdraws(server: FakeLlamaStack, run: RunHook, tmp_path: Path) -> None:
+    leave_two(server)
+
+    assert run(server.url, "check", collections=entries("red_hat_docs")).exit_code == 5
+    config = ["--config", str(tmp_path / "collections.yaml"), "--connections", "1"]
+    assert main(["resolve", "red_hat_docs", "--url", server.url, *config], {}) == 5
+    assert len(server.stores) == 2
+
+
+def test_what_holds_a_chunk_is_not_withdrawn(server: FakeLlamaStack, run: RunHook) -> None:
+    _, second = leave_two(server)
+    server.found[second, 0] = "a chunk"
+
+    assert run(server.url, collections=entries("red_hat_docs")).states == ["duplicated"]
+    assert len(server.stores) == 2
+
+
+def test_what_is_filled_at_the_last_moment_is_not_withdrawn(server: FakeLlamaStack, run: RunHook) -> None:
+    _, second = leave_two(server)
+
+    def fill(handler: object) -> None:
+        handler.reply(*handler._query(server.requests[-1].body))  # type: ignore[attr-defined]
+        if server.requests[-1].body["vector_store_id"] == second:
+            server.found[second, 0] = "a chunk"
+
+    server.fault("POST /v1/vector-io/query", fill)
+
+    assert run(server.url, collections=entries("red_hat_docs")).states == ["duplicated"]
+    assert len(server.stores) == 2
+
+
+def test_nothing_is_withdrawn_for_one_that_is_dead_or_lost(server: FakeLlamaStack, run: RunHook) -> None:
+    """The younger one may be all that is left."""
+    dead, _ = leave_two(server)
+    server.dead_ids.add(dead)
+
+    assert run(server.url, collections=entries("red_hat_docs")).exit_code == 5
+    server.dead_ids.clear()
+    server.lost_ids.add(dead)
+    assert run(server.url, collections=entries("red_hat_docs")).states == ["present"]
+    assert len(server.stores) == 2
+
+
+def test_where_nobody_can_tell_what_it_holds_nothing_is_withdrawn(run: RunHook) -> None:
+    with FakeLlamaStack(version="1.5.0", provider_type="remote::milvus") as server:
+        leave_two(server)
+        outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert outcome.states == ["duplicated"]
+    assert len(server.stores) == 2
+
+
+def test_where_the_server_tells_no_time_nothing_is_withdrawn(server: FakeLlamaStack, run: RunHook) -> None:
+    server.tells_time = False
+    leave_two(server)
+
+    assert run(server.url, collections=entries("red_hat_docs")).states == ["duplicated"]
+
+
+def test_what_may_not_be_deleted_stays_duplicated(server: FakeLlamaStack, run: RunHook) -> None:
+    """It belongs to another principal."""
+    _, second = leave_two(server)
+    server.fault(f"DELETE /v1/vector_stores/{second}", answer(403))
+
+    assert run(server.url, collections=entries("red_hat_docs")).states == ["duplicated"]
 
 
 @pytest.mark.parametrize(
@@ -666,11 +793,11 @@ def test_what_is_in_use_is_not_named(run: RunHook) -> None:
     )
 
 
-def test_a_store_whose_metadata_are_not_kept_is_told_by_its_id(
+def test_a_store_whose_metadata_are_not_kept_stays(
     server: FakeLlamaStack, run: RunHook, rival: Callable[..., str]
 ) -> None:
-    """And by the time, as what the server answered to the create may be anything."""
-    first = rival()
+    """What the server answered to the create may be anything, so nothing tells that this run made it."""
+    rival()
 
     def forget(handler: object) -> None:
         body = server.requests[-1].body
@@ -679,10 +806,10 @@ def test_a_store_whose_metadata_are_not_kept_is_told_by_its_id(
 
     server.fault(CREATE, forget, times=1)
 
-    outcome = run(server.url, collections=entries("red_hat_docs"))
+    outcome = run(server.url, "--timeout", "4", collections=entries("red_hat_docs"))
 
-    assert (outcome.exit_code, outcome.states) == (0, ["present"])
-    assert [store["id"] for store in server.stores] == [first]
+    assert (outcome.exit_code, outcome.states) == (5, ["duplicated"])
+    assert len(server.stores) == 2
 
 
 def test_only_what_this_run_made_is_ever_deleted(
@@ -719,6 +846,28 @@ def test_an_id_cannot_change_the_path(server: FakeLlamaStack) -> None:
 
     assert server.lines()[-1] == "DELETE /v1/vector_stores/..%2Fmodels%3Fx%23y"
     assert LIST in server.lines()
+
+
+@pytest.mark.parametrize("store_id", ["", ".", "..", "...", "\udc80"])
+@pytest.mark.parametrize("generation", ["dbs", "0.7"])
+def test_an_id_that_is_no_segment_of_a_path_is_not_sent(generation: str, store_id: str) -> None:
+    """Every HTTP library takes dots out of a path: it would be `DELETE /v1/vector_stores/`, or `DELETE /v1/`."""
+    with FakeLlamaStack(generation) as server:  # type: ignore[arg-type]
+        stack = LlamaStack(Http(Server(server.url), 5, Deadline(10)))
+        with pytest.raises(RefusedError, match="cannot be a part of a path, so nothing was sent"):
+            stack.delete_vector_store(store_id)
+
+    assert [request for request in server.requests if request.method == "DELETE"] == []
+
+
+@pytest.mark.parametrize("store_id", ["%2e", "%2e%2e", "..%2f", "a/b", "../..", "a b", "é", "vs_1.", ".vs_1"])
+def test_any_other_id_is_one_segment(server: FakeLlamaStack, store_id: str) -> None:
+    stack = LlamaStack(Http(Server(server.url), 5, Deadline(10)))
+
+    stack.delete_vector_store(store_id)
+
+    before, _, segment = server.requests[-1].path.rpartition("/")
+    assert (before, unquote(segment)) == ("/v1/vector_stores", store_id)
 
 
 def test_the_older_dialect_takes_nothing_back() -> None:
@@ -863,14 +1012,6 @@ def creator(server: FakeLlamaStack) -> Creator:
     stack = LlamaStack(Http(Server(server.url), 5, deadline))
     prover = Prover(stack, deadline, 5, write=True)
     return Creator(stack, Processes(stack, prover, deadline, 1), deadline)
-
-
-@pytest.mark.parametrize(("age_seconds", "is_own"), [(50, True), (99, True), (128, True), (132, False)])
-def test_what_is_older_than_the_run_is_not_its_own(creator: Creator, age_seconds: int, is_own: bool) -> None:
-    """Where metadata are not kept the time decides, as far as two clocks agree."""
-    creator.own_ids["red_hat_docs"] = "vs_1"
-
-    assert creator.is_own(VectorStore("vs_1", "red_hat_docs", created_at=int(time.time()) - age_seconds)) is is_own
 
 
 @pytest.mark.parametrize("known", ["found_ids", "deleted_ids"])

@@ -28,6 +28,7 @@ def test_missing_collections_are_registered_and_verified(server: FakeLlamaStack,
     assert [item["id"] for item in outcome.report["collections"]] == [store["id"] for store in server.stores]
     assert server.stores[0]["metadata"] == {
         "created_by": server.stores[1]["metadata"]["created_by"],
+        "declared_as": "red_hat_docs",
         "embedding_model": GRANITE_ID,
         "embedding_dimension": "768",
         "provider_id": "milvus-shared",
@@ -46,7 +47,7 @@ def test_the_body_is_the_one_that_every_release_reads(server: FakeLlamaStack, ru
         "provider_id": "milvus-shared",
         "embedding_model": GRANITE_ID,
         "embedding_dimension": 768,
-        "metadata": {"embedding_model": GRANITE_ID, "embedding_dimension": "768"},
+        "metadata": {"declared_as": "red_hat_docs", "embedding_model": GRANITE_ID, "embedding_dimension": "768"},
     }
 
 
@@ -652,11 +653,11 @@ def test_a_create_that_the_list_never_shows_is_unknown(server: FakeLlamaStack, r
     )
 
 
-def test_a_create_under_another_name_is_missing(server: FakeLlamaStack, run: Run) -> None:
-    """The list shows it, and so there is a verdict."""
+def test_a_create_that_becomes_nobodys_is_missing(server: FakeLlamaStack, run: Run) -> None:
+    """The list shows it without its name and metadata, and so there is a verdict."""
 
     def rename(handler: Any) -> None:
-        handler.reply(*handler._create(server.requests[-1].body | {"name": "other"}))
+        handler.reply(*handler._create(server.requests[-1].body | {"name": "other", "metadata": {}}))
 
     server.fault(CREATE, rename, times=1)
 

@@ -1,0 +1,133 @@
+"""What deletes vector stores, and the one rule that says which: nothing else in this program deletes anything."""
+
+import re
+from dataclasses import dataclass
+from functools import partial
+
+from hook.backoff import retry
+from hook.deadline import Deadline
+from hook.domain import Life, VectorStore
+from hook.llamastack.api import TRIAL_TEXT, LlamaStack
+
+TRIAL_PREFIX = "register-collections-canary-"
+TRIAL_NAME = re.compile(re.escape(TRIAL_PREFIX) + r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+LEFTOVER_SECONDS = 3600
+"""The age from which a throw-away vector store is one that a run could not delete, not one in use."""
+TOGETHER_SECONDS = 60
+"""How far apart two vector stores of a collection were made at most that runs of the same instant have made."""
+DECIDED_SECONDS = 90
+"""The age from which no run of that instant decides any more: each waits for the others 30 s after they have changed
+something, and takes for one of them what made its own within 60 s."""
+TRIES = 3
+"""Answers of 5xx to one delete before giving up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The claim that a vector store is this run's throw-away one."""
+
+    name: str
+    """The one that this run drew for it."""
+    run_id: str
+    ids_before: frozenset[str]
+    """What was listed before the create, in lower case."""
+    keeps_metadata: bool
+    """Whether the release keeps metadata, and gives ids of its own; else the id is the name (up to 0.2.24)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """The claim that this run made a vector store for a collection, and another one of it is to stay."""
+
+    name: str
+    """The collection's."""
+    run_id: str
+    ids_before: frozenset[str]
+    """What was listed before the create, in lower case."""
+    empty: bool | None
+    """Whether there is no chunk in it; None where the server does not tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """The claim that a vector store is a throw-away one of an earlier run, which could not delete it."""
+
+    labels: frozenset[str]
+    """The names and aliases of all declared collections."""
+    contents: tuple[str, ...] | None
+    """What a query for two chunks found in it; None where its answer does not tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """The claim that a vector store is one that its own run would have taken back for an older one, had it lived."""
+
+    older: VectorStore
+    life: Life
+    """That of the older one, which stays."""
+    empty: bool | None
+    """Whether there is no chunk in the younger one; None where the server does not tell."""
+
+
+Claim = Trial | Duplicate | Leftover | Withdrawn
+
+
+def may_delete(store: VectorStore, claim: Claim) -> bool:
+    """Tell whether a vector store, as the server shows it now, may be deleted by this claim.
+
+    Only the server's own clock counts. What cannot be told is a no, and what has a file is in use.
+    """
+    if store.files:
+        return False
+    match claim:
+        case Trial():
+            by_this_run = store.made_by == claim.run_id if claim.keeps_metadata else store.id == claim.name
+            return by_this_run and store.name == claim.name and store.id.casefold() not in claim.ids_before
+        case Duplicate():
+            by_this_run = store.made_by == claim.run_id and store.id.casefold() not in claim.ids_before
+            return by_this_run and claim.name in (store.name, store.declared_as) and claim.empty is not False
+        case Leftover():
+            contents = claim.contents
+            unused = contents is not None and len(contents) < 2 and all(TRIAL_TEXT in each for each in contents)
+            is_ours = store.made_by is not None and looks_left_over(store, claim.labels)
+            return is_ours and _is_older(store, LEFTOVER_SECONDS) and unused
+        case Withdrawn():
+            older = claim.older
+            is_ours = store.made_by is not None and older.made_by is not None and store.id != older.id
+            together = is_ours and 0 <= store.created_at - older.created_at <= TOGETHER_SECONDS
+            is_over = _is_older(store, DECIDED_SECONDS) and claim.life is Life.ALIVE
+            return together and is_over and claim.empty is True and not _names(store).isdisjoint(_names(older))
+
+
+def looks_left_over(store: VectorStore, labels: frozenset[str]) -> bool:
+    """Tell whether a vector store has the name of a throw-away one, and is no declared collection by any name."""
+    declared = {label.casefold() for label in labels}
+    is_named = TRIAL_NAME.fullmatch(store.name or "") is not None and store.declared_as in (None, store.name)
+    return is_named and declared.isdisjoint(each.casefold() for each in (store.id, *_names(store)))
+
+
+def _names(store: VectorStore) -> set[str]:
+    return {name for name in (store.name, store.declared_as) if name is not None}
+
+
+def _is_older(store: VectorStore, seconds: float) -> bool:
+    return store.age_seconds is not None and store.age_seconds > seconds
+
+
+class Deleter:
+    """Deletes what may be deleted."""
+
+    def __init__(self, server: LlamaStack, deadline: Deadline) -> None:
+        self._server = server
+        self._deadline = deadline
+
+    def delete(self, store: VectorStore, claim: Claim) -> bool:
+        """Delete a vector store if it may be deleted by this claim, and return whether it may.
+
+        Raises UnavailableError and RefusedError as the server's API does.
+        """
+        if not may_delete(store, claim):
+            return False
+        delete = partial(self._server.delete_vector_store, store.id)
+        retry(delete, self._deadline, "request.retry_scheduled", max_failures=TRIES)
+        return True
