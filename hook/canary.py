@@ -8,7 +8,7 @@ from itertools import cycle
 
 from hook.backoff import retry
 from hook.deadline import Deadline, sleep
-from hook.deletion import TRIAL_PREFIX, TRIES, Deleter, Leftover, Trial, looks_left_over, may_delete
+from hook.deletion import TRIAL_PREFIX, Deleter, Leftover, Trial, looks_left_over, may_delete
 from hook.domain import Life, Proof, Target, VectorStore
 from hook.errors import HookError, RefusedError, UnavailableError, one_line
 from hook.llamastack.api import TRIAL_QUERIES, TRIAL_TEXT, LlamaStack
@@ -17,11 +17,13 @@ from hook.logs import log
 
 LEAST_SECONDS = 10.0
 """What the budget has to have left, so that what is made can be deleted."""
-LISTED_SECONDS = 10.0
-"""How long the list may take to show what was made."""
+LISTED_SECONDS = 8.0
+"""How long the list may take to show what was made; a pod that is told to end has 30 s for that and the delete."""
 FOUND_SECONDS = 10.0
 """How long a query may take to find what was inserted: a Milvus server reads what is some seconds old."""
 PAUSE_SECONDS = 0.5
+MAX_FAILURES = 3
+"""Answers of 5xx to one list or delete before giving up."""
 
 
 class Canary:
@@ -96,31 +98,25 @@ class Canary:
         return listed[0].id
 
     def _find(self, store_id: str, target: Target) -> Proof:
-        """Return whether a query finds the chunk, asked again for some seconds. Raises what no query got past."""
+        """Return whether a query finds the chunk, asked again for some seconds."""
         patience = Deadline(min(FOUND_SECONDS, self._deadline.remaining() / 2))
         queries = cycle(TRIAL_QUERIES)
-        has_answered = False
         while True:
-            failure: HookError | None = None
+            said = f"the provider '{target.provider.id}' took a trial chunk, and no query finds it; look at its log"
             try:
                 contents = self._contents(store_id, target, next(queries), 1)
                 if any(TRIAL_TEXT in each for each in contents):
                     return Proof(Life.ALIVE)
-                has_answered = True
             except HookError as error:
-                failure = error
+                said = str(error)
             if patience.remaining() == 0:
-                break
+                return Proof(Life.DEAD, f"an inserted chunk is not found by a query: {said}")
             sleep(PAUSE_SECONDS)
-        if failure is not None and not has_answered:
-            raise failure
-        what = f"the provider '{target.provider.id}' took a trial chunk, and no query found it: look at its log"
-        return Proof(Life.DEAD, f"an inserted chunk is not found by a query: {what}")
 
     def _sweep(self, store: VectorStore, target: Target) -> bool:
         try:
             contents = self._contents(store.id, target, TRIAL_TEXT, 2)
-            return self._deleter.delete(store, Leftover(target.labels, contents))
+            return self._deleter.delete(store, Leftover(target.labels, contents), max_failures=MAX_FAILURES)
         except HookError:
             return False
 
@@ -138,7 +134,7 @@ class Canary:
         try:
             stores = self._listed(claim, lag_seconds)
             for store in stores:
-                self._deleter.delete(store, claim)
+                self._deleter.delete(store, claim, max_failures=MAX_FAILURES)
         except HookError as error:
             log.warning("canary.not_deleted", vector_store=claim.name, cause=str(error))
         else:
@@ -158,7 +154,8 @@ class Canary:
             self._server.close()
 
     def _list(self) -> Sequence[VectorStore]:
-        return retry(self._server.vector_stores, self._deadline, "request.retry_scheduled", max_failures=TRIES)
+        patience = Deadline(min(LISTED_SECONDS, self._deadline.remaining() / 2))
+        return retry(self._server.vector_stores, patience, "request.retry_scheduled", max_failures=MAX_FAILURES)
 
 
 def _says_not_made(error: RefusedError | UnavailableError) -> bool:

@@ -18,8 +18,6 @@ TOGETHER_SECONDS = 60
 DECIDED_SECONDS = 90
 """The age from which no run of that instant decides any more: each waits for the others 30 s after they have changed
 something, and takes for one of them what made its own within 60 s."""
-TRIES = 3
-"""Answers of 5xx to one delete before giving up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +119,13 @@ class Deleter:
         self._server = server
         self._deadline = deadline
 
-    def delete(self, store: VectorStore, claim: Claim) -> bool:
+    def delete(self, store: VectorStore, claim: Claim, *, max_failures: int | None = None) -> bool:
         """Delete a vector store if it may be deleted by this claim, and return whether it may.
 
-        Raises UnavailableError and RefusedError as the server's API does.
+        Raises UnavailableError, at the `max_failures`th answer of 5xx or where the budget ends, and RefusedError.
         """
         if not may_delete(store, claim):
             return False
         delete = partial(self._server.delete_vector_store, store.id)
-        retry(delete, self._deadline, "request.retry_scheduled", max_failures=TRIES)
+        retry(delete, self._deadline, "request.retry_scheduled", max_failures=max_failures)
         return True

@@ -585,13 +585,20 @@ def test_a_query_is_asked_again_for_some_seconds(milvus: FakeLlamaStack, run: Ru
     assert len(set(queries)) == 1
 
 
-def test_a_query_that_goes_on_failing_is_told(milvus: FakeLlamaStack, run: Run) -> None:
-    fail_queries_of_trials(milvus, answer(500))
+def unknown(handler: Any) -> None:
+    store_id = handler.fake.requests[-1].body["vector_store_id"]
+    handler.reply(404, {"detail": f"Vector Store '{store_id}' not found"})
+
+
+@pytest.mark.parametrize(("action", "said"), [(answer(500), "500: scripted"), (unknown, "404: Vector Store 'vs_")])
+def test_a_query_that_goes_on_failing_is_told(milvus: FakeLlamaStack, run: Run, action: Any, said: str) -> None:
+    """Also where what has just taken the chunk does not know it any more."""
+    fail_queries_of_trials(milvus, action)
 
     outcome = run(milvus.url, collections=ONE)
 
     assert (outcome.exit_code, outcome.states) == (3, ["unavailable"])
-    assert outcome.detail() == "a trial insert failed: POST /v1/vector-io/query answered 500: scripted"
+    assert f"not found by a query: POST /v1/vector-io/query answered {said}" in outcome.detail()
     assert milvus.names() == ["red_hat_docs"]
 
 

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hook
+from hook import logs
 from hook.deadline import Deadline
 from hook.deletion import (
     DECIDED_SECONDS,
@@ -225,7 +226,7 @@ DEAR: tuple[dict[str, Any], ...] = (
     {"age": 3_000},
     {"age": -9},
     {"declared_as": "hr_docs"},
-    {"name": "red_hat_docs", "declared_as": None, "chunks": []},
+    {"name": "red_hat_docs", "declared_as": None, "chunks": [], "age": 9_000},
     {"name": "red_hat_docs", "declared_as": None, "run_id": None, "chunks": []},
     {"name": "somebody_elses_docs", "declared_as": None, "run_id": None},
     {"name": "eu_ai_act", "declared_as": "red_hat_docs", "chunks": ["a text of somebody's"]},
@@ -380,6 +381,7 @@ def fill(server: FakeLlamaStack, fields: Mapping[str, Any], now: float) -> str:
 
 def play(seed: int) -> tuple[Liar, set[str]]:
     """Let one run meet what the seed draws; return what it did, and what of the others may be deleted."""
+    logs.configure("error", "json", {})
     instant = Instant(seed)
     instant.now += 1_800_000_000
     draw = random.Random(seed)
