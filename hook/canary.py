@@ -33,6 +33,8 @@ class Canary:
         self._server = server
         self._deadline = deadline
         self._deleter = Deleter(server, deadline)
+        self._age_seconds: float | None = None
+        """How old what was made looked at once."""
 
     def prove(self, target: Target) -> Proof | None:
         """Return whether a chunk that is inserted with this target's provider and model is found by a query.
@@ -75,7 +77,7 @@ class Canary:
         left = []
         with suppress(HookError):
             for store in self._list():
-                may_be_one = may_delete(store, Leftover(target.labels, ()))
+                may_be_one = may_delete(store, Leftover(target.labels, (), self._age_seconds))
                 if may_be_one and store.provider_id == target.provider.id and self._sweep(store, target):
                     log.info("canary.deleted", vector_store=store.name)
                 elif may_be_one or (self._server.replaces and looks_left_over(store, target.labels)):
@@ -95,6 +97,7 @@ class Canary:
         listed = self._listed(claim, LISTED_SECONDS)
         if not listed:
             raise UnavailableError(f"the server created '{trial.name}', and its list does not show it: see its log")
+        self._age_seconds = listed[0].age_seconds
         return listed[0].id
 
     def _find(self, store_id: str, target: Target) -> Proof:
@@ -116,7 +119,9 @@ class Canary:
     def _sweep(self, store: VectorStore, target: Target) -> bool:
         try:
             contents = self._contents(store.id, target, TRIAL_TEXT, 2)
-            return self._deleter.delete(store, Leftover(target.labels, contents), max_failures=MAX_FAILURES)
+            return self._deleter.delete(
+                store, Leftover(target.labels, contents, self._age_seconds), max_failures=MAX_FAILURES
+            )
         except HookError:
             return False
 

@@ -15,9 +15,11 @@ LEFTOVER_SECONDS = 3600
 """The age from which a throw-away vector store is one that a run could not delete, not one in use."""
 TOGETHER_SECONDS = 60
 """How far apart two vector stores of a collection were made at most that runs of the same instant have made."""
-DECIDED_SECONDS = 90
-"""The age from which no run of that instant decides any more: each waits for the others 30 s after they have changed
-something, and takes for one of them what made its own within 60 s."""
+DECIDED_SECONDS = 60
+"""The age from which no run takes a vector store any more for one that its own run may be about to take back."""
+CLOCKS_SECONDS = 60
+"""How old this run's own trial, made a moment ago, may look. What is more, or less, comes of two clocks: that of a
+gateway, which wrote the `Date`, and that of the server, which wrote `created_at`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class Leftover:
     """The names and aliases of all declared collections."""
     contents: tuple[str, ...] | None
     """What a query for two chunks found in it; None where its answer does not tell."""
+    trial_age_seconds: float | None
+    """How old this run's own trial looked when it was made; None where the server does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +89,16 @@ def may_delete(store: VectorStore, claim: Claim) -> bool:
             by_this_run = store.made_by == claim.run_id and store.id.casefold() not in claim.ids_before
             return by_this_run and claim.name in (store.name, store.declared_as) and claim.empty is not False
         case Leftover():
-            contents = claim.contents
+            contents, trial_age = claim.contents, claim.trial_age_seconds
             unused = contents is not None and len(contents) < 2 and all(TRIAL_TEXT in each for each in contents)
             is_ours = store.made_by is not None and looks_left_over(store, claim.labels)
-            return is_ours and _is_older(store, LEFTOVER_SECONDS) and unused
-        case Withdrawn():
-            older = claim.older
-            is_ours = store.made_by is not None and older.made_by is not None and store.id != older.id
-            together = is_ours and 0 <= store.created_at - older.created_at <= TOGETHER_SECONDS
-            is_over = _is_older(store, DECIDED_SECONDS) and claim.life is Life.ALIVE
-            return together and is_over and claim.empty is True and not _names(store).isdisjoint(_names(older))
+            has_clock = trial_age is not None and abs(trial_age) < CLOCKS_SECONDS
+            return is_ours and has_clock and _is_older(store, LEFTOVER_SECONDS) and unused
+    older = claim.older
+    is_ours = store.made_by is not None and older.made_by is not None and store.id != older.id
+    together = is_ours and 0 <= store.created_at - older.created_at <= TOGETHER_SECONDS
+    is_over = _is_older(store, DECIDED_SECONDS) and claim.life is Life.ALIVE
+    return together and is_over and claim.empty is True and not _names(store).isdisjoint(_names(older))
 
 
 def looks_left_over(store: VectorStore, labels: frozenset[str]) -> bool:

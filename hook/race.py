@@ -11,8 +11,8 @@ from hook.create import Creator
 from hook.deadline import Deadline, sleep
 from hook.deletion import Deleter, Duplicate, Withdrawn, may_delete
 from hook.domain import Finding, Life, Look, Proof, Target, VectorStore
-from hook.errors import RefusedError
-from hook.llamastack.api import LlamaStack
+from hook.errors import HookError
+from hook.llamastack.api import MAX_FAILURES, LlamaStack
 from hook.logs import log
 from hook.plan import by_age, candidates, earlier_ones
 from hook.processes import QUERIES_BEFORE_A_WRITE, Processes
@@ -85,14 +85,15 @@ class Race:
             live = [store for store in by_age(found[target.name]) if look.proofs[store.id].life is not Life.LOST]
             for store in live[1:] if all(store.made_by is not None for store in live) else ():
                 claim = Withdrawn(live[0], look.proofs[live[0].id].life, look.proofs[store.id].empty)
-                with suppress(RefusedError):
+                # What cannot be deleted is told as a duplicate.
+                with suppress(HookError):
                     gone += may_delete(store, claim) and self._withdraw(store, target, claim)
         return gone > 0
 
     def _withdraw(self, store: VectorStore, target: Target, claim: Withdrawn) -> bool:
         # At the last moment, since somebody may have begun to use it.
         claim = replace(claim, empty=self._processes.prove_once(store.id, target).empty)
-        if not self._deleter.delete(store, claim):
+        if not self._deleter.delete(store, claim, max_failures=MAX_FAILURES):
             return False
         self._creator.deleted_ids.add(store.id)
         log.info("collection.withdrawn", collection=target.name, vector_store_id=store.id, kept=claim.older.id)

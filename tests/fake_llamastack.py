@@ -104,6 +104,8 @@ class FakeLlamaStack:
     """How many requests each process is answering."""
     clock_seconds: int = 0
     """How far its clock is ahead of ours."""
+    gateway_seconds: int = 0
+    """How far the clock of the gateway before it, which writes the `Date`, is ahead of its own."""
     tells_time: bool = True
     """Whether its answers have a `Date`."""
     model_is_down: bool = False
@@ -233,7 +235,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def date_time_string(self, timestamp: float | None = None) -> str:
         """Return the header `Date` by the server's own clock."""
-        now = (timestamp or time.time()) + self.fake.clock_seconds
+        now = (timestamp or time.time()) + self.fake.clock_seconds + self.fake.gateway_seconds
         return super().date_time_string(now) if self.fake.tells_time else "soon"
 
     def log_message(self, *_: object) -> None:

@@ -333,6 +333,19 @@ def test_the_clock_of_the_pod_does_not_count(milvus: FakeLlamaStack, run: Run) -
     assert left in ids(milvus)
 
 
+@pytest.mark.parametrize("gateway_seconds", [-7200, 7200])
+def test_where_a_gateway_writes_the_date_nothing_is_swept(
+    milvus: FakeLlamaStack, run: Run, gateway_seconds: int
+) -> None:
+    """By its clock what another run makes now may be two hours old, and this run's own is."""
+    milvus.gateway_seconds = gateway_seconds
+    left = leave(milvus, TRIAL_TEXT)
+
+    run(milvus.url, collections=ONE)
+
+    assert left in ids(milvus)
+
+
 @pytest.mark.parametrize("path", ["GET /v1/vector_stores", "POST /v1/vector-io/query", "DELETE"])
 def test_a_leftover_that_cannot_be_looked_at_is_named(milvus: FakeLlamaStack, run: Run, path: str) -> None:
     """A person may delete it."""

@@ -14,7 +14,7 @@ import trustme
 
 from hook.deadline import Deadline
 from hook.errors import BudgetError, ConfigError, HookError, RefusedError, UnavailableError, one_line
-from hook.http.answers import error_text, retry_after_seconds
+from hook.http.answers import Answer, error_text, retry_after_seconds
 from hook.http.client import MAX_ANSWER_BYTES, Http
 from hook.secrets import forget, keep_out
 from hook.settings import Server
@@ -503,3 +503,21 @@ def test_another_connection_is_one_of_its_own(server: FakeLlamaStack) -> None:
     first, second, third, fourth, fifth = (request.port for request in server.requests)
     assert first == second == fourth
     assert len({first, third, fifth}) == 3
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("Sun, 29 Nov 2026 12:58:12 GMT", 1_795_957_092.0),
+        ("Sun, 29 Nov 2026 12:58:12 +0000", None),
+        ("Sun, 29 Nov 2026 12:58:12 GMT, Sun, 29 Nov 2026 14:58:12 GMT", None),
+        ("Sun, 99 Nov 2026 12:58:12 GMT", None),
+        ("1795957092", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_server_s_clock_is_read_only_where_it_is_one(header: str | None, seconds: float | None) -> None:
+    headers = {} if header is None else {"Date": header}
+
+    assert Answer("GET /", 200, headers, b"", False, Server("http://stack")).date == seconds

@@ -678,14 +678,15 @@ def test_all_that_killed_runs_left_is_withdrawn(server: FakeLlamaStack, run: Run
         {"run_id": None},
         {"file_counts": {"total": 1}},
         {"apart": 61},
-        {"age": 80},
+        {"age": 40},
         {"name": "red_hat_docs", "created_at": 0},
     ],
     ids=["by-somebody-else", "with-a-file", "not-together", "too-young", "of-no-age"],
 )
 def test_what_nobody_can_tell_to_be_left_stays_duplicated(
-    server: FakeLlamaStack, run: RunHook, fields: dict[str, object]
+    server: FakeLlamaStack, run: RunHook, fields: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(race, "BYSTANDER_SECONDS", 0.3)
     made = [*leave_two(server, **{key: value for key, value in fields.items() if key != "name"})]  # type: ignore[arg-type]
 
     outcome = run(server.url, collections=entries("red_hat_docs"))
@@ -753,10 +754,11 @@ def test_where_the_server_tells_no_time_nothing_is_withdrawn(server: FakeLlamaSt
     assert run(server.url, collections=entries("red_hat_docs")).states == ["duplicated"]
 
 
-def test_what_may_not_be_deleted_stays_duplicated(server: FakeLlamaStack, run: RunHook) -> None:
-    """It belongs to another principal."""
+@pytest.mark.parametrize("status", [403, 500])
+def test_what_cannot_be_deleted_stays_duplicated(server: FakeLlamaStack, run: RunHook, status: int) -> None:
+    """It belongs to another principal, or the server fails."""
     _, second = leave_two(server)
-    server.fault(f"DELETE /v1/vector_stores/{second}", answer(403))
+    server.fault(f"DELETE /v1/vector_stores/{second}", answer(status))
 
     assert run(server.url, collections=entries("red_hat_docs")).states == ["duplicated"]
 
