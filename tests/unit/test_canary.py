@@ -219,7 +219,10 @@ def test_one_that_cannot_be_deleted_is_told(milvus: FakeLlamaStack, run: Run) ->
 def leave(server: FakeLlamaStack, *contents: str, **fields: Any) -> str:
     """Leave a throw-away store behind as a killed run would, two hours ago, and return its id."""
     made_at = int(time.time()) + server.clock_seconds - 7200
-    name = f"{CANARY}{uuid.uuid4()}"
+    # As earlier versions called it, by a UUID that tells when that was.
+    ticks = made_at * 10**7 + 0x01B21DD213814000
+    fields_of_uuid = (ticks & 0xFFFFFFFF, ticks >> 32 & 0xFFFF, ticks >> 48 & 0x0FFF | 0x1000, 0x80, 0, 1)
+    name = f"{CANARY}{uuid.UUID(fields=fields_of_uuid)}"
     store_id = server.add(name, **({"run_id": "an earlier one", "declared_as": name, "created_at": made_at} | fields))
     server.chunks[store_id] = [*contents]
     return store_id
