@@ -5,11 +5,9 @@ where its password ends, either.
 """
 
 import re
-from base64 import b64encode
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 _FORBIDDEN = re.compile(r"[^!-~\u00a1-\ud7ff\ue000-\U0010ffff]|[<>\"\\^`{|}]")
 """What no URL holds, neither as it is nor as an international name: white space, control characters, brackets,
@@ -25,6 +23,12 @@ class Address:
     """Scheme, host, port and path, without credentials and without a slash at the end."""
     credentials: tuple[str, str] | None = field(default=None, repr=False)
     """User and password, where it carries them."""
+
+    @property
+    def secret(self) -> str:
+        """Return what no output may show: the password, or a user without one, as which some proxies take a token."""
+        user, password = self.credentials or ("", "")
+        return password or user
 
 
 def read_address(text: str, example: str) -> Address:
@@ -56,10 +60,3 @@ def _is_host(host: str) -> bool:
     if ":" in host:
         return ip_address(host.partition("%")[0]).version == 6
     return _HOST.fullmatch(host.encode("idna").decode()) is not None
-
-
-def spellings(credentials: tuple[str, str]) -> Iterator[str]:
-    """Yield each text in which user and password travel: as they are, in a URL, and in a header."""
-    yield from credentials
-    yield from (quote(part, safe="") for part in credentials)
-    yield b64encode(":".join(credentials).encode()).decode()

@@ -61,9 +61,6 @@ def _execute(asked: Settings, environ: Mapping[str, str], progress: Progress) ->
         log.warning("config.noted", path=path, hint=hint)
     if loaded.disabled:
         log.warning("config.collections_disabled", collections=list(loaded.disabled))
-    problems = exposure.problems_before([*loaded.names, *loaded.aliases.values()], asked.server.url)
-    if problems:
-        raise ConfigError(problems)
     progress.aliases = loaded.aliases
     progress.warnings = tuple(f"{path}: {hint}" for path, hint in loaded.warnings.items())
     if asked.command == "validate":
@@ -106,10 +103,8 @@ def _verify(
         Run(asked, server, consumer, deadline, progress).carry_out(collections)
     except UnavailableError as error:
         raise UnavailableError(f"{error}; look at the LlamaStack pod and its log, then run the hook again") from error
-    progress.findings = {name: exposure.printable(finding) for name, finding in progress.findings.items()}
-    problems = exposure.problems_after(progress.findings.values())
-    if problems:
-        raise ConfigError(problems)
+    findings = {name: replace(each, alias=progress.aliases.get(name)) for name, each in progress.findings.items()}
+    progress.findings = {name: exposure.usable(finding) for name, finding in findings.items()}
 
 
 def _publish(publisher: Publisher, progress: Progress) -> None:
@@ -142,7 +137,7 @@ def _hand_over(asked: Settings, progress: Progress, output: str) -> None:
 
 def _report(progress: Progress, error: BaseException | None, elapsed_seconds: float) -> Report:
     findings = tuple(
-        replace(exposure.without_secrets(finding), alias=progress.aliases.get(name))
+        exposure.without_secrets(replace(finding, alias=progress.aliases.get(name)))
         for name, finding in progress.findings.items()
     )
     code = exit_code(findings) if error is None else getattr(error, "exit_code", ExitCode.UNEXPECTED)

@@ -112,19 +112,26 @@ class Stopped(BaseException):
 
 
 def one_line(text: str, limit: int = TEXT_LIMIT) -> str:
-    """Return somebody else's text as one printable line of at most `limit` characters.
+    """Return somebody else's text as one printable line of at most `limit` characters, without secrets.
 
-    White space is folded and control characters are escaped, so that no answer can forge a line of a log. Secrets
-    are masked before it is cut, which could leave half of one; and it is cut before it is cleaned, which takes seconds
-    for an answer of some MiB.
+    They are masked before it is cut, which could leave half of one; and it is cut before it is cleaned, which takes
+    seconds for an answer of some MiB.
     """
-    masked_text = masked(text)
-    cut = masked_text[: limit * _RAW_CHARACTERS_EACH]
+    looked_at = limit * _RAW_CHARACTERS_EACH
+    return printable(masked(text, looked_at), limit, is_whole=len(text) <= looked_at)
+
+
+def printable(text: str, limit: int, *, is_whole: bool = True) -> str:
+    """Return a text as one printable line of at most `limit` characters: for a name, which is shown as it is.
+
+    White space is folded and control characters are escaped, so that no answer can forge a line of a log.
+    """
+    cut = text[: limit * _RAW_CHARACTERS_EACH]
     folded = " ".join(cut.split())
-    printable = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in folded)
-    if len(printable) <= limit and len(cut) == len(masked_text):
-        return printable
-    return printable[: limit - 1] + "…"
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in folded)
+    if len(line) <= limit and len(cut) == len(text) and is_whole:
+        return line
+    return line[: limit - 1] + "…"
 
 
 def causes_of(error: BaseException) -> list[BaseException]:

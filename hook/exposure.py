@@ -1,52 +1,37 @@
-"""Names, ids and the server's address are data, and shown as they are: so no secret may be a part of one."""
+"""Names, ids and the server's address are data, and shown as they are: masked, they would be no addresses."""
 
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from hook.domain import GOOD_STATES, Finding, State
-from hook.secrets import masked, source_within
+from hook.secrets import holds_secret, masked
 
 
-def problems_before(names: Iterable[str], url: str) -> list[str]:
-    """Return what is wrong with the secrets, in view of what the configuration declares."""
-    shown = dict.fromkeys(names, "the name of a declared collection, and names")
-    return _problems(shown | {url: "the address of the server, and addresses"})
-
-
-def problems_after(findings: Iterable[Finding]) -> list[str]:
-    """Return what is wrong with the secrets, in view of the ids that the server gives."""
-    ids = {store_id: finding.name for finding in findings for store_id in _ids(finding)}
-    return _problems({store_id: f"the id of {name} on the server, and ids" for store_id, name in ids.items()})
-
-
-def _problems(shown: Mapping[str, str]) -> list[str]:
-    found = ((source_within(text), what) for text, what in shown.items())
-    problems = [
-        f"{source}: its text is a part of {what} are shown: change one of them" for source, what in found if source
-    ]
-    return list(dict.fromkeys(problems))
-
-
-def _ids(finding: Finding) -> list[str]:
-    return [store_id for store_id in (finding.id, *finding.lost_ids) if store_id is not None]
-
-
-def printable(finding: Finding) -> Finding:
+def usable(finding: Finding) -> Finding:
     """Return the finding, rejected where consumers could not be told its address: altered it would be no address."""
-    if finding.state not in GOOD_STATES or finding.id is None or finding.id.isprintable():
+    if finding.state not in GOOD_STATES or finding.id is None:
         return finding
-    detail = (
-        "the id that the server gives it has a character that cannot be printed; delete the vector store, with its "
-    )
-    return replace(finding, state=State.REJECTED, detail=f"{detail}data, and run `register`")
+    if not _may_be_shown(finding.id, finding):
+        detail = "the id that the server gives it holds this program's token or password, and is not shown; change that"
+    elif not finding.id.isprintable():
+        detail = (
+            "the id that the server gives it has a character that cannot be printed; delete the vector store, with its "
+            "data, and run `register`"
+        )
+    else:
+        return finding
+    return replace(finding, state=State.REJECTED, detail=detail)
 
 
 def without_secrets(finding: Finding) -> Finding:
     """Return the finding as it may be told: without the ids that hold a secret, and with its detail masked."""
-    told = [store_id for store_id in _ids(finding) if source_within(store_id) is None]
     return replace(
         finding,
-        id=finding.id if finding.id in told else None,
-        lost_ids=tuple(store_id for store_id in finding.lost_ids if store_id in told),
+        id=finding.id if finding.id is not None and _may_be_shown(finding.id, finding) else None,
+        lost_ids=tuple(store_id for store_id in finding.lost_ids if _may_be_shown(store_id, finding)),
         detail=masked(finding.detail),
     )
+
+
+def _may_be_shown(store_id: str, finding: Finding) -> bool:
+    """Tell whether an id is no echo of a secret: a declared one is the user's own word, whatever is a part of it."""
+    return store_id in (finding.name, finding.alias) or not holds_secret(store_id)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hook.domain import GOOD_STATES, Finding, State, exit_code
-from hook.errors import ExitCode, one_line
+from hook.errors import ExitCode, one_line, printable
 
 SCHEMA = "register-collections/report/v1"
 TERMINATION_MESSAGE_BYTES = 4096
@@ -110,7 +110,7 @@ def render_text(report: Report) -> str:
         rows = [["COLLECTION", "STATE", "ID", "ADDRESSED BY", "DETAIL"]]
         findings = sorted(report.findings, key=_is_good)
         rows += [[_both_names(f), f.state.value, f.id or "-", f.addressed_by or "-", f.detail] for f in findings]
-        cells = [[one_line(cell, 2000) for cell in row] for row in rows]
+        cells = [[printable(cell, 2000) for cell in row] for row in rows]
         widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
         lines += ["  ".join(map(_padded, row, widths)).rstrip() for row in cells]
         lines.append("")
@@ -148,7 +148,7 @@ def termination_message(report: Report) -> bytes:
     body = as_dict(report)
     # The line says it, and stdout says all of it.
     del body["message"], body["problems"], body["warnings"]
-    body["server"]["url"] = body["server"]["url"] and one_line(body["server"]["url"], 200)
+    body["server"]["url"] = body["server"]["url"] and printable(body["server"]["url"], 200)
     findings = sorted(report.findings, key=_is_good)
     body |= {"collections": [], "collections_omitted": len(findings)}
     left = TERMINATION_MESSAGE_BYTES - len(line) - 1 - len(_compact(body))

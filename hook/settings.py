@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hook.addresses import read_address, spellings
+from hook.addresses import read_address
 from hook.advice import LLAMA_STACK, Advice
 from hook.errors import ConfigError
 from hook.flags import SETTINGS
@@ -196,7 +196,7 @@ class _Values:
         if address.url.endswith("/v1"):
             self.problems.append(f"{source}: leave out the /v1 at its end; the hook adds it")
         if address.credentials is not None:
-            keep_out(source, *spellings(address.credentials))
+            keep_out(address.secret)
             if api_key or api_key_file:
                 self.problems.append(f"{source}: has a user in it, and there is an API key too; give one of them")
         return Server(
@@ -233,7 +233,7 @@ class _Values:
                 check_token(key)
             except ValueError as error:
                 self.problems.append(f"{API_KEY_VARIABLE}: {error}")
-            keep_out(API_KEY_VARIABLE, key)
+            keep_out(key)
         return key, path
 
     def token_file(self, flag: str) -> Path | None:

@@ -1,6 +1,5 @@
 """What an answer means: a value, or one of two errors, «later» and «never»."""
 
-import ast
 import json
 import re
 from collections.abc import Mapping
@@ -31,6 +30,25 @@ _MAX_RETRY_AFTER_SECONDS = 1e9
 
 _MAX_ERROR_BYTES = 256 * 1024
 """What is read of an error answer, a thousand times what is shown of it: to take one apart can take seconds a MiB."""
+
+_MAX_REPR_CHARACTERS = 10_000
+"""What of it is read as Python."""
+
+_MAX_JSON_BYTES = 32 * 1024 * 1024
+"""The memory that the values of one answer may take: those of 5,000 vector stores with all their metadata do. A whole
+run has 256 MiB, in which it remembers the ids of each list."""
+_BYTES_EACH = {b"{": 240, b"[": 88, b",": 64, b":": 120}
+"""What CPython takes at most for the value, or the key, that one of these characters begins."""
+
+_DENIED = (401, 403)
+
+_MESSAGES = (("error", "message"), ("error", "detail"), ("detail",))
+"""Where the words of an error stand, by release: see `error_text`."""
+
+_REPR_TEXT = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+_REPR_PART = re.compile(rf"{_REPR_TEXT}|[^\s,]+")
+_REPR_ERROR = re.compile(rf"""'loc': [\[(]((?:{_REPR_TEXT}|[^'"\])])*)[\])], 'msg': ({_REPR_TEXT})""")
+"""A place and what is wrong there. Python's own reader takes seconds for some texts, and writes warnings to stderr."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +93,12 @@ def read(answer: Answer) -> Any:
         raise _status_error(answer)
     if not answer.content and status == 204:
         return None
+    if memory(answer.content) > _MAX_JSON_BYTES:
+        raise RefusedError(
+            f"{what} answered {status} with more values than fit into {_MAX_JSON_BYTES >> 20} MiB of memory: "
+            f"probably not {advice.name}; {advice.address}",
+            status=status,
+        )
     try:
         return json.loads(answer.content)
     except (ValueError, RecursionError) as error:
@@ -86,8 +110,20 @@ def read(answer: Answer) -> Any:
         ) from error
 
 
+def memory(content: bytes) -> int:
+    """Return how many bytes the values of some JSON take at most, as text and as objects."""
+    text = len(content) * (1 if content.isascii() else 5)
+    return text + sum(content.count(character) * size for character, size in _BYTES_EACH.items())
+
+
+def is_compressed(headers: Mapping[str, str]) -> bool:
+    """Tell whether the content is not sent as it is: `identity` and nothing are no encodings (RFC 9110, 8.4)."""
+    return not {each.strip().lower() for each in headers.get("Content-Encoding", "").split(",")} <= {"", "identity"}
+
+
 def _status_error(answer: Answer) -> UnavailableError | RefusedError:
-    status, what, detail = answer.status, answer.what, error_text(answer.content)
+    status, what = answer.status, answer.what
+    detail = _denial(answer.content) if status in _DENIED else error_text(answer.content)
     passed_on = re.match(_PASSED_ON, detail) is not None
     if status in _LATER_STATUSES or status >= 500:
         return UnavailableError(
@@ -106,7 +142,7 @@ def _status_error(answer: Answer) -> UnavailableError | RefusedError:
     if passed_on:
         sentence += f", which a model or a backend answered that {advice.name} asks; look at that one's settings there"
         return RefusedError(f"{sentence}: {detail}", status=status, detail=detail)
-    if status in (401, 403) and "html" in kind:
+    if status in _DENIED and "html" in kind:
         sentence += f", a login page in front of {advice.name}; {advice.address}"
     if status == 401 and answer.authorized:
         sentence += f", {advice.credential} {advice.unaccepted}; {advice.key}"
@@ -114,7 +150,7 @@ def _status_error(answer: Answer) -> UnavailableError | RefusedError:
         sentence += ", it wants an API key and none is configured; set LLAMA_STACK_API_KEY_FILE"
     elif status == 403:
         sentence += f", access is denied; {advice.rights}"
-    return RefusedError(f"{sentence}: {detail}", status=status, detail=detail)
+    return RefusedError(f"{sentence}: {detail}" if detail else sentence, status=status, detail=detail)
 
 
 def error_text(content: bytes) -> str:
@@ -126,25 +162,43 @@ def error_text(content: bytes) -> str:
     text = content[:_MAX_ERROR_BYTES].decode("utf-8", "replace")
     with suppress(ValueError, RecursionError):
         value: Any = json.loads(text)
-        for keys in (("error", "message"), ("error", "detail"), ("detail",), ("error",), ("message",)):
-            found = value
-            for key in keys:
-                found = found.get(key) if isinstance(found, dict) else None
+        for keys in (*_MESSAGES, ("error",), ("message",)):
+            found = _dig(value, keys)
             if found:
                 return one_line(_readable(found)) or one_line(text)
     return one_line(text) or "an empty answer"
 
 
+def _denial(content: bytes) -> str:
+    """Return what the server says of a refused credential, or nothing: all else may be the very request that had it."""
+    with suppress(ValueError, RecursionError):
+        value = json.loads(content[:_MAX_ERROR_BYTES])
+        # That is how the Kubernetes API says which right is missing.
+        keys = (*_MESSAGES, *([("message",)] if mapping(value).get("kind") == "Status" else []))
+        return next((one_line(_readable(found)) for key in keys if isinstance(found := _dig(value, key), str)), "")
+    return ""
+
+
+def _dig(value: Any, keys: tuple[str, ...]) -> Any:
+    for key in keys:
+        value = mapping(value).get(key)
+    return value
+
+
 def _readable(found: Any) -> str:
     """Return a validation error as `body.limit: Input should be …`; from 0.6.0 on it comes as Python's repr."""
-    value = found
-    if isinstance(found, str) and found.startswith("{'errors'"):
-        with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            value = ast.literal_eval(found)
+    if isinstance(found, str):
+        errors = _REPR_ERROR.finditer(found, 0, _MAX_REPR_CHARACTERS) if found.startswith("{'errors'") else ()
+        told = [f"{'.'.join(map(_unquoted, _REPR_PART.findall(each[1])))}: {_unquoted(each[2])}" for each in errors]
+        return "; ".join(told) or found
     # Any other shape is shown as it is.
     with suppress(LookupError, TypeError):
-        return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in value["errors"])
-    return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
+        return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in found["errors"])
+    return json.dumps(found, ensure_ascii=False)
+
+
+def _unquoted(part: str) -> str:
+    return re.sub(r"\\(.)", r"\1", part[1:-1]) if part[:1] in "'\"" else part
 
 
 def retry_after_seconds(header: str | None) -> float | None:

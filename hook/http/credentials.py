@@ -2,7 +2,7 @@
 
 from urllib.request import getproxies
 
-from hook.addresses import read_address, spellings
+from hook.addresses import read_address
 from hook.errors import ConfigError, RefusedError
 from hook.secrets import keep_out, read_token
 from hook.settings import Server
@@ -29,5 +29,4 @@ def check_proxies(needed: str | None) -> None:
             if text == needed:
                 raise ConfigError([f"{variable}: the proxy's address {error}"]) from error
             continue
-        if address.credentials is not None:
-            keep_out(variable, *spellings(address.credentials))
+        keep_out(address.secret)
