@@ -11,26 +11,29 @@ from typing import Any
 from urllib.parse import urlencode
 
 import requests
+from urllib3.connection import HTTPConnection
 
 from hook import __version__
 from hook.deadline import Deadline
 from hook.errors import BudgetError, RefusedError, UnavailableError, causes_of, one_line
 from hook.http import tls
-from hook.http.answers import Answer, read
-from hook.http.credentials import bearer_token, check_proxies
+from hook.http.answers import Answer, is_compressed, read
+from hook.http.credentials import bearer_token, sent_with_new_token
+from hook.http.interim import FinalResponse
 from hook.http.patience import within
+from hook.http.proxies import checked_proxy
 from hook.http.trace import traced
 from hook.settings import Server
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 """A page of 100 vector stores, each with 20 metadata keys, is under 1 MB; a list that ignores `limit` fits, too."""
-
 _NEVER_SENT = ("ConnectTimeout", "ConnectTimeoutError", "NewConnectionError", "NameResolutionError", "ProxyError")
 """The errors of requests and urllib3 with which a request did not get as far as the server."""
 _UNWRAPPED = (requests.exceptions.BaseHTTPError, HTTPException, ValueError)  # type: ignore[attr-defined]
 """What requests lets through of the layers below, such as urllib3's of an address that it cannot parse."""
 _GRACE_SECONDS = 0.2
 """How much later the clock around a request ends than the one inside it, whose error says more."""
+HTTPConnection.response_class = FinalResponse
 
 
 class Http:
@@ -42,14 +45,15 @@ class Http:
         self._deadline = deadline
         self._answered, self._tls_answers = False, 0
         self._session: requests.Session | None = None
-        # Given with each request, since requests prefers what the environment says to what the session has.
-        self._trusted = server.ca_bundle or tls.system_ca_bundle() or True
         tls.check_files(server)
-        check_proxies(_proxy(server.url))
+        self._proxy = checked_proxy(server.url)
 
     def _new_session(self) -> requests.Session:
         session = requests.Session()
-        # A callable, so that requests neither looks into ~/.netrc nor forwards the key anywhere by its own rules.
+        # What the environment says of proxies, certificates and ~/.netrc was read already, by rules of our own.
+        session.trust_env = False
+        session.proxies = {} if self._proxy is None else {"all": self._proxy}
+        session.verify = self._server.ca_bundle or tls.system_ca_bundle() or True
         session.auth = self._authorize
         # Else requests prepares the redirect that is never followed: it reads all of it, and fails at a bad address.
         session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]  # noqa: ARG005
@@ -64,6 +68,7 @@ class Http:
         token = bearer_token(self._server)
         if token is not None:
             request.headers["Authorization"] = f"Bearer {token}"
+            request.hooks["response"].append(partial(sent_with_new_token, self._server))
         elif self._server.basic_auth is not None:
             requests.auth.HTTPBasicAuth(*(part.encode() for part in self._server.basic_auth))(request)
         return request
@@ -173,7 +178,6 @@ class Http:
             timeout=seconds,
             allow_redirects=False,
             stream=True,
-            verify=self._trusted,
         ) as response:
             self._answered = True
             return response, _read(response, f"{method} {path}", self._server.advice.name)
@@ -182,7 +186,7 @@ class Http:
         """Tell whether the server, which has never answered, does; past a proxy it may be out of reach."""
         url = self._server.url
         seconds = min(tls.HANDSHAKE_SECONDS, self._deadline.remaining())
-        if self._answered or _proxy(url) is not None or seconds <= 0:
+        if self._answered or self._proxy is not None or seconds <= 0:
             return False
         with suppress(TimeoutError):
             return within(seconds, lambda: tls.is_spoken(url))
@@ -195,14 +199,10 @@ class Http:
         return kind(f"{what}: no answer within {seconds:.3g} s{whose}", in_flight=method == "POST", timed_out=True)
 
 
-def _proxy(url: str) -> str | None:
-    return requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
-
-
 def _read(response: requests.Response, what: str, name: str) -> bytes:
     if 300 <= response.status_code < 400:
         return b""
-    if "Content-Encoding" in response.headers:
+    if is_compressed(response.headers):
         if response.status_code >= 400:
             return b""
         raise RefusedError(f"{what}: the answer is compressed although the request forbids it: a proxy is in between")

@@ -1,10 +1,9 @@
-"""Credentials: the token that goes with each request, and the proxies' passwords, which no output may show."""
+"""Credentials: the token that goes with each request, also where it changes under way."""
 
-from urllib.request import getproxies
+from typing import Any
 
-from hook.addresses import read_address
-from hook.errors import ConfigError, RefusedError
-from hook.secrets import keep_out, read_token
+from hook.errors import RefusedError
+from hook.secrets import read_token
 from hook.settings import Server
 
 
@@ -19,14 +18,18 @@ def bearer_token(server: Server) -> str | None:
         raise RefusedError(f"{advice.credential}'s file {path} {error}; {advice.key}") from error
 
 
-def check_proxies(needed: str | None) -> None:
-    """Keep the proxies' passwords out of all output. Raises ConfigError where the one that is needed has no address."""
-    for key, text in getproxies().items():
-        variable = f"{key.upper()}_PROXY"
-        try:
-            address = read_address(text if "://" in text else f"http://{text}", "http://proxy:3128")
-        except ValueError as error:
-            if text == needed:
-                raise ConfigError([f"{variable}: the proxy's address {error}"]) from error
-            continue
-        keep_out(address.secret)
+def sent_with_new_token(server: Server, response: Any, **sending: Any) -> Any:
+    """Return the answer to the same request with the token that is in the file now, where a 401 met an older one.
+
+    A 401 says that nothing was done, so this is safe for a create, too; it is sent once more, on a new connection.
+    `sending` is how requests sent it. Raises RefusedError where the file holds no token any more.
+    """
+    if response.status_code != 401 or server.api_key_file is None:
+        return response
+    authorization = f"Bearer {bearer_token(server)}"
+    if response.request.headers["Authorization"] == authorization:
+        return response
+    response.close()
+    request = response.request.copy()
+    request.headers["Authorization"] = authorization
+    return response.connection.send(request, **sending)

@@ -2,7 +2,9 @@
 
 import json
 import sys
+import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -14,7 +16,7 @@ import trustme
 
 from hook.deadline import Deadline
 from hook.errors import BudgetError, ConfigError, HookError, RefusedError, UnavailableError, one_line
-from hook.http.answers import Answer, error_text, retry_after_seconds
+from hook.http.answers import Answer, error_text, memory, retry_after_seconds
 from hook.http.client import MAX_ANSWER_BYTES, Http
 from hook.secrets import forget, keep_out
 from hook.settings import Server
@@ -168,6 +170,121 @@ def test_a_compressed_answer_is_refused(server: FakeLlamaStack) -> None:
     assert isinstance(error, RefusedError)
     assert "compressed" in str(error)
     assert server.requests[0].headers["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize("encoding", ["identity", "Identity", " IDENTITY ", "", " ", "identity, identity", ","])
+@pytest.mark.parametrize("status", [200, 400])
+def test_an_answer_may_say_that_it_is_not_compressed(server: FakeLlamaStack, encoding: str, status: int) -> None:
+    server.fault(f"GET {PATH}", answer(status, {"detail": "as it is"}, Content_Encoding=encoding))
+    client = http(server.url)
+
+    if status == 200:
+        assert client.get(PATH) == {"detail": "as it is"}
+    else:
+        assert str(failure(lambda: client.get(PATH))).endswith("as it is")
+
+
+@pytest.mark.parametrize("encoding", ["identity, gzip", "br", "x-unknown"])
+def test_any_other_encoding_is_refused(server: FakeLlamaStack, encoding: str) -> None:
+    assert "compressed" in str(get_failure(server, answer(200, b"x", Content_Encoding=encoding)))
+
+
+def interim(*lines: bytes) -> Action:
+    """Send these answers before the one that is asked for."""
+
+    def action(handler: Any) -> None:
+        handler.wfile.write(b"".join(b"HTTP/1.1 " + line + b"\r\n\r\n" for line in lines))
+        handler.reply(200, {"status": "OK"})
+
+    return action
+
+
+@pytest.mark.parametrize("status", [100, 101, 102, 103, 104, 150, 199])
+def test_an_interim_answer_is_passed_over(server: FakeLlamaStack, status: int) -> None:
+    server.fault(f"GET {PATH}", interim(b"%d Whatever\r\nLink: </x>; rel=preload" % status, b"100 Continue", b"103"))
+
+    assert http(server.url).get(PATH) == {"status": "OK"}
+
+
+def test_a_create_may_be_answered_in_steps(server: FakeLlamaStack, run: Run) -> None:
+    """A server that takes long may say so."""
+
+    def action(handler: Any) -> None:
+        handler.wfile.write(b"HTTP/1.1 102 Processing\r\n\r\n" * 3)
+        handler.reply(*handler._answer(server.requests[-1]))
+
+    server.fault("POST /v1/vector_stores", action)
+
+    assert run(server.url, collections=entries("a")).exit_code == 0
+    assert server.names() == ["a"]
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.02])
+def test_interim_answers_without_end_are_a_timeout(server: FakeLlamaStack, pause: float) -> None:
+    """Also where they come as fast as they can be read; and the thread that reads them ends."""
+    closed = threading.Event()
+
+    def action(handler: Any) -> None:
+        handler.close_connection = True
+        try:
+            while True:
+                handler.wfile.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+                time.sleep(pause)
+        finally:
+            closed.set()
+
+    error = get_failure(server, action)
+
+    assert isinstance(error, UnavailableError)
+    assert str(error) == f"GET {PATH}: no answer within 0.3 s"
+    assert closed.wait(5)
+
+
+def test_an_answer_of_too_many_values_is_refused(server: FakeLlamaStack) -> None:
+    """Its objects would take thirty times its size."""
+    size = MAX_ANSWER_BYTES // 3 - 100
+    server.fault(f"GET {PATH}", answer(200, b'{"data": [' + b"{}," * size + b"{}]}"))
+    error = failure(lambda: http(server.url).get(PATH))
+
+    assert isinstance(error, RefusedError)
+    assert "answered 200 with more values than fit into 32 MiB of memory" in str(error)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        b"{},",
+        b"[],",
+        b"1.5,",
+        b"999,",
+        b'"ab",',
+        b'{"a":1},',
+        b"[[1]],",
+        b'{"a":{"b":[1.5,"x","yz"]}},',
+        b'{"aa":1,"bb":2,"cc":3,"dd":4,"ee":5,"ff":6},',
+        '"\U0001f600a",'.encode(),
+    ],
+)
+def test_an_answer_takes_no_more_memory_than_expected(unit: bytes) -> None:
+    """In whatever shape it comes."""
+    content = b"[" + unit * 20_000 + b"0]"
+    tracemalloc.start()
+    try:
+        json.loads(content)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak <= memory(content)
+
+
+def test_a_long_repr_is_not_read_to_its_end(capfd: pytest.CaptureFixture[str]) -> None:
+    """Nor does a text that looks like Python write warnings into the log."""
+    told = "{'errors': [{'loc': ('body', 'a[b]'), 'msg': \"it's 1if 1else wrong\"}, " + "1if 1else 1, " * 14_000
+
+    assert error_text(json.dumps({"detail": told}).encode()) == "body.a[b]: it's 1if 1else wrong"
+    assert error_text(json.dumps({"detail": "{'errors': [" + "1if 1else 1, " * 14_000}).encode()).endswith("…")
+    assert capfd.readouterr().err == ""
 
 
 def test_a_huge_answer_is_refused(server: FakeLlamaStack) -> None:

@@ -1,0 +1,77 @@
+"""The proxy on the way to a server, if there is one: it sees what is sent over http://, the token included."""
+
+import os
+import re
+from contextlib import suppress
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from hook.addresses import read_address
+from hook.errors import ConfigError
+from hook.secrets import keep_out
+
+_PORTS = {"http": 80, "https": 443}
+_ENTRY = re.compile(r"(?:\[(?P<literal>[^\]]*)\]|(?P<host>[^:]*|.*:.*:.*))(?::(?P<port>\d+))?")
+"""A host and its port. An IPv6 address without brackets has more than one colon, and no port."""
+
+
+def checked_proxy(url: str) -> str | None:
+    """Return the proxy for a URL, None where it needs none, and keep the passwords of all proxies out of all output.
+
+    Raises ConfigError where the one that is needed has no address.
+    """
+    parts, proxies = urlsplit(url), getproxies()
+    needed = None
+    if not is_exempt(url) and not proxy_bypass(parts.hostname or ""):
+        needed = proxies.get(parts.scheme, proxies.get("all"))
+    for key, text in proxies.items():
+        variable = f"{key.upper()}_PROXY"
+        try:
+            address = read_address(text if "://" in text else f"http://{text}", "http://proxy:3128")
+        except ValueError as error:
+            if text == needed:
+                raise ConfigError([f"{variable}: the proxy's address {error}"]) from error
+            continue
+        keep_out(address.secret)
+    return needed
+
+
+def is_exempt(url: str) -> bool:
+    """Tell whether NO_PROXY, or `no_proxy`, names the server of a URL.
+
+    As with curl, Go and requests together: `*` is every server; a name is its subdomains too, with a dot before it or
+    without; an IP address may be a network (CIDR); and each may have a port, which is then the only one.
+    """
+    parts = urlsplit(url)
+    host, port = _plain(parts.hostname or ""), _PORTS.get(parts.scheme)
+    # What is no port is told where the request is sent.
+    with suppress(ValueError):
+        port = parts.port or port
+    named = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    return any(_names(entry, host, port) for entry in re.split(r"[\s,]+", named) if entry)
+
+
+def _names(entry: str, host: str, port: int | None) -> bool:
+    found = _ENTRY.fullmatch(entry)
+    if found is None or (found["port"] is not None and int(found["port"]) != port):
+        return False
+    named, address = found["host"] if found["literal"] is None else found["literal"], _address(host)
+    if named == "*":
+        return True
+    if address is not None:
+        with suppress(ValueError):
+            return address in ip_network(named.partition("%")[0], strict=False)
+        return False
+    named = _plain(named.removeprefix("*").removeprefix("."))
+    return named != "" and (host == named or host.endswith(f".{named}"))
+
+
+def _plain(name: str) -> str:
+    return name.lower().removesuffix(".")
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    with suppress(ValueError):
+        return ip_address(host.partition("%")[0])
+    return None
