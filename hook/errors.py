@@ -97,6 +97,12 @@ class RefusedError(HookError):
         """What the server said, in one line."""
 
 
+class ReplacedError(HookError):
+    """The server was replaced under the run by one of another API: what was heard before is void, so nobody waits."""
+
+    exit_code = ExitCode.UNAVAILABLE
+
+
 class PublishError(HookError):
     """The collections are usable, and their addresses could not be written where they were to be."""
 

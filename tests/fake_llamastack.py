@@ -113,6 +113,9 @@ class FakeLlamaStack:
     """Of what the models make, whatever they are said to; 0: of what they are said to."""
     refuses_dimensions: bool = False
     """Whether the models make vectors of their own length only, and refuse to be asked for it."""
+    replaced_after: int | None = None
+    """How many requests it answers before another release takes its place, which knows nothing of its vector stores."""
+    successor: Generation = "0.3"
     stores: list[dict[str, Any]] = field(default_factory=list)
     known_to: dict[str, set[int]] = field(default_factory=dict)
     """By id, the processes that list a vector store; all, where it says nothing."""
@@ -276,6 +279,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.fake.sticky and cookie.startswith("process="):
             self.process = int(cookie.removeprefix("process="))
         with self.fake.lock:
+            if len(self.fake.requests) == self.fake.replaced_after:
+                self.fake.generation = self.fake.successor
+                self.fake.stores.clear()
             self.fake.requests.append(request)
             fault = next((f for f in self.fake.faults if f.line == request.line and f.times > 0), None)
             if fault:

@@ -112,7 +112,7 @@ def read(answer: Answer) -> Any:
 
 def memory(content: bytes) -> int:
     """Return how many bytes the values of some JSON take at most, as text and as objects."""
-    text = len(content) * (1 if content.isascii() else 6)
+    text = len(content) * (1 if content.isascii() else 8)
     return text + sum(content.count(character) * size for character, size in _BYTES_EACH.items())
 
 

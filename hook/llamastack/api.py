@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from hook.domain import Life, Model, Proof, Provider, Target, VectorStore
-from hook.errors import RefusedError, UnavailableError, one_line
+from hook.errors import RefusedError, ReplacedError, UnavailableError, one_line
 from hook.http.answers import mapping
 from hook.http.client import Http
 from hook.llamastack.dialects import Dialect, VectorDbsDialect, field, find_dialect, number, shown, text
@@ -54,6 +54,7 @@ class LlamaStack:
         self.release: Release | None = None
         """The server's release, where it says it: the texts of the findings go by it, and some verdicts."""
         self._has_asked_release_again = False
+        self._lost_ids: set[str] = set()
 
     def check_health(self) -> None:
         """Return if the server says that it is healthy. Raises UnavailableError for any other status of its own.
@@ -126,12 +127,18 @@ class LlamaStack:
         if self._dialect is None:
             self._dialect, stores = find_dialect(self._http, self.run_id)
             return stores
-        return self._dialect.vector_stores()
+        return self._list(self._dialect)
 
     def create_vector_store(self, target: Target) -> VectorStore:
         """Create a vector store and return it as the server shows it. From 0.3.0 on a second call makes another."""
         dialect = self._dialect or find_dialect(self._http, self.run_id)[0]
-        return dialect.create_vector_store(target)
+        try:
+            return dialect.create_vector_store(target)
+        except RefusedError as error:
+            # Up to 0.3.5 that is also the answer where there is no such model.
+            if error.status == 404:
+                self._list(dialect)
+            raise
 
     def delete_vector_store(self, store_id: str) -> None:
         """Delete a vector store; a second time it is simply gone. Only `hook.deletion` calls this."""
@@ -140,6 +147,7 @@ class LlamaStack:
             dialect.delete_vector_store(store_id)
         except RefusedError as error:
             if not is_unknown_id(error, store_id):
+                self._list(dialect)
                 raise
 
     def prove(self, store_id: str, kind: str, questions: Sequence[str], query_seconds: float | None = None) -> Proof:
@@ -163,6 +171,10 @@ class LlamaStack:
             proof = prove(store_id, kind, outcomes, self.release)
             if proof.life in (Life.LOST, Life.REFUSED) or proof.timed_out:
                 break
+        if proof.life is Life.LOST and self._dialect is not None and store_id not in self._lost_ids:
+            # Once for each, since a replaced server knows none of them.
+            self._list(self._dialect)
+            self._lost_ids.add(store_id)
         if proof.life is Life.UNDECIDED and self.release is None and not self._has_asked_release_again:
             # The release tells what is dead, and a dead backend makes this answer late, too (0.7.3: 5 s and more).
             self._has_asked_release_again = True
@@ -209,6 +221,18 @@ class LlamaStack:
         answer = self._http.post(QUERY_PATH, ids | {"query": query, "params": QUERY_PARAMS | {"max_chunks": count}})
         chunks = field(answer, "chunks", list, f"POST {QUERY_PATH}")
         return tuple(shown(mapping(chunk).get("content")) or "" for chunk in chunks)
+
+    def _list(self, dialect: Dialect) -> tuple[VectorStore, ...]:
+        """Return the list. Raises ReplacedError where the server has none any more in the dialect that it spoke."""
+        try:
+            return dialect.vector_stores()
+        except RefusedError as error:
+            if error.status != 404:
+                raise
+            raise ReplacedError(
+                f"The server was replaced during the run by another release: it has listed its vector stores before, "
+                f"and now {error}. Run the hook again"
+            ) from error
 
     def _items(self, path: str) -> list[Mapping[str, Any]]:
         return [mapping(item) for item in field(self._http.get(path), "data", list, f"GET {path}")]

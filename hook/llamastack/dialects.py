@@ -52,7 +52,9 @@ def find_dialect(http: Http, run_id: str) -> tuple[Dialect, tuple[VectorStore, .
     `/v1/vector_stores` is there from 0.3.0 on, `/v1/vector-dbs` up to 0.2.24, and no release has both.
     Raises RefusedError if the server has neither.
     """
-    dialects: tuple[Dialect, ...] = (VectorStoresDialect(http, run_id), VectorDbsDialect(http))
+    newer, older = VectorStoresDialect(http, run_id), VectorDbsDialect(http)
+    # The newer one once more, where the server was upgraded between the two questions.
+    dialects: tuple[Dialect, ...] = (newer, older, newer)
     for dialect in dialects:
         try:
             return dialect, dialect.vector_stores()
