@@ -11,6 +11,9 @@ from hook.secrets import masked
 
 LEVELS = ("debug", "info", "warning", "error")
 
+_OWN_WORDS = ("event", "level", "timestamp")
+"""What says nothing of a server or a user, and is read by programs: a token may be one of these words."""
+
 log: Any = structlog.get_logger()
 """The logger of every module; `configure` decides where it writes."""
 
@@ -35,7 +38,7 @@ class _Stream:
 
 
 def _mask_secrets(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return {key: _masked(value) for key, value in event.items()}
+    return {key: value if key in _OWN_WORDS else _masked(value) for key, value in event.items()}
 
 
 def _masked(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """The faults: what goes wrong, and what the program must make of it. The message names what the last line must say."""
 
+import base64
 import gzip
 import json
 import random
@@ -29,7 +30,7 @@ from tests.faults.proxy import (
     refuse,
     reset,
 )
-from tests.faults.scene import API_KEY, NAMES, Fault, Scene
+from tests.faults.scene import API_KEY, NAMES, SPELLINGS, Fault, Scene
 
 HEALTH = "GET /v1/health"
 VERSION = "GET /v1/version"
@@ -119,6 +120,14 @@ def _connections() -> Iterator[Fault]:
         (3,),
         "no answer within",
     )
+    yield Fault("102 and 103 before each answer", at(ANY, _in_steps), (0,))
+    yield Fault(
+        "102 without end", at(HEALTH, drip(b"", 0.02, b"HTTP/1.1 102 Processing\r\n\r\n")), (3,), "no answer within"
+    )
+    yield Fault("NO_PROXY names the server by address and port", _spared_by_port, (0,))
+    yield Fault("the server is replaced by an older release", at(LIST, _no_such_path, skip=1), (3,), "was replaced")
+    for line in (LIST, CREATE, PROVE):
+        yield Fault(f"the token is renewed during {line}", _renew_token(line), (0,))
     yield Fault("TLS is spoken to a plain port", _https, (4,), "does not speak TLS")
     yield Fault("the TLS handshake is never answered", both(_https, _on_accept(_silence)), (3,), HEALTH)
     yield Fault("HTTP_PROXY names a port where nobody listens", _dead_proxy, (3,), "no answer from")
@@ -154,6 +163,17 @@ def _bodies() -> Iterator[Fault]:
     yield Fault("HTML with 200 for the list", at(LIST, _html(200)), (4,), "text/html that is not JSON", real=True)
     yield Fault("HTML with 503", at(HEALTH, _html(503)), (3,), "answered 503")
     yield Fault("JSON called text/html", at(ANY, changed(lambda body: body, Content_Type="text/html")), (0,))
+    yield Fault("an encoding of identity", at(ANY, changed(lambda body: body, Content_Encoding=" Identity")), (0,))
+    yield Fault(
+        "5 million empty objects",
+        at(LIST, answer(200, b'{"data": [' + b"{}," * 5_000_000 + b"{}]}")),
+        (4,),
+        "more values than fit",
+        budget=6,
+        request_timeout=4,
+    )
+    python = {"error": {"message": "{'errors': [" + "1if 1else 1, " * 14_000}}
+    yield Fault("180 KB of Python in an error", at(HEALTH, answer(400, python)), (4,), "answered 400")
     yield Fault("an empty body with 200", at(LIST, answer(200, b"")), (4,), "not JSON")
     yield Fault("204 for the list", at(LIST, answer(204, b"")), (4,), "no data")
     for what, body in {
@@ -467,6 +487,9 @@ def _echoes_of_one() -> Iterator[Fault]:
     for line in (LIST, MODELS, CREATE, PROVE):
         yield Fault(f"400 to {line} that echoes them", at(line, _echo(400)), (4,), "answered 400")
     yield Fault("500 to the create that echoes them", at(CREATE, _echo(500)), (3,), "answered 500", budget=6)
+    for spelling in (*SPELLINGS, "in base64"):
+        yield Fault(f"the echo is {spelling}", at(HEALTH, _echo(400, spelling)), (4,), "answered 400")
+    yield Fault("a denial with the request in it", at(HEALTH, _echo(401, "request")), (4,), "answered 401, the API key")
     yield Fault("the echo is plain text", at(HEALTH, _echo(400, "plain")), (4,), "answered 400")
     yield Fault("the echo is a validation error", at(LIST, _echo(400, "errors")), (4,), "answered 400")
     yield Fault("the echo is split by the cut of a long text", at(HEALTH, _echo(400, "long")), (4,), "answered 400")
@@ -487,7 +510,7 @@ def _echoes_of_one() -> Iterator[Fault]:
         "the echo is a model", at(MODELS, _echo_as(lambda text: {"data": [{"id": text}]})), (4,), "no embedding model"
     )
     yield Fault("the echo is a store's model", both(_register, at(LIST, _echo_in_list)), (5,), "drifted")
-    yield Fault("the echo is a store's id", at(CREATE, _echo_as(lambda text: {"id": text})), (2,), "a part of the id")
+    yield Fault("the echo is a store's id", at(CREATE, _echo_as(lambda text: {"id": text})), (3,), "not shown that")
     yield Fault("the echo is the status line", at(HEALTH, _echo_raw("HTTP/1.1 {}\r\n\r\n")), (3,), HEALTH)
     yield Fault("the echo is no HTTP", at(HEALTH, _echo_raw("{}\r\n\r\n")), (3,), HEALTH)
     yield Fault(
@@ -613,6 +636,42 @@ def _proxy_that_fails(scene: Scene) -> None:
     scene.proxy.on(ANY, answer(502))
     url = scene.proxy.url.replace("://", f"://proxy:{API_KEY}@")
     scene.environ = {"HTTP_PROXY": url, "http_proxy": url, "NO_PROXY": "", "no_proxy": ""}
+
+
+def _spared_by_port(scene: Scene) -> None:
+    address = scene.proxy.url.removeprefix("http://")
+    scene.environ = {"HTTP_PROXY": scene.trap(), "http_proxy": "", "NO_PROXY": f"10.0.0.0/8, {address}", "no_proxy": ""}
+
+
+def _in_steps(exchange: Exchange) -> None:
+    exchange.send(b"HTTP/1.1 102 Processing\r\n\r\n" + b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
+    pass_on(exchange)
+
+
+_no_such_path = answer(404, {"detail": "Not Found"})
+
+
+def _renew_token(line: str) -> Arrange:
+    """Take another token from the first request of this line on; the file has it by then."""
+
+    def arrange(scene: Scene) -> None:
+        file = scene.folder / "token"
+        file.write_text("an-older-token-kQ7vX2")
+        scene.environ = {"LLAMA_STACK_API_KEY": "", "LLAMA_STACK_API_KEY_FILE": "" if scene.by_url else str(file)}
+
+        def action(exchange: Exchange) -> None:
+            file.write_text(API_KEY)
+            if exchange.headers.get("authorization") == "Bearer an-older-token-kQ7vX2":
+                _denied(exchange)
+            else:
+                pass_on(exchange)
+
+        scene.proxy.on(line, action)
+
+    return arrange
+
+
+_denied = answer(401, {"error": {"message": "Authentication failed: 401"}})
 
 
 def _environ(**settings: str) -> Arrange:
@@ -893,6 +952,9 @@ def _echo(status: int, shape: str = "message") -> Action:
     def action(exchange: Exchange) -> None:
         said = _credentials(exchange)
         bodies: dict[str, Any] = {
+            "request": {"headers": dict(exchange.headers), "said": base64.b85encode(said.encode()).decode()},
+            "in base64": {"detail": base64.b64encode(said.partition(" ")[2].encode()).decode()},
+            **{name: {"detail": spell(said)} for name, spell in SPELLINGS.items()},
             "message": {"error": {"message": f"bad credentials {said}", "headers": dict(exchange.headers)}},
             "plain": f"<p>bad credentials {said}</p>".encode(),
             "errors": {"error": {"detail": {"errors": [{"loc": ["header", said], "msg": said}]}}},

@@ -37,20 +37,35 @@ SIGNAL_SECONDS = 2.0
 KILL_AFTER_SECONDS = 30.0
 
 
-def secrets() -> list[str]:
-    """Return every text that no output may hold, in each of the spellings in which it travels."""
-    pair = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-    return [API_KEY, USER, PASSWORD, quote(PASSWORD, safe=""), pair]
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "in a URL": lambda text: quote(text, safe=""),
+    "in percents": lambda text: "".join(f"%{ord(c):02X}" for c in text),
+    "in JSON": lambda text: "".join(f"\\u{ord(c):04x}" for c in text),
+    "in JSON in JSON": lambda text: "".join(f"\\\\u{ord(c):04x}" for c in text),
+    "in HTML": lambda text: "".join(f"&#{ord(c)};" for c in text),
+    "in HTML in a URL": lambda text: "".join(f"%26%23{ord(c)}%3B" for c in text),
+    "in hexadecimal": lambda text: text.encode().hex(),
+    "in capitals": str.upper,
+}
+"""In what ways a server may echo a text. Each spells a part of it as it stands in the whole."""
 
 
 def leaks(text: str) -> str | None:
-    """Return the first piece of a secret that a text shows."""
-    for secret in secrets():
+    """Return the first piece of a secret that a text shows, in any spelling: the user of a URL is none."""
+    for secret in (API_KEY, PASSWORD):
         for start in range(len(secret) - WINDOW + 1):
             piece = secret[start : start + WINDOW]
             # What all of them have in common says nothing.
-            if "must-not-be" not in piece and piece not in "-must-not-be-shown" and piece in text:
-                return piece
+            if "must-not-be" in piece or piece in "-must-not-be-shown":
+                continue
+            for spelled in (spell(piece) for spell in SPELLINGS.values()):
+                # The report and the log are JSON, which escapes a backslash.
+                if spelled in text or json.dumps(spelled)[1:-1] in text:
+                    return spelled
+    for sent in (f"Bearer {API_KEY}", f"{USER}:{PASSWORD}"):
+        if base64.b64encode(sent.encode()).decode()[-20:-4] in text:
+            return sent
     return None
 
 

@@ -10,6 +10,8 @@ from typing import Any
 from urllib.parse import quote, unquote_plus
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hook.app import main
 from hook.secrets import MASK, forget, holds_secret, keep_out, masked
@@ -122,6 +124,34 @@ def test_a_key_is_masked_however_it_is_spelled(
 
     assert MASK in told
     assert not any(shown in told for shown in (said[4:], said[:-4], repr(said)[3:-3], json.dumps(said)[3:-3]))
+
+
+REVERSIBLE = [name for name in SPELLINGS if name not in ("in capitals", "in small letters", "read as a form")]
+
+
+@given(
+    st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S"]), min_size=8, max_size=40),
+    st.lists(st.sampled_from(REVERSIBLE), max_size=3),
+    st.text(st.characters(categories=["L", "N", "Zs"]), max_size=20),
+)
+def test_a_key_is_found_in_any_spelling_of_its_spellings(key: str, spellings: list[str], before: str) -> None:
+    said = key
+    for name in spellings:
+        # What is cut from something spelled is no spelling any more.
+        said = SPELLINGS[name](said) if not name.startswith("without") or said == key else said
+    keep_out(key)
+    try:
+        shown = masked(f"{before} {said}")
+    finally:
+        forget()
+
+    assert MASK in shown
+
+
+def test_the_names_of_events_are_no_secret(server: FakeLlamaStack, run: Run) -> None:
+    outcome = run(server.url, environ={"LLAMA_STACK_API_KEY": "hook"})
+
+    assert outcome.event_names()[-1] == "hook.finished"
 
 
 @pytest.mark.parametrize("status", [401, 403])
