@@ -59,13 +59,15 @@ def leaks(text: str) -> str | None:
             # What all of them have in common says nothing.
             if "must-not-be" in piece or piece in "-must-not-be-shown":
                 continue
-            for spelled in (spell(piece) for spell in SPELLINGS.values()):
-                # The report and the log are JSON, which escapes a backslash.
-                if spelled in text or json.dumps(spelled)[1:-1] in text:
-                    return spelled
+            spelled = [spell(piece) for spell in SPELLINGS.values()]
+            # The report and the log are JSON, which escapes a backslash.
+            shown = [each for each in (*spelled, *(json.dumps(each)[1:-1] for each in spelled)) if each in text]
+            if shown:
+                return shown[0]
     for sent in (f"Bearer {API_KEY}", f"{USER}:{PASSWORD}"):
-        if base64.b64encode(sent.encode()).decode()[-20:-4] in text:
-            return sent
+        piece = base64.b64encode(sent.encode()).decode()[-20:-4]
+        if piece in text:
+            return piece
     return None
 
 
