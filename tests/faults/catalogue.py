@@ -640,7 +640,8 @@ def _proxy_that_fails(scene: Scene) -> None:
 
 def _spared_by_port(scene: Scene) -> None:
     address = scene.proxy.url.removeprefix("http://")
-    scene.environ = {"HTTP_PROXY": scene.trap(), "http_proxy": "", "NO_PROXY": f"10.0.0.0/8, {address}", "no_proxy": ""}
+    proxy_url, spared = scene.trap(), f"10.0.0.0/8, {address}"
+    scene.environ = {"HTTP_PROXY": proxy_url, "http_proxy": proxy_url, "NO_PROXY": spared, "no_proxy": spared}
 
 
 def _in_steps(exchange: Exchange) -> None:
@@ -655,9 +656,11 @@ def _renew_token(line: str) -> Arrange:
     """Take another token from the first request of this line on; the file has it by then."""
 
     def arrange(scene: Scene) -> None:
+        # A user in the URL has no file.
+        scene.by_url = False
         file = scene.folder / "token"
         file.write_text("an-older-token-kQ7vX2")
-        scene.environ = {"LLAMA_STACK_API_KEY": "", "LLAMA_STACK_API_KEY_FILE": "" if scene.by_url else str(file)}
+        scene.environ = {"LLAMA_STACK_API_KEY": "", "LLAMA_STACK_API_KEY_FILE": str(file)}
 
         def action(exchange: Exchange) -> None:
             file.write_text(API_KEY)
