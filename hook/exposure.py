@@ -11,7 +11,9 @@ def usable(finding: Finding) -> Finding:
     if finding.state not in GOOD_STATES or finding.id is None:
         return finding
     if not _may_be_shown(finding.id, finding):
-        detail = "the id that the server gives it holds this program's token or password, and is not shown; change that"
+        detail = (
+            "the id that the server gives it contains this program's token or password, so it is not shown; use another"
+        )
     elif not finding.id.isprintable():
         detail = (
             "the id that the server gives it has a character that cannot be printed; delete the vector store, with its "

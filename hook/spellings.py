@@ -16,8 +16,8 @@ SHORT = 6
 """What has fewer characters is found only as a word of its own: it would be a part of every other word."""
 PIECE = 12
 """So many characters in a row give a secret away; of a short one, two thirds of it."""
-_MOST_VIEWS = 32
-"""How many decoded texts are decoded once more, so that no text can take long."""
+_MOST_VIEWS = 64
+"""How many texts are searched, each decoded from one before it, so that nothing takes long."""
 _INNER_TEXT = re.compile(r"[ -~]{8}")
 """What has to be in decoded bytes before they are taken for a text, in which a secret can be encoded again."""
 _ESCAPE = re.compile(
@@ -78,12 +78,15 @@ def prepared(text: str) -> Iterator[Secret]:
 
 
 def find(text: str, secrets: Sequence[Secret]) -> list[tuple[int, int]]:
-    """Return where secrets, or pieces of them, stand in a text: begin and end of each place, in order, none twice."""
+    """Return where secrets, or pieces of them, stand in a text: begin and end of each place, in order, none twice.
+
+    In a text of too many layers that is all of it: it is made to hide something.
+    """
     places: list[tuple[int, int]] = []
     views = deque([_View(text, range(len(text)), range(1, len(text) + 1))])
     for _ in range(_MOST_VIEWS):
         if not views:
-            break
+            return _merged(places)
         view = views.popleft()
         places += _places(view, secrets)
         plain = _unescaped(view)
@@ -94,7 +97,7 @@ def find(text: str, secrets: Sequence[Secret]) -> list[tuple[int, int]]:
                 views.append(inner)
             else:
                 places += _places(inner, secrets)
-    return _merged(places)
+    return [(0, len(text))]
 
 
 def _places(view: _View, secrets: Sequence[Secret]) -> Iterator[tuple[int, int]]:

@@ -196,7 +196,18 @@ def test_no_text_is_searched_without_end() -> None:
     keep_out(ODD_KEY)
     texts = ["%25" * 3000, "V" * 9000, "\\" * 9000, "&amp;" * 2000, "U29t" * 2000, "ab" * 4500, "\\u005c" * 1500]
     try:
-        assert [masked(text) for text in texts] == texts
+        assert all(masked(text) in (text, MASK) for text in texts)
+    finally:
+        forget()
+
+
+def test_what_cannot_be_searched_to_its_end_is_not_shown() -> None:
+    """As where a key is hidden behind many other encoded texts."""
+    decoys = " ".join(_base64(f"this is no key but text {number}") for number in range(100))
+    keep_out(ODD_KEY)
+    try:
+        assert masked(f"{decoys} {_base64(_base64(ODD_KEY))}") == MASK
+        assert masked(decoys[:400]) == decoys[:400]
     finally:
         forget()
 
@@ -267,7 +278,7 @@ def test_an_id_that_echoes_a_secret_is_rejected(server: FakeLlamaStack, run: Run
 
     assert (outcome.exit_code, outcome.states, outcome.report["collections"][0]["id"]) == (4, ["rejected"], None)
     assert outcome.detail() == (
-        "the id that the server gives it holds this program's token or password, and is not shown; change that"
+        "the id that the server gives it contains this program's token or password, so it is not shown; use another"
     )
     assert "default" not in json.dumps([outcome.report, outcome.events]) + (tmp_path / "termination-log").read_text()
 
