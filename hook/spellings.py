@@ -15,7 +15,7 @@ from itertools import chain
 SHORT = 6
 """What has fewer characters is found only as a word of its own: it would be a part of every other word."""
 PIECE = 12
-"""So many characters in a row give a secret away; of a short one, two thirds of it."""
+"""So many characters in a row give a secret away; of a short one, all but three of its own."""
 _MOST_VIEWS = 64
 """How many texts are searched, each decoded from one before it, so that nothing takes long."""
 _INNER_TEXT = re.compile(r"[ -~]{8}")
@@ -72,7 +72,7 @@ def prepared(text: str) -> Iterator[Secret]:
         if len(folded) < SHORT:
             yield Secret(re.compile(rf"(?<![0-9A-Za-z]){re.escape(form)}(?![0-9A-Za-z])"))
         else:
-            length = max(SHORT, min(PIECE, len(folded) * 2 // 3))
+            length = max(SHORT, min(PIECE, len(folded) - 3))
             pieces = frozenset(folded[i : i + length] for i in range(len(folded) - length + 1))
             yield Secret(None, pieces, length)
 
@@ -151,10 +151,7 @@ def _meaning(match: re.Match[str]) -> str:
 
 def _decoded(text: str) -> str:
     """Return a text without any escapes."""
-    for _ in range(_MOST_VIEWS):
-        plain = _ESCAPE.sub(_meaning, text)
-        if plain == text:
-            break
+    while (plain := _ESCAPE.sub(_meaning, text)) != text:
         text = plain
     return text
 
