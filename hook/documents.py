@@ -2,13 +2,19 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
-from hook.errors import ConfigError, one_line
-from hook.yaml_text import MAX_DEPTH, parse_yaml
+from hook.errors import MAX_PROBLEMS, TEXT_LIMIT, ConfigError, one_line
+from hook.yaml_text import Size, parse_yaml
 
 _HOLDERS = (("List", "items"), ("Template", "objects"))
 """The kinds that hold other documents (`oc get -o yaml`, and OpenShift's templates), and where they do."""
+_MAX_LISTS = 10
+_MAX_DATA_VALUES = 1000
+"""More than a ConfigMap has; each is read as YAML of its own."""
+_MAX_HINTS = 10
+"""How many sections of a wrong name are told; more come from one cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +54,27 @@ def find_document(text: str, sections: Sequence[tuple[str, ...]], misnamed: Mapp
     filled = [document for document in found if any(dig(document.content, path) for path in sections)]
     found = filled or found
     if len(found) > 1:
-        raise ConfigError(
-            [f"more than one part declares collections: {', '.join(each.place for each in found)}; keep one of them"]
-        )
-    problems = [problem for each in found or candidates for problem in each.problems]
+        places = one_line(", ".join(each.place for each in found))
+        raise ConfigError([f"more than one part declares collections: {places}; keep one of them"])
+    # Each group once, which a thousand documents may share.
+    groups = {id(each.problems): each.problems for each in found or candidates}.values()
+    problems = list(dict.fromkeys(problem for group in groups for problem in group))
     if problems:
-        raise ConfigError(list(dict.fromkeys(problems)))
+        raise ConfigError(problems)
     if found:
         return found[0]
-    keys = ", ".join(each.prefix + one_line(str(key), 60) for each in candidates for key in each.content) or "none"
-    problem = f"has neither {' nor '.join('.'.join(path) for path in sections)}; its keys are: {one_line(keys)}"
-    hints = [f"{path} {hint}" for each in candidates for path, hint in each.ignored(misnamed).items()]
-    raise ConfigError(["; ".join([problem, *hints])])
+    all_keys = (each.prefix + one_line(str(key), 60) for each in candidates for key in each.content)
+    keys = one_line(", ".join(islice(all_keys, TEXT_LIMIT))) or "none"
+    problem = f"has neither {' nor '.join('.'.join(path) for path in sections)}; its keys are: {keys}"
+    hints = (f"{path} {hint}" for each in candidates for path, hint in each.ignored(misnamed).items())
+    raise ConfigError(["; ".join([problem, *islice(hints, _MAX_HINTS)])])
 
 
 def _documents(text: str) -> Iterator[Document]:
     """Yield each mapping that could hold a section: every document, and every value of a ConfigMap's data."""
-    search = _Search(len(text))
+    search = _Search()
     mappings = 0
-    for document in parse_yaml(text):
+    for document in parse_yaml(text, search.size):
         for each in search.within(document.content, "", document.place, document.doubled):
             mappings += 1
             yield each
@@ -78,20 +86,21 @@ def _documents(text: str) -> Iterator[Document]:
 class _Search:
     """Looks for mappings in documents, and in what holds documents, each of which it enters once.
 
-    Aliases may name one again and again, and even from within itself.
+    Aliases may name one again and again.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self) -> None:
         self.problems: list[str] = []
-        self._size_left = size
+        self.size = Size()
+        self._values_left = _MAX_DATA_VALUES
         self._entered: set[int] = set()
 
     def within(self, content: Any, prefix: str, place: str, doubled: tuple[str, ...]) -> Iterator[Document]:
         """Yield what could hold a section. Raises ConfigError."""
         if not isinstance(content, dict) or not self._enters(content):
             return
-        if prefix.count("[") > MAX_DEPTH:
-            raise ConfigError([f"{place}: lists within lists, deeper than {MAX_DEPTH}"])
+        if prefix.count("[") > _MAX_LISTS:
+            raise ConfigError([f"{place}: lists within lists, deeper than {_MAX_LISTS}"])
         kind, data = content.get("kind"), content.get("data")
         key = next((key for holder, key in _HOLDERS if holder == kind), None)
         held = None if key is None else content.get(key)
@@ -111,14 +120,16 @@ class _Search:
 
     def _values(self, data: dict[Any, Any], prefix: str, place: str, doubled: tuple[str, ...]) -> Iterator[Document]:
         values = [(one_line(str(key), 60), each) for key, each in data.items() if isinstance(each, str)]
-        self._size_left -= sum(len(value) for _, value in values)
-        if self._size_left < 0:
-            raise ConfigError([f"{place}: its data is larger than the file, by aliases; write it out"])
+        self._values_left -= len(values)
+        if self._values_left < 0:
+            raise ConfigError(
+                [f"{place}: more than {_MAX_DATA_VALUES} values of ConfigMaps up to here; leave some out"]
+            )
         problems, found = list(doubled), list[Document]()
         for key, value in values:
             where = f"{prefix}data[{key}]"
             try:
-                inner = parse_yaml(value)
+                inner = parse_yaml(value, self.size)
             except ConfigError as error:
                 unread = [f"{where}: {problem}" for problem in error.problems]
                 self.problems += unread
@@ -130,9 +141,10 @@ class _Search:
                     own = tuple(f"{where}: {problem}" for problem in document.doubled)
                     there = f"data[{key}] of {place}, there {document.place}"
                     found.append(Document(f"{where}.", there, document.content, own))
-        nothing = [Document(prefix, place, {})] if problems else []
+        shared = tuple(problems)
+        nothing = [Document(prefix, place, {})] if shared else []
         for each in found or nothing:
-            yield replace(each, problems=(*problems, *each.problems))
+            yield replace(each, problems=(*shared[:MAX_PROBLEMS], *each.problems) if each.problems else shared)
 
 
 def dig(document: dict[Any, Any], path: tuple[str, ...]) -> Any:

@@ -9,14 +9,18 @@ from difflib import get_close_matches
 from typing import Any
 
 from hook.domain import SERVER_METADATA, Collection
-from hook.errors import one_line
-from hook.substitution import UnsetError, has_substitution, substitute
-from hook.yaml_text import template_hint
+from hook.errors import MAX_PROBLEMS, one_line
+from hook.substitution import MAX_LENGTH, UnsetError, has_substitution, substitute
+from hook.yaml_text import OddNumber, template_hint
 
 DISABLED = "__disabled__"
 """The provider_id with which LlamaStack switches an entry off (core/stack.py `replace_env_vars`, 0.3.5)."""
 
 _ALIAS, _METADATA = "vector_store_name", "metadata"
+_LONG_NUMBER = r"-?[1-9][0-9]{0,14}"
+"""Such as a date in seconds."""
+_MAX_KEY_LENGTH = 60
+"""More than twice as long as any known key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,8 @@ class Reader:
         self._environ = environ
         self._lenient = lenient
         self._paths: dict[str, str] = {}
+        self._near: dict[tuple[str, Section], list[str]] = {}
+        """By unknown key, the known one that it may be meant for."""
 
     def read_section(self, section: Section, entries: Any, prefix: str) -> Iterator[Collection]:
         """Yield the collections of a section whose path begins with this prefix."""
@@ -123,8 +129,15 @@ class Reader:
 
     def _unknown(self, key: str, section: Section, path: str) -> None:
         """Note a key that is none of LlamaStack's, which ignores it, unless it must be meant for one."""
-        path, near = f"{path}.{one_line(key, 60)}", get_close_matches(key, section.keys, n=1)
-        if near:
+        path = f"{path}.{one_line(key, 60)}"
+        if len(self._near) < MAX_PROBLEMS and (key, section) not in self._near:
+            # What is longer is near to none, and to compare takes long.
+            is_short = len(key) < _MAX_KEY_LENGTH
+            self._near[key, section] = get_close_matches(key, section.keys, n=1) if is_short else []
+        near = self._near.get((key, section))
+        if near is None:
+            self.problems.append(f"{path}: unknown key, one of more than {MAX_PROBLEMS} different ones")
+        elif near:
             self.problems.append(f"{path}: unknown key; did you mean {near[0]}?")
         else:
             self.warnings[path] = f"is not used, neither here nor by LlamaStack; known are {', '.join(section.keys)}"
@@ -193,9 +206,8 @@ class Reader:
                 found |= {} if text is None else {key: text}
             elif isinstance(key, str) and isinstance(each, bool | int | float) and math.isfinite(each):
                 found[key] = each
-            elif isinstance(key, str) and re.fullmatch(r"-?[1-9][0-9]{0,14}", repr(each)):
-                # Such as a date in seconds.
-                found[key] = int(repr(each))
+            elif isinstance(key, str) and isinstance(each, OddNumber) and re.fullmatch(_LONG_NUMBER, each.text):
+                found[key] = int(each.text)
             elif not isinstance(key, str):
                 self.warnings[where] = "is not passed on, since its key is no text; quote it"
             else:
@@ -221,6 +233,11 @@ class Reader:
 
 
 def _kind(value: object) -> str:
-    if isinstance(value, dict | list):
-        return "a mapping" if isinstance(value, dict) else "a list"
+    """Return what a value is, and as text only what is short: a list may hold another one a billion times."""
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list | tuple | set):
+        return "a list"
+    if isinstance(value, str | bytes) and len(value) > MAX_LENGTH:
+        return f"text of {len(value)} characters" if isinstance(value, str) else "binary data"
     return "empty" if value is None else one_line(repr(value), 80)

@@ -17,7 +17,12 @@ class UnsetError(ValueError):
 
 def has_substitution(text: str) -> bool:
     """Tell whether something in the text would be replaced; what is too long to be looked at counts as such."""
-    return len(text) > MAX_LENGTH or _SUBSTITUTION.search(text) is not None
+    return len(text) > MAX_LENGTH or _SUBSTITUTION.search(text, 0, _end(text)) is not None
+
+
+def _end(text: str) -> int:
+    """Return where the last substitution can end: to look for an end in what follows takes long in vain."""
+    return text.rfind("}") + 1
 
 
 def substitute(text: str, environ: Mapping[str, str]) -> str:
@@ -36,25 +41,29 @@ def substitute(text: str, environ: Mapping[str, str]) -> str:
         if operator == "+":
             return str(operand) if value else ""
         if value:
-            return value
+            # No longer than it takes to see that it is too long.
+            return value[: MAX_LENGTH + 1]
         if operator is None:
             unset.append(name)
         return operand or ""
 
     # Its pattern ends at the first brace, so what is within is never replaced, whether the variable is set or not.
-    if any("${" in (match[3] or "") for match in _SUBSTITUTION.finditer(text)):
+    end = _end(text)
+    if any("${" in (match[3] or "") for match in _SUBSTITUTION.finditer(text, 0, end)):
         raise ValueError(
             f"'{one_line(text, 80)}' has a substitution within a substitution, which LlamaStack leaves half done; "
             "write one of them"
         )
-    unknown = _SUBSTITUTION.sub("", text)
+    unknown = _SUBSTITUTION.sub("", text[:end]) + text[end:]
     if "${" in unknown:
         of_openshift = "; a parameter of an OpenShift Template is processed first (oc process --local)"
         raise ValueError(
             f"'{one_line(text, 80)}' has a substitution that LlamaStack does not know; it knows ${{env.NAME}}"
             + (of_openshift if re.search(r"\$\{\w+\}", unknown) else "")
         )
-    result = _SUBSTITUTION.sub(expand, text)
+    result = _SUBSTITUTION.sub(expand, text[:end]) + text[end:]
+    if len(result) > MAX_LENGTH:
+        raise ValueError(f"expands to more than {MAX_LENGTH} characters")
     if unset:
         raise UnsetError(f"the environment variable {unset[0]} is not set, and has no default (${{env.{unset[0]}:=…}})")
     return result

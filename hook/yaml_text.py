@@ -8,12 +8,15 @@ import yaml
 
 from hook.errors import ConfigError, one_line
 
-MAX_DEPTH = 100
+_MAX_DEPTH = 100
 """Ten times what a run.yaml has; what follows nesting by recursion is safe up to there."""
-_MAX_EVENTS = 250_000
-"""More values than fit into a ConfigMap, unless they are of one character each."""
-_MAX_MERGED_KEYS = 1000
-_MAX_MERGED_KEYS_OF_ALL = 100_000
+_MAX_VALUES = 50_000
+"""Those of a run.yaml with four thousand collections, and half a second of work."""
+_MAX_CHARACTERS = 4 * 2**20
+"""Four times what a ConfigMap holds: the text of one, its values read once more as YAML, and a few aliases."""
+_UP_TO_HERE = "up to here, each alias counted as all that it stands for"
+_MAX_TAG_DIRECTIVES = 100
+"""libyaml compares each with all before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +57,24 @@ def template_hint(text: str) -> str:
     return "looks like a Helm template; render it first (helm template)"
 
 
-def parse_yaml(text: str) -> list[Parsed]:
-    """Return each document of the text, which need not be a mapping. Raises ConfigError where it is no YAML."""
+@dataclass
+class Size:
+    """How much was read so far of one file, each alias counted as all that it stands for."""
+
+    values: int = 0
+    """Scalars, lists and mappings, keys included."""
+    characters: int = 0
+    """Those of all scalars."""
+
+
+def parse_yaml(text: str, size: Size) -> list[Parsed]:
+    """Return each document of the text, which need not be a mapping, and add to `size` how much that is.
+
+    Raises ConfigError where it is no YAML, or more than any configuration, before anything is made of it.
+    """
     documents: list[Parsed] = []
     try:
-        _check_size(text)
+        _check_size(text, size)
         loader = _Loader(text)
         while loader.check_node():
             node = loader.get_node()
@@ -82,33 +98,68 @@ def _where(mark: Any) -> str:
     return f"line {mark.line + 1}, column {mark.column + 1}: "
 
 
-def _check_size(text: str) -> None:
+def _check_size(text: str, size: Size) -> None:
     """Refuse what is too deep or too much, by events, which are made one at a time and without recursion.
 
-    What makes values of them follows the nesting by recursion, and in C that ends the process at some depth.
+    What makes values of them follows the nesting by recursion, and in C that ends the process at some depth. An alias
+    counts as all that it stands for, since whoever follows the values later, to print or to merge them, meets it again
+    at each: a few lines could stand for more than any memory holds.
     """
-    depth = 0
-    event: Any
-    for number, event in enumerate(yaml.parse(text, Loader=_Loader)):
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH}", problem_mark=event.start_mark)
-        if number > _MAX_EVENTS:
-            raise yaml.MarkedYAMLError(problem="too many values up to here", problem_mark=event.start_mark)
+    if text.count("%TAG") > _MAX_TAG_DIRECTIVES:
+        raise yaml.MarkedYAMLError(problem=f"more than {_MAX_TAG_DIRECTIVES} %TAG directives")
+    anchored: dict[str, tuple[int, int, int] | None] = {}
+    """By anchor, values, characters and height; None while it is read."""
+    opened: list[tuple[str | None, int, int]] = []
+    """Of each collection that is open, its anchor, and how much was read before it."""
+    deepest = [0]
+    """Of each collection that is open, and of the document, the depth of what is in it."""
+    for event in yaml.parse(text, Loader=_Loader):
+        mark: Any = event.start_mark
+        height, problem = 0, ""
+        if isinstance(event, yaml.ScalarEvent):
+            size.values += 1
+            size.characters += len(event.value)
+            if event.anchor is not None:
+                anchored[event.anchor] = (1, len(event.value), 0)
+        elif isinstance(event, yaml.AliasEvent):
+            # One that is not there is told when the values are made.
+            found = anchored.get(str(event.anchor), (1, 0, 0))
+            if found is None:
+                raise yaml.MarkedYAMLError(problem="an alias of what it stands in", problem_mark=mark)
+            values, characters, height = found
+            size.values += values
+            size.characters += characters
+        elif isinstance(event, yaml.CollectionStartEvent):
+            opened.append((event.anchor, size.values, size.characters))
+            deepest.append(len(opened))
+            size.values += 1
+            if event.anchor is not None:
+                anchored[event.anchor] = None
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, values, characters = opened.pop()
+            height = deepest.pop() - len(opened)
+            if anchor is not None:
+                anchored[anchor] = (size.values - values, size.characters - characters, height)
+        deepest[-1] = max(deepest[-1], len(opened) + height)
+        if deepest[-1] > _MAX_DEPTH:
+            problem = f"nested deeper than {_MAX_DEPTH}"
+        elif size.values > _MAX_VALUES:
+            problem = f"more than {_MAX_VALUES:,} values {_UP_TO_HERE}"
+        elif size.characters > _MAX_CHARACTERS:
+            problem = f"more than {_MAX_CHARACTERS >> 20} MiB of text {_UP_TO_HERE}"
+        if problem:
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """PyYAML's safe loader, which besides notes the second of two equal keys instead of losing the first in silence.
 
-    Merge keys are bounded, since those of merged mappings multiply. It is the loader in C where there is one: that of
-    pure Python takes ten seconds for a large ConfigMap.
+    It is the loader in C where there is one: that of pure Python takes ten seconds for a large ConfigMap.
     """
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
         self.flattened: set[yaml.Node] = set()
-        self.merged = 0
         self.doubled: list[str] = []
         """The keys of the document that stand twice in one mapping."""
 
@@ -129,21 +180,13 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
         return OddNumber(text)
 
     def _check_keys(self, node: yaml.MappingNode) -> None:
-        seen, merged = set(), 0
-        for key, value in node.value:
-            if key.tag == "tag:yaml.org,2002:merge":
-                for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
-                    if isinstance(source, yaml.MappingNode):
-                        # First, so that what it merges itself is counted, too.
-                        self.flatten_mapping(source)
-                    merged += 1 + len(source.value)
-            elif isinstance(key, yaml.ScalarNode) and key.value in seen:
-                problem = one_line(f"the key '{key.value}' stands twice in one mapping")
-                self.doubled.append(f"{_where(key.start_mark)}not valid YAML: {problem}")
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
-        self.merged += merged
-        if merged > _MAX_MERGED_KEYS or self.merged > _MAX_MERGED_KEYS_OF_ALL:
-            raise yaml.constructor.ConstructorError(None, None, "too many merged keys", node.start_mark)
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    problem = one_line(f"the key '{key.value}' stands twice in one mapping")
+                    self.doubled.append(f"{_where(key.start_mark)}not valid YAML: {problem}")
+                seen.add(key.value)
 
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
