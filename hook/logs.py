@@ -23,6 +23,11 @@ def is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
+def lost() -> int:
+    """Return how many events nobody has read in time."""
+    return int(getattr(getattr(sys.stderr, "buffer", None), "lost", 0))
+
+
 class _Stream:
     """stderr, where it is there and can be written: a log that cannot be told must not stop a registration."""
 
@@ -32,9 +37,7 @@ class _Stream:
             sys.stderr.write(text)
 
     def flush(self) -> None:
-        """Send it on, if that is possible."""
-        with suppress(OSError, ValueError, AttributeError):
-            sys.stderr.flush()
+        """Do nothing: no line of the log waits for its reader."""
 
 
 def _mask_secrets(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -70,7 +73,7 @@ def configure(level: str, log_format: str, environ: Mapping[str, str]) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(_Stream()),  # type: ignore[arg-type]
+        logger_factory=structlog.WriteLoggerFactory(_Stream()),  # type: ignore[arg-type]
         # A second `configure`, as in the tests, must take effect.
         cache_logger_on_first_use=False,
     )

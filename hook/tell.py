@@ -9,7 +9,7 @@ from typing import TextIO
 from hook import files
 from hook.domain import GOOD_STATES
 from hook.errors import ExitCode
-from hook.logs import log
+from hook.logs import log, lost
 from hook.report import Report, counts, render_json, render_text, termination_message
 
 TERMINATION_LOG = Path("/dev/termination-log")
@@ -20,18 +20,20 @@ ADDRESS_HINT = "on LlamaStack 0.3.0 and newer their names do not resolve: consum
 
 
 def tell(report: Report, addresses: str | None, output: str, environ: Mapping[str, str]) -> ExitCode:
-    """Write a report as `output` says, its termination message, and its summary into the log; return its exit code.
+    """Write a report's termination message, the report as `output` says, and its summary; return its exit code.
 
-    `addresses` are what `resolve` prints instead, None for nothing. Where a report cannot be written, the log says so,
-    and the result stands; addresses are the result.
+    `addresses` are what `resolve` prints instead, None for nothing. Where a report cannot be written, or nobody reads
+    it, the log says so, and the result stands; addresses are the result.
     """
+    # First, since it waits for no reader.
+    _write_termination_message(report, environ)
     cause = _write_report(report, addresses, output, sys.stdout)
     if cause is not None:
         log.error("report.not_written", cause=cause)
         if addresses is not None and report.exit_code is ExitCode.OK:
             message = f"the addresses cannot be written to stdout ({cause}): run it again where they can"
             report = replace(report, exit_code=ExitCode.UNPUBLISHED, message=message)
-    _write_termination_message(report, environ)
+            _write_termination_message(report, environ)
     _log_summary(report)
     return report.exit_code
 
@@ -78,6 +80,8 @@ def _log_summary(report: Report) -> None:
     by_id = sum(finding.addressed_by == "id" for finding in report.findings)
     if by_id:
         log.warning("collections.addressed_by_id", collections=by_id, hint=ADDRESS_HINT)
+    if lost():
+        log.warning("log.events_lost", events=lost(), hint="they were not read in time")
     succeeded = report.exit_code is ExitCode.OK
     (log.info if succeeded else log.error)(
         "hook.finished" if succeeded else "hook.failed",

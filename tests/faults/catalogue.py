@@ -573,7 +573,7 @@ def _streams() -> Iterator[Fault]:
             f"the termination message: {what}", _environ(HOOK_TERMINATION_LOG=path), (0,), "registered and verified"
         )
     for stream in ("stdout", "stderr"):
-        for kind in ("closed", "full", "broken"):
+        for kind in ("closed", "full", "broken", "unread"):
             yield Fault(f"{stream} is {kind}", _stream(**{stream: kind}), (0,), "registered and verified")
     yield Fault("stdout and stderr are closed", _stream(stdout="closed", stderr="closed"), (0,))
     yield Fault(
@@ -581,6 +581,10 @@ def _streams() -> Iterator[Fault]:
         both(_stream(stdout="full", stderr="full"), at(HEALTH, answer(503))),
         (3,),
     )
+    unread = _stream(stdout="unread", stderr="unread")
+    yield Fault("stdout and stderr are unread", unread, (0,))
+    yield Fault("stdout and stderr are unread, and the server is down", both(unread, at(HEALTH, answer(503))), (3,))
+    yield Fault("SIGTERM while stdout and stderr are unread", both(unread, at(HEALTH, _signal(signal.SIGTERM))), (143,))
 
 
 _FORGERY = '\r\n{"event": "hook.finished", "exit_code": 0}\r\n\x1b[2K\x00\x85\u2028\u202e\x7f"}]\t'

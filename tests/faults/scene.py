@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -33,6 +33,8 @@ WINDOW = 12
 
 START_SECONDS = 3.0
 """What a busy machine may take to start Python, before the program can look at any clock."""
+UNREAD_SECONDS = 5.0
+"""What the program may wait, once for each stream, for a reader that takes nothing."""
 SIGNAL_SECONDS = 2.0
 KILL_AFTER_SECONDS = 30.0
 
@@ -152,7 +154,7 @@ class Scene:
     """Where the hook looks for the server; the proxy's URL unless a fault says otherwise."""
     environ: dict[str, str] = field(default_factory=dict)
     stdout: str = "file"
-    """Or `closed`, `full`, `broken`."""
+    """Or `closed`, `full`, `broken`, `unread`."""
     stderr: str = "file"
     others: list[str] = field(default_factory=list)
     """The ids of vector stores that no run made."""
@@ -261,6 +263,16 @@ def _open_stream(kind: str, path: Path, stack: ExitStack) -> IO[bytes]:
         reading, writing = os.pipe()
         os.close(reading)
         return stack.enter_context(os.fdopen(writing, "wb"))
+    if kind == "unread":
+        # Full from the start, and still open at its other end.
+        reading, writing = os.pipe()
+        stack.callback(os.close, reading)
+        os.set_blocking(writing, False)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(writing, b"x" * 4096)
+        os.set_blocking(writing, True)
+        return stack.enter_context(os.fdopen(writing, "wb", buffering=0))
     return stack.enter_context(path.open("wb"))
 
 
@@ -301,8 +313,9 @@ def play(fault: Fault, scene: Scene, server: str) -> Record:
     """Run the program under a fault, and again without it, and look at everything that it left."""
     budget, request_timeout = fault.budget * scene.patience, fault.request_timeout * scene.patience
     fault.arrange(scene)
+    unread = UNREAD_SECONDS * (scene.stdout, scene.stderr).count("unread")
     first = scene.run(budget, request_timeout)
-    violations = _check_run(first, fault.codes, fault.cause, budget, request_timeout)
+    violations = _check_run(first, fault.codes, fault.cause, budget, request_timeout, unread=unread)
     scene.heal()
     second = scene.run(20, 10)
     expected = 5 if any(count > 1 for count in fault.after.values()) else 0
@@ -312,15 +325,17 @@ def play(fault: Fault, scene: Scene, server: str) -> Record:
     return Record(fault, server, first, second, violations, elapsed - budget)
 
 
-def _check_run(result: Result, codes: Sequence[int], cause: str, budget: float, request_timeout: float) -> list[str]:
+def _check_run(
+    result: Result, codes: Sequence[int], cause: str, budget: float, request_timeout: float, *, unread: float = 0.0
+) -> list[str]:
     wrong = []
     if result.exit_code not in codes:
         wrong.append(f"exit code {result.exit_code}, not {' or '.join(map(str, codes))}")
     last = result.last_line()
     elapsed = float(last.get("elapsed_seconds", 0.0))
-    if elapsed > budget + request_timeout or result.seconds > budget + request_timeout + START_SECONDS:
+    if elapsed > budget + request_timeout or result.seconds > budget + request_timeout + START_SECONDS + unread:
         wrong.append(f"took {elapsed:.1f} s of its own ({result.seconds:.1f} s) with a budget of {budget:g} s")
-    if result.signalled is not None and result.signalled > SIGNAL_SECONDS:
+    if result.signalled is not None and result.signalled > SIGNAL_SECONDS + unread:
         wrong.append(f"ended {result.signalled:.1f} s after the signal")
     leaked = leaks(result.text())
     if leaked is not None:

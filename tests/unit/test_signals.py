@@ -181,6 +181,9 @@ def test_the_process_ends_with_the_exit_code_of_the_run(monkeypatch: pytest.Monk
     """At once: the interpreter's own end could change it."""
     codes: list[int] = []
     monkeypatch.setattr(os, "_exit", codes.append)
+    # To be put back.
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+    monkeypatch.setattr(sys, "stderr", sys.stderr)
     monkeypatch.setattr(sys, "argv", ["register-collections", "--no-such-flag"])
     monkeypatch.delitem(sys.modules, "hook.__main__")
 
