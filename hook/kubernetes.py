@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hook import files
 from hook.addresses import read_address
 from hook.advice import of_kubernetes
-from hook.errors import ConfigError
+from hook.errors import ConfigError, RefusedError, one_line
 from hook.http import tls
+from hook.http.answers import mapping
 from hook.secrets import read_token
 from hook.settings import Server
 
@@ -52,3 +54,20 @@ def own_pod(variable: str, component: str, environ: Mapping[str, str]) -> Pod:
     )
     tls.check_files(server)
     return Pod(namespace, server)
+
+
+def check_object(answer: Any, what: str, kind: str, namespace: str, name: str) -> Mapping[str, Any]:
+    """Return what the API server answered to `what`, if it is this object: each says its kind, namespace and name.
+
+    Raises RefusedError for any other one, such as a `Status` that says in a 200 what went wrong.
+    """
+    found = mapping(answer)
+    metadata = mapping(found.get("metadata"))
+    if (found.get("kind"), metadata.get("namespace"), metadata.get("name")) == (kind, namespace, name):
+        return found
+    shown = f"a {found['kind']}" if isinstance(found.get("kind"), str) else "something"
+    said = f": {found['message']}" if isinstance(found.get("message"), str) else ""
+    raise RefusedError(
+        f"{what} answered with {one_line(shown, 60)} that is not the {kind} '{name}' of the namespace '{namespace}'"
+        f"{one_line(said, 200)}; look at what stands in front of the Kubernetes API"
+    )

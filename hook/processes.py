@@ -48,7 +48,7 @@ class Processes:
         self._server = server
         self._prover = prover
         self._deadline = deadline
-        self.connections = connections
+        self.connections = max(1, connections)
         self._at_once = AT_ONCE
         self._first_list: Sequence[VectorStore] | None = None
 

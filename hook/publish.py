@@ -8,10 +8,10 @@ from typing import Any
 
 from hook.backoff import retry
 from hook.deadline import Deadline
-from hook.errors import HookError, PublishError, RefusedError, UnavailableError
+from hook.errors import HookError, PublishError, RefusedError, UnavailableError, one_line
 from hook.http.answers import mapping
 from hook.http.client import Http
-from hook.kubernetes import own_pod
+from hook.kubernetes import check_object, own_pod
 from hook.logs import log
 
 FIELD_MANAGER = "register-collections"
@@ -133,7 +133,7 @@ class Publisher:
     def _apply(self, http: Http, addresses: Mapping[str, str], server_url: str, sent: list[Change]) -> None:
         """Apply the ConfigMap if it is not as it should be, and add to `sent` what that changes."""
         try:
-            found = mapping(http.get(self._path))
+            found = self._check(http.get(self._path), "GET")
         except RefusedError as error:
             if error.status != 404:
                 raise
@@ -146,12 +146,23 @@ class Publisher:
             sent.append(change)
             try:
                 # By force, since a name of ours is ours, whoever has written it.
-                http.apply(self._path, {"fieldManager": FIELD_MANAGER, "force": "true"}, manifest)
+                answer = http.apply(self._path, {"fieldManager": FIELD_MANAGER, "force": "true"}, manifest)
             except RefusedError as error:
                 if error.status != 409:
                     raise
                 # Not about who owns what: somebody else wrote, or made it, at the same time.
                 raise UnavailableError(str(error), status=error.status) from error
+            # The API server answers with what it has stored, which is more than was sent where others own a part.
+            left = difference(self._check(answer, "PATCH"), addresses, server_url)
+            if left.of_data or not left.same_server:
+                keys = one_line(", ".join(sorted(left.added | left.changed | left.removed))) or URL_ANNOTATION
+                raise RefusedError(
+                    f"PATCH {self._path} answered with a ConfigMap that is not what was sent, in: {keys}; look for an "
+                    "admission webhook that changes it, and at what stands in front of the Kubernetes API"
+                )
+
+    def _check(self, answer: Any, method: str) -> Mapping[str, Any]:
+        return check_object(answer, f"{method} {self._path}", "ConfigMap", self.namespace, self.name)
 
     def _manifest(self, addresses: Mapping[str, str], server_url: str, changed_at: str) -> dict[str, Any]:
         return {

@@ -271,13 +271,81 @@ def test_another_address_of_the_server_changes_no_data(
     assert changed_at(kubernetes) == "then"
 
 
-def test_an_answer_that_is_no_configmap_changes_nothing_in_vain(kubernetes: FakeKubernetes, publish_run: Run) -> None:
-    """What has no shape counts as not there; the write is what decides."""
-    odd = {"metadata": {"managedFields": [None, {"manager": "register-collections", "operation": "Apply"}]}}
-    content = json.dumps(odd).encode()
-    kubernetes.answers = [(200, {"Content-Type": "application/json"}, content)]
+def configmap(data: Any, kind: str = "ConfigMap", name: str = "ids", namespace: str = "private-ai-demo") -> Any:
+    """Return a ConfigMap as an API server answers it, or what is none."""
+    annotations = {"register-collections/server-url": "http://elsewhere:8321"}
+    return {"kind": kind, "metadata": {"name": name, "namespace": namespace, "annotations": annotations}, "data": data}
 
-    assert counted(publish_run()) == (3, 0, 0)
+
+def answered(kubernetes: FakeKubernetes, *answers: tuple[int, Any]) -> None:
+    """Let somebody in front of the API server answer that first."""
+    headers = {"Content-Type": "application/json"}
+    kubernetes.answers = [(status, headers, json.dumps(body).encode()) for status, body in answers]
+
+
+NOT_THERE = (404, {"kind": "Status", "status": "Failure", "message": "not found"})
+FAILURE = {"kind": "Status", "status": "Failure", "message": "quota exceeded"}
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({}, "answered with something that is not the ConfigMap 'ids' of the namespace 'private-ai-demo'; look"),
+        ([], "answered with something that is not"),
+        (FAILURE, "answered with a Status that is not the ConfigMap 'ids' of the namespace 'private-ai-demo': quota"),
+        (configmap({}, kind="Secret"), "answered with a Secret that is not"),
+        (configmap({}, name="other"), "answered with a ConfigMap that is not"),
+        (configmap({}, namespace="other"), "answered with a ConfigMap that is not"),
+    ],
+)
+def test_an_answer_that_is_another_object_is_not_ours(
+    kubernetes: FakeKubernetes, publish_run: Run, found: Any, said: str
+) -> None:
+    """Neither that to the read, after which nothing is written, nor that to the write."""
+    answered(kubernetes, (200, found))
+    read = publish_run()
+    asked = list(kubernetes.requests)
+    answered(kubernetes, NOT_THERE, (200, found))
+    written = publish_run()
+
+    assert (read.exit_code, written.exit_code) == (6, 6)
+    assert asked == [f"GET {PATH}"]
+    assert f"GET {PATH} {said}" in read.report["message"]
+    assert f"PATCH {PATH} {said}" in written.report["message"]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (None, "in: acme_corporate, eu_ai_act, red_hat_docs; look for an admission webhook"),
+        ("text", "in: acme_corporate, eu_ai_act, red_hat_docs;"),
+        ({"red_hat_docs": 1}, "in: acme_corporate, eu_ai_act, red_hat_docs;"),
+    ],
+)
+def test_a_write_that_is_answered_with_other_data_is_none(
+    kubernetes: FakeKubernetes, publish_run: Run, data: Any, said: str
+) -> None:
+    """Consumers would read those."""
+    answered(kubernetes, NOT_THERE, (200, configmap(data)))
+
+    outcome = publish_run()
+
+    assert outcome.exit_code == 6
+    assert outcome.states == ["registered"] * 3
+    assert said in outcome.report["message"]
+
+
+def test_a_write_that_is_answered_with_another_server_is_none(
+    server: FakeLlamaStack, kubernetes: FakeKubernetes, publish_run: Run
+) -> None:
+    publish_run()
+    ours = {store["name"]: store["id"] for store in server.stores}
+    answered(kubernetes, NOT_THERE, (200, configmap(ours | {"theirs": "x"})))
+
+    outcome = publish_run()
+
+    assert outcome.exit_code == 6
+    assert "is not what was sent, in: register-collections/server-url;" in outcome.report["message"]
 
 
 @pytest.mark.parametrize("command", ["check", "validate"])

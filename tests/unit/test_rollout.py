@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from hook import kubernetes as pod
-from hook.settings import MAX_CONNECTIONS
+from hook.deadline import Deadline
+from hook.http.client import Http
+from hook.llamastack.api import LlamaStack
+from hook.processes import Processes
+from hook.proof import Prover
+from hook.rollout import wait_for_rollout
+from hook.settings import MAX_CONNECTIONS, Server
 from tests.fake_kubernetes import FakeKubernetes
 from tests.fake_llamastack import FakeLlamaStack
 from tests.unit.conftest import Outcome, Run, entries
@@ -43,7 +49,12 @@ def deployment(wanted: int | None = 1, generation: int = 3, **status: int) -> di
     names = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
     finished = dict.fromkeys(names, count) | {"observedGeneration": 3} | status
     spec = {} if wanted is None else {"replicas": wanted}
-    return {"metadata": {"generation": generation}, "spec": spec, "status": finished}
+    return identity(generation=generation) | {"spec": spec, "status": finished}
+
+
+def identity(kind: str = "Deployment", **metadata: Any) -> dict[str, Any]:
+    """Return how an object says what it is."""
+    return {"kind": kind, "metadata": {"name": "llama-stack", "namespace": "private-ai-demo"} | metadata}
 
 
 def test_a_rollout_that_is_over_is_not_waited_for(kubernetes: FakeKubernetes, waiting_run: Run) -> None:
@@ -67,7 +78,7 @@ def test_a_rollout_that_is_over_is_not_waited_for(kubernetes: FakeKubernetes, wa
         (deployment(terminatingReplicas=1), "1 pods that are about to go are left"),
         (deployment(1, updatedReplicas=0, replicas=0), "1 of 1 pods are ready, 1 available, 0 new"),
         (deployment(0), "it is scaled to 0 replicas"),
-        ({}, "0 of 1 pods are ready, 0 available, 0 new"),
+        (identity(), "0 of 1 pods are ready, 0 available, 0 new"),
     ],
 )
 def test_one_that_goes_on_is_waited_for(
@@ -106,6 +117,73 @@ def test_each_replica_gets_its_connections(
     server.requests.clear()
     waiting_run("--connections", str(MAX_CONNECTIONS - 1), timeout="60")
     assert server.lines().count(LIST) == MAX_CONNECTIONS
+
+
+@pytest.mark.parametrize(
+    "replicas",
+    [-1, 2**31, pytest.param(10**400, id="400 digits"), "2", "-1", True, 1.5, 1e400, [], {"a": []}, "x" * 10_000],
+)
+def test_a_number_that_no_api_server_answers_is_refused(
+    server: FakeLlamaStack, kubernetes: FakeKubernetes, waiting_run: Run, replicas: Any
+) -> None:
+    """Whatever it is multiplied with would be nonsense."""
+    kubernetes.deployments[PATH] = [deployment() | {"spec": {"replicas": replicas}}]
+
+    outcome = waiting_run()
+
+    assert outcome.exit_code == 4
+    assert " for replicas, which no Kubernetes API answers" in outcome.report["message"]
+    assert len(outcome.report["message"]) < 300
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("key", ["replicas", "updatedReplicas", "terminatingReplicas", "observedGeneration"])
+def test_nor_may_its_status_have_one(kubernetes: FakeKubernetes, waiting_run: Run, key: str) -> None:
+    kubernetes.deployments[PATH] = [deployment(**{key: -1})]
+
+    assert f"-1 for {key}, which no Kubernetes API answers" in waiting_run().report["message"]
+
+
+def test_many_replicas_are_a_number_like_any_other(kubernetes: FakeKubernetes) -> None:
+    """As large as the API can hold; there is a bound to the connections."""
+    kubernetes.deployments[PATH] = [deployment(2**31 - 1, generation=2**62, observedGeneration=2**62)]
+
+    assert wait_for_rollout("llama-stack", kubernetes.environ(), 5.0, Deadline(5.0)) == 2**31 - 1
+
+
+@pytest.mark.parametrize("connections", [0, -20])
+def test_a_list_is_read_whatever_the_number_of_connections(server: FakeLlamaStack, connections: int) -> None:
+    """Of what was never asked, everything would be made once more."""
+    server.add("red_hat_docs")
+    deadline = Deadline(5.0)
+    stack = LlamaStack(Http(Server(server.url), 5.0, deadline))
+    processes = Processes(stack, Prover(stack, deadline, 5.0, write=False), deadline, connections)
+
+    assert [store.name for store in processes.stores()] == ["red_hat_docs"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (identity("Status") | {"status": "Failure", "message": "no\nway"}, "answered with a Status that is not the "),
+        (identity("StatefulSet"), "answered with a StatefulSet that is not the Deployment 'llama-stack'"),
+        (identity(name="other"), "answered with a Deployment that is not the Deployment 'llama-stack'"),
+        (identity(namespace="other"), "of the namespace 'private-ai-demo'"),
+        ([], "answered with something that is not the Deployment"),
+        ({"kind": ["Deployment"], "metadata": 1, "message": 2}, "answered with something that is not the Deployment"),
+    ],
+)
+def test_another_object_is_not_taken_for_the_deployment(
+    server: FakeLlamaStack, kubernetes: FakeKubernetes, waiting_run: Run, answer: Any, said: str
+) -> None:
+    """It would say that all is well."""
+    kubernetes.deployments[PATH] = [deployment() | answer if isinstance(answer, dict) else answer]
+
+    outcome = waiting_run()
+
+    assert outcome.exit_code == 4
+    assert said in outcome.report["message"]
+    assert server.requests == []
 
 
 def test_a_deployment_that_is_not_there_is_refused(kubernetes: FakeKubernetes, waiting_run: Run) -> None:
