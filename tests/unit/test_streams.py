@@ -1,5 +1,6 @@
 """Nobody reads what is written: the run goes on, and ends with its exit code and its termination message."""
 
+import io
 import json
 import os
 import subprocess
@@ -259,6 +260,23 @@ def test_without_a_thread_or_a_file_they_stay_as_they_are(monkeypatch: pytest.Mo
     streams.finish()
 
     assert (sys.stdout, sys.stderr) == before
+
+
+def test_the_termination_message_comes_before_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever kills a program that waits for a reader finds it."""
+    path = tmp_path / "termination"
+    seen: list[str] = []
+
+    class Watching(io.BytesIO):
+        def write(self, data: Any) -> int:
+            seen.append(path.read_text())
+            return super().write(data)
+
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(Watching()))
+
+    app.main(["validate", "--config", str(tmp_path)], {"HOOK_TERMINATION_LOG": str(path)})
+
+    assert '"exit_code":2' in seen[0]
 
 
 @pytest.mark.usefixtures("listening")
