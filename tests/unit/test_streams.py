@@ -36,9 +36,8 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 @pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait for no reader for long, and put the streams back."""
-    monkeypatch.setattr(streams, "STALL_SECONDS", 0.2)
+def _streams_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the streams back."""
     monkeypatch.setattr(sys, "stdout", sys.stdout)
     monkeypatch.setattr(sys, "stderr", sys.stderr)
 
