@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
+from hook import remedies
 from hook.backoff import retry
 from hook.canary import Canary
 from hook.create import Creator
@@ -175,8 +176,9 @@ class Registrar:
             if not is_own_failure(error):
                 raise UnavailableError(f"'{target.name}' is not registered: {error}") from error
             self._failed.add(target.name)
-            advice = "look at its backend and at LlamaStack's log, then run the hook again"
-            failure = f"it is not registered, since the provider '{target.provider.id}' fails: {error}; {advice}"
+            remedy = remedies.failed_backend(target, self._server.release)
+            why = f"since the provider '{target.provider.id}' fails: {error}"
+            failure = f"it is not registered, {why}; {remedy}, then run the hook again"
             dead_providers[target.provider.id] = failure
             return Finding(target.name, State.UNAVAILABLE, detail=failure)
         log.info("collection.registered", collection=target.name, vector_store_id=store.id)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from hook.domain import Target
 from hook.errors import one_line
-from hook.releases import FIRST_DECLARED, FIRST_OGX, Release, keeps, keeps_from, named
+from hook.releases import FIRST_DECLARED, FIRST_OGX, FIRST_STORES, Release, breaks_at_restart, keeps, keeps_from, named
 
 
 def lost(target: Target, release: Release | None) -> str:
@@ -38,7 +38,7 @@ def no_files(refusal: str) -> str:
 def divided(target: Target, release: Release | None) -> str:
     """Return why only some processes know a vector store, and what helps on this release."""
     remedies = [_declare(release)]
-    if keeps(target.provider.kind, release) is not False:
+    if keeps(target.provider.kind, release) is not False and not breaks_at_restart(target.provider.kind, release):
         remedies.append("restart all of its pods, so that each reads the list anew")
     remedies.append("or run LlamaStack with one worker and one replica")
     return (
@@ -69,7 +69,7 @@ def unshared(target: Target) -> str:
 
 
 def _declare(release: Release | None) -> str | None:
-    if release is not None and release < (0, 3, 0):
+    if release is not None and release < FIRST_STORES:
         return "declare it in vector_dbs of the server's configuration"
     if release is not None and release < FIRST_DECLARED:
         return None
@@ -78,8 +78,23 @@ def _declare(release: Release | None) -> str | None:
 
 
 def dead_backend(target: Target, release: Release | None) -> str:
-    """Return what to look at where the embedding model answers and the vector store does not."""
-    provider = f"the backend of the provider '{target.provider.id}' does not answer, or its table is gone"
+    """Return what to do where the embedding model answers and the vector store does not."""
+    kind = target.provider.kind
+    if kind == "sqlite-vec" and release is not None and release < FIRST_STORES:
+        return (
+            "a restart of LlamaStack makes sqlite-vec up to 0.2.24 forget it: run `register`, which makes it known "
+            "again with its chunks; if that does not help, look at LlamaStack's log"
+        )
+    remedy = failed_backend(target, release)
+    if breaks_at_restart(kind, release):
+        remedy += "; if it answers, upgrade: pgvector of ogx 1.1 fails after each restart of PostgreSQL or LlamaStack"
+    elif kind == "pgvector":
+        remedy += "; if its table is gone, restart LlamaStack, which makes an empty one, and ingest the documents again"
+    return f"the backend of the provider '{target.provider.id}' does not answer, or its table is gone: {remedy}"
+
+
+def failed_backend(target: Target, release: Release | None) -> str:
+    """Return how a backend is brought back, also for a collection that was never registered."""
     if target.provider.kind == "pgvector" and (release is None or release < FIRST_OGX):
-        return f"{provider}; once its PostgreSQL is back, restart LlamaStack, which up to 0.7.3 never connects again"
-    return f"{provider}: look at it, and at the log of LlamaStack"
+        return "once its PostgreSQL is back, restart LlamaStack, which up to 0.7.3 never connects again"
+    return "look at that backend and at LlamaStack's log"

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from hook import proof
+from hook import proof, remedies
 from hook.deadline import Deadline
 from hook.domain import Life, Look, Model, Proof, Provider, Target
 from hook.llamastack.api import MAX_FAILURES
+from hook.releases import parse_release
 from tests.fake_llamastack import FakeLlamaStack, answer, hang
 from tests.unit.conftest import Run, entries
 
@@ -32,8 +33,9 @@ def test_a_backend_that_is_down_is_found_by_the_query(server: FakeLlamaStack, ru
     assert outcome.states == ["unavailable"] * 3
     assert outcome.detail() == (
         "inserts or queries fail (POST /v1/vector-io/query answered 500: Internal server error: An unexpected error "
-        "occurred.): the backend of the provider 'milvus-shared' does not answer, or its table is gone: look at it, "
-        "and at the log of LlamaStack"
+        "occurred.): the backend of the provider 'milvus-shared' does not answer, or its table is gone: look at that "
+        "backend and at LlamaStack's log; if its table is gone, restart LlamaStack, which makes an empty one, and "
+        "ingest the documents again"
     )
 
 
@@ -262,13 +264,76 @@ def test_an_embedding_that_is_none_is_no_answer_of_the_model(
     assert "nobody can tell whether the embedding model answers" in run(server.url, collections=ONE).detail()
 
 
-def test_pgvector_up_to_0_7_3_needs_a_restart_of_llamastack(run: Run) -> None:
-    """It never connects again."""
-    with FakeLlamaStack(version="0.7.3") as server:
-        server.dead_ids.add(server.add("red_hat_docs"))
+@pytest.mark.parametrize(
+    ("generation", "version", "kind", "remedy"),
+    [
+        (
+            "0.3",
+            "0.4.2",
+            "remote::pgvector",
+            "once its PostgreSQL is back, restart LlamaStack, which up to 0.7.3 never",
+        ),
+        (
+            "0.7",
+            "0.6.1",
+            "remote::pgvector",
+            "once its PostgreSQL is back, restart LlamaStack, which up to 0.7.3 never",
+        ),
+        (
+            "0.7",
+            "unknown",
+            "remote::pgvector",
+            "restart LlamaStack, which up to 0.7.3 never connects again; if its table",
+        ),
+        ("0.7", "1.5.0", "remote::pgvector", "if its table is gone, restart LlamaStack, which makes an empty one"),
+        (
+            "0.7",
+            "1.1.3",
+            "remote::pgvector",
+            "if it answers, upgrade: pgvector of ogx 1.1 fails after each restart of PostgreSQL or",
+        ),
+        (
+            "dbs",
+            "0.2.20",
+            "inline::sqlite-vec",
+            "forget it: run `register`, which makes it known again with its chunks",
+        ),
+        ("0.3", "0.3.5", "inline::sqlite-vec", "or its table is gone: look at that backend and at LlamaStack's log"),
+    ],
+)
+def test_the_remedy_is_what_helps_on_that_release(
+    run: Run, generation: Any, version: str, kind: str, remedy: str
+) -> None:
+    """Each was tried on the real server."""
+    with FakeLlamaStack(generation, version=version, provider_type=kind) as server:
+        run(server.url, collections=ONE)
+        server.dead_provider_ids.add("milvus-shared")
+        outcome = run(server.url, "check", collections=ONE)
+
+    assert outcome.states == ["unavailable"]
+    assert remedy in outcome.detail()
+
+
+@pytest.mark.parametrize("version", ["0.4.2", "0.6.1", "0.7.3"])
+def test_a_first_create_needs_a_restart_of_llamastack_too(run: Run, version: str) -> None:
+    """PostgreSQL is back, and pgvector up to 0.7.3 does not notice."""
+    with FakeLlamaStack(version=version) as server:
+        server.fault("POST /v1/vector_stores", answer(500, OWN_WORDS))
         outcome = run(server.url, collections=ONE)
 
-    assert "once its PostgreSQL is back, restart LlamaStack" in outcome.detail()
+    assert (outcome.exit_code, outcome.states) == (3, ["unavailable"])
+    assert outcome.detail().endswith(
+        "once its PostgreSQL is back, restart LlamaStack, which up to 0.7.3 never connects again, then run the hook "
+        "again"
+    )
+
+
+@pytest.mark.parametrize(("version", "restart"), [("1.1.3", False), ("1.2.5", True)])
+def test_a_restart_that_breaks_pgvector_is_not_advised(version: str, restart: bool) -> None:
+    """There that is what made it fail."""
+    target = Target("docs", Provider("pg", "pgvector"), Model("m", None, 768), 768)
+
+    assert ("restart all of its pods" in remedies.divided(target, parse_release(version))) is restart
 
 
 def test_a_query_that_hangs_is_not_repeated_for_the_next_collection(server: FakeLlamaStack, run: Run) -> None:
