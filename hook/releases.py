@@ -31,7 +31,8 @@ _KEEPS_FROM: dict[str, Release] = {
 
 _BROKEN_BY_RESTART = {"pgvector": ((1, 1, 0), (1, 2, 0))}
 """The releases, from the first one on and up to the second, whose vector stores of a kind fail after each restart of
-the server, although it keeps them: `another operation is in progress` (ogx 1.1.3, POST /v1/vector-io/query)."""
+the server, although it keeps them: `another operation is in progress` (seen on ogx 1.1.3, POST
+/v1/vector-io/query; not on 1.2.5)."""
 
 
 def parse_release(version: str) -> Release | None:

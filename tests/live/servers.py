@@ -28,7 +28,7 @@ import yaml
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
-RELEASES = ("0.2.12", "0.2.16", "0.2.24", "0.3.5", "0.4.7", "0.7.3", "ogx-1.2.5", "ogx-1.5.0")
+RELEASES = ("0.2.12", "0.2.16", "0.2.24", "0.3.5", "0.4.7", "0.5.4", "0.6.1", "0.7.3", "ogx-1.2.5", "ogx-1.5.0")
 """Oldest first; each is a folder of `releases/`."""
 
 BOOT_SECONDS = 120
