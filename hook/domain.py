@@ -134,6 +134,8 @@ class Proof:
     """Whether there was no answer in time."""
     empty: bool | None = None
     """Whether there is no chunk in it; None where the answer does not tell."""
+    blind: bool = False
+    """Whether a query found nothing in it, and that may be so of a full one, as far as anybody has seen."""
     found: str | None = None
     """What the query found first, empty for nothing; None where another process may as well find something else."""
     vanished: bool = False

@@ -205,7 +205,7 @@ def _judge(
     notes = _notes(store, proof, live[1:], lost_ids)
     if unlisted:
         notes.append(f"inserts and queries work, but {unlisted} of {look.connections} connections do not list it")
-    unproven = proof.life is Life.UNDECIDED
+    unproven = proof.life is Life.UNDECIDED or proof.blind
     return Finding(target.name, State.PRESENT, store.id, "; ".join(notes), lost_ids, unproven=unproven)
 
 
@@ -223,6 +223,11 @@ def _notes(store: VectorStore, proof: Proof, others: Sequence[VectorStore], lost
         )
     if proof.failure:
         notes.append(f"1 request failed, and worked when it was repeated ({proof.failure})")
+    if proof.blind:
+        notes.append(
+            "that queries find what is inserted cannot be proven: one finds nothing here, and that may be so of a full "
+            "vector store on this release and provider"
+        )
     hidden = [
         name for name in ("provider_id", "embedding_model", "embedding_dimension") if getattr(store, name) is None
     ]

@@ -172,5 +172,6 @@ def united(proofs: Sequence[Heard[Proof]]) -> Proof:
     told = next((proof for proof in said if proof.embedding_dimension is not None), said[0])
     # An empty insert alone says nothing of it.
     empty = {proof.empty for proof in said if proof.queried}
-    told = replace(told, empty=False if False in empty else None if None in empty or not empty else True)
-    return replace(told, failure=next(iter(failures), ""))
+    is_empty = False if False in empty else None if None in empty or not empty else True
+    blind = any(proof.blind for proof in said) and is_empty is not False
+    return replace(told, empty=is_empty, blind=blind, failure=next(iter(failures), ""))

@@ -14,7 +14,7 @@ from hook.deadline import Deadline, sleep
 from hook.domain import Finding, Life, Look, Proof, State, Target, VectorStore
 from hook.errors import HookError, RefusedError, UnavailableError
 from hook.llamastack.api import MAX_FAILURES, LlamaStack
-from hook.llamastack.verdicts import SHOWS_EMPTINESS, is_own_failure, wants_trial
+from hook.llamastack.verdicts import SHOWS_EMPTINESS, is_own_failure
 from hook.logs import log
 from hook.processes import Processes
 from hook.settings import Settings
@@ -149,11 +149,9 @@ class Registrar:
         for store_id, target in {**self._found_lately, **self._targets}.items():
             canary = self._canaries.get((target.provider.id, target.model.id))
             proof = look.proofs.get(store_id)
-            if canary is not None and proof is not None and proof.life is Life.UNDECIDED:
-                told[store_id] = canary
-            elif canary is not None and canary.life is Life.DEAD and proof is not None and proof.life is Life.ALIVE:
-                # The provider takes inserts, and forgets what was inserted.
-                told[store_id] = canary
+            if canary is None or proof is None or not (proof.life is Life.UNDECIDED or proof.blind):
+                continue
+            told[store_id] = replace(proof, blind=False) if proof.life is canary.life else canary
         return replace(look, proofs={**look.proofs, **told})
 
     def _register(self, target: Target, lost_ids: Sequence[str], dead_providers: dict[str, str]) -> Finding:
@@ -198,7 +196,7 @@ class Registrar:
             if proof.timed_out:
                 # It would hang for each of the others, too.
                 self._canaries[key] = None
-            elif wants_trial(proof, target.provider.kind, self._server.release):
+            elif proof.life is Life.UNDECIDED or proof.blind:
                 canary = Canary(self._server, self._deadline)
                 found = self._canaries[key] = canary.prove(target)
                 if found is not None and found.life is Life.ALIVE:
@@ -210,12 +208,11 @@ class Registrar:
         That run has failed, maybe for what its throw-away vector store has shown, and was not the last of its Job.
         Later nothing more is tried: each trial costs the server something, and the report says that nothing is proven.
         """
-        found = {findings[target.name].id: target for target in targets if findings[target.name].state is State.PRESENT}
+        found = {finding.id: target for target in targets if (finding := findings[target.name]).unproven}
         return {
             store.id: target
             for store in look.stores
             if (target := found.get(store.id)) is not None
-            and wants_trial(look.proofs[store.id], target.provider.kind, self._server.release)
             and store.made_by is not None
             and _age_seconds(store) < LATELY_SECONDS
         }

@@ -569,6 +569,28 @@ def test_where_a_fresh_one_answers_as_if_it_were_full_a_trial_is_made(run: Run) 
     assert "an inserted chunk is not found by a query" in outcome.detail()
 
 
+@pytest.mark.parametrize("connections", ["1", "3"])
+@pytest.mark.parametrize(("version", "kind"), [("0.5.4", "inline::milvus"), ("1.5.0", "remote::weaviate")])
+def test_what_a_query_finds_nothing_in_is_not_called_verified(
+    run: Run, version: str, kind: str, connections: str
+) -> None:
+    """It may be full, and `check` inserts nothing that would tell."""
+    with FakeLlamaStack(version=version, provider_type=kind) as server:
+        store_id = server.add("red_hat_docs", run_id="the first", created_at=7)
+        server.chunks[store_id] = []
+        outcome = run(server.url, "check", "--connections", connections, collections=ONE)
+        later = run(server.url, collections=ONE)
+        server.chunks[store_id] = ["a text of somebody's"]
+        found = run(server.url, "check", "--connections", connections, collections=ONE)
+
+    for each in (outcome, later):
+        assert (each.exit_code, each.states) == (0, ["present"])
+        assert "queries find what is inserted cannot be proven" in each.detail()
+        assert "verified" not in each.report["message"]
+    assert (found.exit_code, found.detail()) == (0, "")
+    assert canaries(server) == []
+
+
 def fail_queries_of_trials(server: FakeLlamaStack, action: Any, times: int = 1_000) -> None:
     """Let the first queries of the throw-away store meet an action."""
     left = [times]
