@@ -11,10 +11,13 @@ from hook.deadline import Deadline, sleep
 from hook.deletion import TRIAL_PREFIX, Deleter, Leftover, Trial, looks_left_over, may_delete
 from hook.domain import Life, Proof, Target, VectorStore
 from hook.errors import HookError, RefusedError, UnavailableError, one_line
-from hook.llamastack.api import TRIAL_QUERIES, TRIAL_TEXT, LlamaStack
+from hook.llamastack.api import TRIAL_TEXT, LlamaStack
 from hook.llamastack.verdicts import is_unknown_id
 from hook.logs import log
 
+TRIAL_QUERIES = (TRIAL_TEXT, f"{TRIAL_TEXT}, and finds a chunk in it")
+"""What a query for that chunk asks, in turn. The first has a cosine of 1, which Milvus finds with any threshold. Where
+a score is one divided by the distance, as with faiss up to 0.3.5, only the second can be answered."""
 LEAST_SECONDS = 10.0
 """What the budget has to have left, so that what is made can be deleted."""
 LISTED_SECONDS = 8.0

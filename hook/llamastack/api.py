@@ -27,9 +27,6 @@ QUERY_TEXT = "register-collections asks whether this vector store answers"
 
 TRIAL_TEXT = QUERY_TEXT
 """The content of the one chunk of a throw-away vector store."""
-TRIAL_QUERIES = (TRIAL_TEXT, f"{TRIAL_TEXT}, and finds a chunk in it")
-"""What a query for that chunk asks, in turn. The first has a cosine of 1, which Milvus finds with any threshold. Where
-a score is one divided by the distance, as with faiss up to 0.3.5, only the second can be answered."""
 
 QUERY_PARAMS = {"max_chunks": 1, "score_threshold": -1.0}
 """The best chunk, whatever its score: with the threshold of 0 that all releases take else, one whose cosine is negative
@@ -115,7 +112,9 @@ class LlamaStack:
         """Return the same server on one more connection, which another process of it may take."""
         other = copy(self)
         other._http = self._http.another()
-        other._dialect = None if self._dialect is None else self._dialect.on(other._http)
+        if self._dialect is not None:
+            other._dialect = copy(self._dialect)
+            other._dialect.http = other._http
         return other
 
     def close(self) -> None:
@@ -229,10 +228,8 @@ class LlamaStack:
         except RefusedError as error:
             if error.status != 404:
                 raise
-            raise ReplacedError(
-                f"The server was replaced during the run by another release: it has listed its vector stores before, "
-                f"and now {error}. Run the hook again"
-            ) from error
+            replaced = "The server was replaced during the run by another release: it listed its vector stores before"
+            raise ReplacedError(f"{replaced}, and now {error}. Run the hook again") from error
 
     def _items(self, path: str) -> list[Mapping[str, Any]]:
         return [mapping(item) for item in field(self._http.get(path), "data", list, f"GET {path}")]

@@ -33,8 +33,8 @@ _T = TypeVar("_T")
 class Dialect(Protocol):
     """How one generation of servers lists and creates vector stores; both raise as `Http` does."""
 
-    def on(self, http: Http) -> "Dialect":
-        """Return the same on another connection."""
+    http: Http
+    """The connection on which it asks."""
 
     def vector_stores(self) -> tuple[VectorStore, ...]:
         """Return every vector store of the server."""
@@ -71,12 +71,8 @@ class VectorStoresDialect:
     """0.3.0 and newer: the server gives each vector store an id of its own, and its name never resolves."""
 
     def __init__(self, http: Http, run_id: str) -> None:
-        self._http = http
+        self.http = http
         self._run_id = run_id
-
-    def on(self, http: Http) -> "VectorStoresDialect":
-        """Return the same on another connection."""
-        return VectorStoresDialect(http, self._run_id)
 
     def vector_stores(self) -> tuple[VectorStore, ...]:
         """Return every vector store. Raises UnavailableError if the list changes while it is read.
@@ -89,7 +85,7 @@ class VectorStoresDialect:
         stores: dict[str, VectorStore] = {}
         query = {"limit": str(PAGE_SIZE)}
         for _ in range(MAX_PAGES):
-            answer, now = self._http.get_dated(VECTOR_STORES, query)
+            answer, now = self.http.get_dated(VECTOR_STORES, query)
             page = [_read_vector_store(item, what, now) for item in field(answer, "data", list, what)]
             for store in page:
                 if stores.setdefault(store.id, store) is not store:
@@ -109,7 +105,7 @@ class VectorStoresDialect:
         the chunking strategy `fixed_size_chunking`. The metadata records model and dimension for the releases up to
         0.3.5, whose list shows neither; newer ones overwrite it with the same (POST /v1/vector_stores).
         """
-        answer = self._http.post(
+        answer = self.http.post(
             VECTOR_STORES,
             {
                 "name": target.alias or target.name,
@@ -130,7 +126,7 @@ class VectorStoresDialect:
 
     def delete_vector_store(self, store_id: str) -> None:
         """Delete a vector store (DELETE /v1/vector_stores/ID)."""
-        self._http.delete(f"{VECTOR_STORES}/{path_segment(store_id)}")
+        self.http.delete(f"{VECTOR_STORES}/{path_segment(store_id)}")
 
 
 class VectorDbsDialect:
@@ -140,16 +136,12 @@ class VectorDbsDialect:
     """
 
     def __init__(self, http: Http) -> None:
-        self._http = http
-
-    def on(self, http: Http) -> "VectorDbsDialect":
-        """Return the same on another connection."""
-        return VectorDbsDialect(http)
+        self.http = http
 
     def vector_stores(self) -> tuple[VectorStore, ...]:
         """Return every vector store; the list has no pages (GET /v1/vector-dbs)."""
         what = f"GET {VECTOR_DBS}"
-        return tuple(_read_vector_db(item, what) for item in field(self._http.get(VECTOR_DBS), "data", list, what))
+        return tuple(_read_vector_db(item, what) for item in field(self.http.get(VECTOR_DBS), "data", list, what))
 
     def create_vector_store(self, target: Target) -> VectorStore:
         """Create a vector store of that very id; a second call changes nothing, but another target replaces it.
@@ -157,7 +149,7 @@ class VectorDbsDialect:
         Without `provider_vector_db_id`, 0.2.21 to 0.2.24 would make up an id; there is no name and no metadata
         (POST /v1/vector-dbs).
         """
-        answer = self._http.post(
+        answer = self.http.post(
             VECTOR_DBS,
             {
                 "vector_db_id": target.name,
@@ -172,7 +164,7 @@ class VectorDbsDialect:
 
     def delete_vector_store(self, store_id: str) -> None:
         """Delete a vector store by the newer path: DELETE /v1/vector-dbs leaves a row behind (0.2.24)."""
-        self._http.delete(f"/v1/openai{VECTOR_STORES}/{path_segment(store_id)}")
+        self.http.delete(f"/v1/openai{VECTOR_STORES}/{path_segment(store_id)}")
 
 
 def path_segment(store_id: str) -> str:
