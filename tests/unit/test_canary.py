@@ -610,8 +610,11 @@ def fail_queries_of_trials(server: FakeLlamaStack, action: Any, times: int = 1_0
 @pytest.mark.parametrize(
     "action", [answer(200, {"chunks": [], "scores": []}), answer(500), answer(400), reset], ids=["empty", 500, 400, "-"]
 )
-def test_a_query_is_asked_again_for_some_seconds(milvus: FakeLlamaStack, run: Run, action: Any) -> None:
+def test_a_query_is_asked_again_for_some_seconds(
+    milvus: FakeLlamaStack, run: Run, action: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A read of Milvus lags, and some kinds refuse the very words of a chunk."""
+    monkeypatch.setattr("hook.canary.FOUND_SECONDS", 10.0)
     fail_queries_of_trials(milvus, action, times=2)
 
     outcome = run(milvus.url, collections=ONE)

@@ -60,7 +60,7 @@ def test_a_replaced_server_is_told_as_that(run: Run, before: Generation, after: 
 
     assert (outcome.exit_code, outcome.states) == (3, ["unknown"])
     assert outcome.report["message"] == (
-        "The server was replaced during the run by another release: it has listed its vector stores before, and now "
+        "The server was replaced during the run by another release: it listed its vector stores before, and now "
         f"GET {path} answered 404: Not Found. Run the hook again"
     )
 
