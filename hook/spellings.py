@@ -96,7 +96,8 @@ def find(text: str, secrets: Sequence[Secret]) -> list[tuple[int, int]]:
             if _INNER_TEXT.search(inner.text):
                 views.append(inner)
             else:
-                places += _places(inner, secrets)
+                # What is no text has each short word somewhere.
+                places += _places(inner, [each for each in secrets if each.word is None])
     return [(0, len(text))]
 
 

@@ -26,7 +26,11 @@ def sent_with_new_token(server: Server, response: Any, **sending: Any) -> Any:
     """
     if response.status_code != 401 or server.api_key_file is None:
         return response
-    authorization = f"Bearer {bearer_token(server)}"
+    try:
+        authorization = f"Bearer {bearer_token(server)}"
+    except RefusedError:
+        response.close()
+        raise
     if response.request.headers["Authorization"] == authorization:
         return response
     response.close()

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 
 from hook import signals
 from hook.app import main
+from hook.secrets import forget
 from tests.fake_llamastack import GRANITE, FakeLlamaStack
 
 REPORT_SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "report-v1.schema.json").read_text())
@@ -62,6 +63,13 @@ def _signals_restored() -> Iterator[None]:
     before = signal.getsignal(signal.SIGTERM)
     yield
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.fixture(autouse=True)
+def _secrets_forgotten() -> Iterator[None]:
+    """Keep what one test has for a secret out of the next one's words."""
+    yield
+    forget()
 
 
 @pytest.fixture

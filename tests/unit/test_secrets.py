@@ -110,16 +110,16 @@ ODD_KEY = "sk/3c7a+VERY&se%41cr=et.9"
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-@pytest.mark.parametrize("status", [200, 400, 401, 500])
+@pytest.mark.parametrize("status", [200, 400, 401])
 def test_a_key_is_masked_however_it_is_spelled(
     server: FakeLlamaStack, run: Run, tmp_path: Path, spelling: str, status: int
 ) -> None:
     said = SPELLINGS[spelling](ODD_KEY)
     path = tmp_path / "termination-log"
-    server.fault("GET /v1/health", answer(status, {"status": said} if status == 200 else {"detail": said}))
+    server.fault("GET /v1/models", answer(status, {"data": [{"id": said}], "detail": said}))
     environ = {"LLAMA_STACK_API_KEY": ODD_KEY, "HOOK_TERMINATION_LOG": str(path), "HOOK_LOG_LEVEL": "debug"}
 
-    outcome = run(server.url, "--timeout", "0.2", environ=environ)
+    outcome = run(server.url, environ=environ)
     told = outcome.report["message"] + json.dumps([outcome.report, outcome.events]) + path.read_text()
 
     assert MASK in told
