@@ -112,9 +112,8 @@ class LlamaStack:
         """Return the same server on one more connection, which another process of it may take."""
         other = copy(self)
         other._http = self._http.another()
-        if self._dialect is not None:
-            other._dialect = copy(self._dialect)
-            other._dialect.http = other._http
+        other._dialect = copy(self._dialect or find_dialect(self._http, self.run_id)[0])
+        other._dialect.http = other._http
         return other
 
     def close(self) -> None:

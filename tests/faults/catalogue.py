@@ -105,7 +105,7 @@ def _connections() -> Iterator[Fault]:
     yield Fault("hang at every list", at(LIST, hang(LONG)), (3,), "no answer within", real=True)
     yield Fault("hang at one list", at(LIST, hang(LONG), times=1), (0,), budget=5)
     yield Fault("hang at every proof", at(PROVE, hang(LONG)), (3,), f"{PROVE}: no answer within")
-    yield Fault("hang at everything, in turn", at(ANY, _every_third(hang(LONG))), (0, 3), budget=8)
+    yield Fault("hang at everything, in turn", at(ANY, _every(3, hang(LONG))), (0, 3), budget=8)
     yield Fault("each answer takes a tenth of a second", at(ANY, delay(0.1)), (0,), budget=10)
     yield Fault("each answer takes longer than the request timeout", at(ANY, delay(1.5)), (3,), "no answer within")
     yield Fault(
@@ -255,6 +255,7 @@ def _statuses() -> Iterator[Fault]:
             real=status == 503,
         )
         yield Fault(f"{status} once", at(LIST, answer(status), times=1), (0,), real=status == 503)
+    yield Fault("every 20th answer is 500", at(ANY, _every(20, answer(500))), (0,), budget=10, real=True)
     for asked in (
         "1",
         "0",
@@ -279,7 +280,7 @@ def _statuses() -> Iterator[Fault]:
         (0,),
         budget=15,
     )
-    yield Fault("every other answer is 503", at(ANY, _every_third(answer(503))), (0,), budget=20)
+    yield Fault("every other answer is 503", at(ANY, _every(3, answer(503))), (0,), budget=20)
     yield Fault(
         "a status of 999", at(HEALTH, raw(b"HTTP/1.1 999 Odd\r\nContent-Length: 2\r\n\r\n{}")), (3, 4), "999|" + HEALTH
     )
@@ -614,13 +615,13 @@ def _one_answer(exchange: Exchange) -> None:
     close(exchange)
 
 
-def _every_third(action: Action) -> Action:
+def _every(turns: int, action: Action) -> Action:
     count = 0
 
     def either(exchange: Exchange) -> None:
         nonlocal count
         count += 1
-        (action if count % 3 == 0 and exchange.line != CREATE else pass_on)(exchange)
+        (action if count % turns == 0 and exchange.line != CREATE else pass_on)(exchange)
 
     return either
 

@@ -98,6 +98,7 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     monkeypatch.setattr("hook.create.LATE_SECONDS", 1.0)
     monkeypatch.setattr("hook.register.LAG_SECONDS", 1.0)
     monkeypatch.setattr("hook.processes.PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("hook.connections.APART_SECONDS", 0.001)
     monkeypatch.setattr("hook.canary.LEAST_SECONDS", 1.0)
     monkeypatch.setattr("hook.canary.LISTED_SECONDS", 0.3)
     monkeypatch.setattr("hook.canary.FOUND_SECONDS", 0.3)
