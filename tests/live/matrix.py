@@ -69,7 +69,7 @@ TOKENED = "a bearer token: without it or with a wrong one exit 4, with it all wo
 MILVUS_RESTARTED = "Milvus Lite: after a restart the collections are"
 MILVUS_DECLARED = "Milvus Lite: a declared collection survives the restart"
 MILVUS_RECREATED = "Milvus Lite: `--on-lost recreate` makes inserts work again, and a further run creates nothing"
-MILVUS_BLIND = "Milvus Lite takes a chunk, and no query finds it: exit 3"
+MILVUS_BLIND = "Milvus Lite takes a chunk, and no query finds it: `register` exits 3, `check` verifies nothing"
 MILVUS_DOWN = "no Milvus there: exit 3 after a few attempts"
 FACTS = (
     BOOTED,
@@ -400,6 +400,8 @@ class Column:
                 require(insert(server, found["id"]).ok, "the server does not take the insert")
                 chunks = must(query(server, found["id"]))["chunks"]
                 require(not chunks, f"the server's own answer to a query says otherwise: {chunks}")
+                said = hook.run(0, "check", "--connections", "3")["message"]
+                require("cannot be proven" in said, f"check says of the full one: {said}")
             return server.ended_by_itself()
         return False
 
