@@ -30,7 +30,7 @@ from hook.remedies import NO_FILES
 
 RELEASES = ("0.2.24", "0.3.5", "0.4.7", "0.6.1", "0.7.3", "ogx-1.5.0")
 ONLY = {"0.6.1": ("pgvector",)}
-"""The providers that are tried on a release which stands there for one of them alone."""
+"""The providers that are tried on a release which stands there for one of them alone, and nothing but the backend."""
 OPTIONS = ("--connections", "3", "--timeout", "120")
 """There is one process, and the budget leaves time for a first query that is not answered."""
 
@@ -122,18 +122,11 @@ class Column:
             server.restart()
             self._judge(RESTARTED, server, hook, "check", found)
             hook.outcome("register", "--on-lost", "recreate", *OPTIONS)
-            endpoint.stop()
-            (server.folder / MODEL_DOWN_FILE).touch()
-            self._judge(MODEL_DOWN, server, hook, "check")
-            (server.folder / MODEL_DOWN_FILE).unlink()
-            endpoint.start()
-            for status, fact in MODEL_ANSWERS.items():
-                if endpoint.is_asked:
-                    endpoint.answer(status)
-                    self._judge(fact, server, hook, "check")
-                else:
-                    self.cells[fact] = NOT_APPLICABLE
-            endpoint.answer(200)
+            if self.release in ONLY:
+                # Minutes of waiting for retries, and its neighbours show it.
+                self.cells |= dict.fromkeys((MODEL_DOWN, *MODEL_ANSWERS.values()), NOT_APPLICABLE)
+            else:
+                self._break_the_model(server, hook, endpoint)
             # What becomes of files is a matter of the release; one provider shows it.
             self.cells[NO_DIMENSIONS] = NOT_APPLICABLE
             if endpoint.is_asked and self.kind == "faiss":
@@ -144,6 +137,20 @@ class Column:
                 self._judge(GONE, server, hook, "check")
             else:
                 self.cells[GONE] = NOT_APPLICABLE
+
+    def _break_the_model(self, server: Server, hook: Hook, endpoint: EmbeddingEndpoint) -> None:
+        endpoint.stop()
+        (server.folder / MODEL_DOWN_FILE).touch()
+        self._judge(MODEL_DOWN, server, hook, "check")
+        (server.folder / MODEL_DOWN_FILE).unlink()
+        endpoint.start()
+        for status, fact in MODEL_ANSWERS.items():
+            if endpoint.is_asked:
+                endpoint.answer(status)
+                self._judge(fact, server, hook, "check")
+            else:
+                self.cells[fact] = NOT_APPLICABLE
+        endpoint.answer(200)
 
     def _judge(self, fact: str, server: Server, hook: Hook, command: str, known: str | None = None) -> str | None:
         """Put the hook's verdict beside the truth, and return the address that it published."""
