@@ -33,6 +33,8 @@ QUESTIONS = 3
 next connection is opened, and one of four was missed in every tenth look (uvicorn)."""
 FLOODED_PAUSE_SECONDS = 0.1
 """After each proof where the server is flooded easily: it writes a few hundred events of its telemetry a second."""
+EARLY = 3
+"""Among so many first questions of a connection is that for the list."""
 _LIMITED = (429, 503)
 """What a gateway answers that limits requests or connections."""
 
@@ -164,11 +166,12 @@ class _Turns:
             self._heard(first_list, self._sweep.now(), shown)
         wanted = self._wanted(self._sweep.stores)
         asks_list, proven = self._sweep.open(wanted)
-        questions = self._proofs(server, wanted, proven)
+        questions = in_any_order(self._proofs(server, wanted, proven))
         if asks_list and first_list is None:
-            questions.append(partial(self._list, server, shown))
+            # Early, since what lists take turns to show needs few proofs more.
+            questions.insert(random.randrange(EARLY), partial(self._list, server, shown))
         questions += [server.check_health] * (at_least - len(questions))
-        self._ask(in_any_order(questions))
+        self._ask(questions)
         if asks_list:
             wanted = self._wanted(self._sweep.stores)
             due = self._sweep.due_by_list(wanted, shown, proven)
@@ -200,6 +203,8 @@ class _Turns:
 
     def _prove(self, server: LlamaStack, store_id: str, target: Target) -> None:
         """Add the proof of one connection. A failure counts where it is one again, or on another connection too."""
+        if self._sweep.is_decided(store_id):
+            return
         before, asks_query = self._sweep.question(store_id, target)
         ask = partial(self._prover.prove, server, store_id, target, before, asks_query=asks_query)
         began = self._sweep.now()

@@ -85,10 +85,21 @@ class Sweep:
             due = [store_id for store_id in wanted if store_id not in self._begun]
             for store_id in self._begun.keys() & wanted.keys() - {*shown, *proven}:
                 self._missed[store_id] += 1
-                if self._missed[store_id] <= FEWEST_PROOFS and not self._is_decided(store_id):
+                if self._missed[store_id] <= FEWEST_PROOFS and not self.is_decided(store_id):
                     due.append(store_id)
             self._begun.update(due)
             return due
+
+    def is_decided(self, store_id: str) -> bool:
+        """Tell whether no further proof of a vector store can change what all of them say together."""
+        with self._lock:
+            done = self._proofs.get(store_id)
+            if done is None:
+                return False
+            if any(heard.said.life in (Life.DEAD, Life.REFUSED) or heard.said.timed_out for heard in done):
+                return True
+            together = self._united(store_id)
+            return together.life is Life.DIVIDED and not together.vanished
 
     def question(self, store_id: str, target: Target) -> tuple[Proof | None, bool]:
         """Return the last proof of a vector store, and whether the next one has to ask the query, too.
@@ -187,7 +198,7 @@ class Sweep:
         if done is None:
             return 0
         last = done[-1].said
-        if self._is_decided(store_id):
+        if self.is_decided(store_id):
             return 0
         share = self._connections * FULLY_PROVEN // len(self._wanted)
         if last.costly and not (last.life is Life.LOST and self._lost.remaining()):
@@ -197,12 +208,6 @@ class Sweep:
         # Where the query may be what fails on one process of several, those without it say nothing of that.
         begun = self._queried if any(heard.said.failure for heard in done) else self._begun
         return min(self._connections, max(FEWEST_PROOFS, share)) - begun[store_id]
-
-    def _is_decided(self, store_id: str) -> bool:
-        done = self._proofs.get(store_id)
-        return done is not None and any(
-            heard.said.life in (Life.DEAD, Life.REFUSED) or heard.said.timed_out for heard in done
-        )
 
     def _is_costly(self, store_id: str) -> bool:
         done = self._proofs.get(store_id)

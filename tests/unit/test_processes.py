@@ -65,7 +65,7 @@ def test_what_one_process_made_is_divided(two: FakeLlamaStack, run: Run) -> None
 
     assert outcome.exit_code == 5
     assert outcome.states == ["divided"] * 3
-    assert re.search(r"\([1-9]\d* of \d+ connections: ", outcome.detail())
+    assert re.search(r"\([1-9]\d* of \d+ connections( list it)?: ", outcome.detail())
     assert "declare it in registered_resources.vector_stores" in outcome.detail()
     assert len(two.stores) == 3
 
@@ -87,7 +87,7 @@ def test_what_lists_take_turns_to_show_is_never_lost(two: FakeLlamaStack, run: R
     outcome = run(two.url, *ALL, "--on-lost", "recreate", collections=ONE)
 
     assert outcome.states == ["divided"]
-    assert re.search(r"[1-9]\d* of 20 connections list it", outcome.detail())
+    assert re.search(r"[1-9]\d* of \d+ connections list it", outcome.detail())
     assert CREATE not in two.lines()
 
 
