@@ -41,6 +41,10 @@ class Race:
         self._made_at: dict[str, int] = {}
         """By name, when this run made its own, by the server's clock; taken back or not."""
 
+    def know_lost(self, proofs: Mapping[str, Proof]) -> None:
+        """Take what these proofs call lost for lost: nothing revives it, and each further proof is an error there."""
+        self._proofs |= {store_id: proof for store_id, proof in proofs.items() if proof.life is Life.LOST}
+
     def settle(self, targets: Sequence[Target], stores: Stores) -> frozenset[str]:
         """Return the ids that stay, as soon as no run of this instant is about to change what the server lists.
 

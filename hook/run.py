@@ -50,6 +50,7 @@ class Run:
         findings = self._progress.findings
         may_write = self._asked.command == "register"
         look = self._look(targets, QUERIES_BEFORE_A_WRITE if may_write else QUERIES)
+        self._race.know_lost(look.proofs)
         findings |= self._plan(targets, look)
         acts = (
             self._race.withdraw,

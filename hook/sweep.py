@@ -17,7 +17,7 @@ FULLY_PROVEN = 20
 """Up to so many vector stores are proven on each connection; of more, each on fewer."""
 FEWEST_PROOFS = 3
 """On how many connections a vector store is proven at least, where there are so many."""
-LOST_SECONDS = 10.0
+LOST_SECONDS = 5.0
 """How long what seems lost is proven on as many connections as what works, though each answer is an error: one process
 that knows it is enough. The rich log of 0.7.3 and newer takes seconds for an error."""
 

@@ -1025,3 +1025,16 @@ def test_what_was_there_before_or_is_gone_is_not_its_own(creator: Creator, known
     getattr(creator, known).add("vs_1")
 
     assert not creator.is_own(store)
+
+
+def test_what_is_lost_is_not_proven_again_for_the_race(run: RunHook) -> None:
+    """Nothing revives it, and each proof is an error in the server's log."""
+    with FakeLlamaStack(version="0.7.3") as server:
+        lost_id = server.add("red_hat_docs", run_id="another")
+        server.lost_ids.add(lost_id)
+
+        outcome = run(server.url, "--on-lost", "recreate", collections=entries("red_hat_docs"))
+
+    asked = [each for each in server.requests if each.line == INSERT and each.body["vector_store_id"] == lost_id]
+    assert (outcome.exit_code, outcome.states) == (0, ["registered"])
+    assert len(asked) == 2
