@@ -33,6 +33,8 @@ QUESTIONS = 3
 next connection is opened, and one of four was missed in every tenth look (uvicorn)."""
 FLOODED_PAUSE_SECONDS = 0.1
 """After each proof where the server is flooded easily: it writes a few hundred events of its telemetry a second."""
+QUICK_SECONDS = 1.0
+"""A failure that took longer is not repeated at once: the server has tried again itself, as with a model's endpoint."""
 EARLY = 3
 """Among so many first questions of a connection is that for the list."""
 _LIMITED = (429, 503)
@@ -170,7 +172,7 @@ class _Turns:
         if asks_list and first_list is None:
             # Early, since what lists take turns to show needs few proofs more.
             questions.insert(random.randrange(EARLY), partial(self._list, server, shown))
-        questions += [server.check_health] * (at_least - len(questions))
+        questions += [partial(self._patiently, server.check_health)] * (at_least - len(questions))
         self._ask(questions)
         if asks_list:
             wanted = self._wanted(self._sweep.stores)
@@ -209,7 +211,8 @@ class _Turns:
         ask = partial(self._prover.prove, server, store_id, target, before, asks_query=asks_query)
         began = self._sweep.now()
         proof = self._sweep.hung(target) or self._patiently(ask)
-        if proof.life is Life.DEAD and not proof.timed_out and self._sweep.is_first_failure(target):
+        is_quick = self._sweep.now() - began < QUICK_SECONDS and not proof.timed_out
+        if proof.life is Life.DEAD and is_quick and self._sweep.is_first_failure(target):
             again = self._patiently(ask)
             if again.life is not Life.DEAD:
                 log.info("request.failed_once", vector_store_id=store_id, cause=proof.detail)

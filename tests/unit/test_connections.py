@@ -226,3 +226,18 @@ def test_the_next_is_opened_a_moment_later(monkeypatch: pytest.MonkeyPatch) -> N
     overlap(range(3), lambda _: None, AT_ONCE)
 
     assert slept == [connections.APART_SECONDS] * 3
+
+
+def test_a_gateway_that_fails_every_third_request_is_asked_with_patience(run: Run) -> None:
+    """Also where only the health is asked, so that a worker is busy."""
+    with FakeLlamaStack() as fake:
+        asked: list[int] = []
+
+        def every_third(handler: Any) -> None:
+            asked.append(1)
+            handler.reply(*((503, None) if len(asked) % 3 == 0 else (200, {"status": "OK"})))
+
+        fake.fault("GET /v1/health", every_third)
+        outcome = run(fake.url, "--connections", "12", collections=ONE)
+
+    assert (outcome.exit_code, outcome.states) == (0, ["registered"])
