@@ -32,6 +32,7 @@ lint: $(VENV)/.ready ## Check style and types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 
 format: $(VENV)/.ready ## Put the code into its form.
 	$(BIN)/ruff check --fix .

@@ -5,21 +5,25 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from hook import config, exposure, flags, handover, logs, settings
+from hook import logs
+from hook.cli import flags, settings
+from hook.cli.settings import Presentation, Settings
+from hook.config import file as config
 from hook.deadline import Deadline, heed_signals
 from hook.domain import Collection, State, exit_code
 from hook.errors import ConfigError, ExitCode, HookError, Stopped, UnavailableError, one_line
 from hook.http.client import Http
+from hook.kubernetes.configmap import Publisher, can_be_key
+from hook.kubernetes.deployment import wait_for_rollout
 from hook.llamastack.api import LlamaStack
 from hook.logs import log
+from hook.output import addresses as handover
+from hook.output import exposure
+from hook.output.emit import tell
+from hook.output.report import Report, closing_sentence
 from hook.progress import Progress
-from hook.publish import Publisher, can_be_key
-from hook.report import Report, closing_sentence
-from hook.rollout import wait_for_rollout
-from hook.run import Run
+from hook.registration.run import Run
 from hook.secrets import forget, masked
-from hook.settings import Presentation, Settings
-from hook.tell import tell
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:

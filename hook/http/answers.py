@@ -11,7 +11,7 @@ from typing import Any
 
 from hook.errors import RefusedError, UnavailableError, one_line
 from hook.http import tls
-from hook.settings import Server
+from hook.http.endpoint import Endpoint
 
 _LATER_STATUSES = (408, 425, 429)
 """The 4xx statuses that ask for the same request again later."""
@@ -63,7 +63,7 @@ class Answer:
     content: bytes
     authorized: bool
     """Whether the request carried credentials."""
-    server: Server
+    server: Endpoint
     """The one that was asked."""
 
     @property

@@ -19,11 +19,11 @@ from hook.errors import BudgetError, RefusedError, UnavailableError, causes_of, 
 from hook.http import tls
 from hook.http.answers import Answer, is_compressed, read
 from hook.http.credentials import bearer_token, sent_with_new_token
+from hook.http.endpoint import Endpoint
 from hook.http.interim import FinalResponse
-from hook.http.patience import within
 from hook.http.proxies import checked_proxy
-from hook.http.trace import traced
-from hook.settings import Server
+from hook.http.request_log import traced
+from hook.http.total_timeout import within
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 """A page of 100 vector stores, each with 20 metadata keys, is under 1 MB; a list that ignores `limit` fits, too."""
@@ -39,7 +39,7 @@ HTTPConnection.response_class = FinalResponse
 class Http:
     """One connection to a server, with its credentials: a request at a time, inside the budget of the run."""
 
-    def __init__(self, server: Server, request_timeout_seconds: float, deadline: Deadline) -> None:
+    def __init__(self, server: Endpoint, request_timeout_seconds: float, deadline: Deadline) -> None:
         self._server = server
         self._request_timeout_seconds = request_timeout_seconds
         self._deadline = deadline
@@ -220,7 +220,7 @@ def _is_timeout(error: Exception) -> bool:
     return timed_out and not isinstance(error, requests.ConnectTimeout)
 
 
-def _transport_error(error: Exception, what: str, server: Server, method: str) -> UnavailableError | RefusedError:
+def _transport_error(error: Exception, what: str, server: Endpoint, method: str) -> UnavailableError | RefusedError:
     causes = causes_of(error)
     if (refused := tls.refusal(causes, what, server)) is not None:
         return refused

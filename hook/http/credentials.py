@@ -3,11 +3,11 @@
 from typing import Any
 
 from hook.errors import RefusedError
+from hook.http.endpoint import Endpoint
 from hook.secrets import read_token
-from hook.settings import Server
 
 
-def bearer_token(server: Server) -> str | None:
+def bearer_token(server: Endpoint) -> str | None:
     """Return the token, from its file where it has one. Raises RefusedError where that is not what it was at first."""
     path, advice = server.api_key_file, server.advice
     if path is None:
@@ -18,7 +18,7 @@ def bearer_token(server: Server) -> str | None:
         raise RefusedError(f"{advice.credential}'s file {path} {error}; {advice.key}") from error
 
 
-def sent_with_new_token(server: Server, response: Any, **sending: Any) -> Any:
+def sent_with_new_token(server: Endpoint, response: Any, **sending: Any) -> Any:
     """Return the answer to the same request with the token that is in the file now, where a 401 met an older one.
 
     A 401 says that nothing was done, so this is safe for a create, too; it is sent once more, on a new connection.

@@ -7,8 +7,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
-from hook.addresses import read_address
 from hook.errors import ConfigError
+from hook.http.url import read_address
 from hook.secrets import keep_out
 
 _PORTS = {"http": 80, "https": 443}

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from hook import files
 from hook.errors import ConfigError, RefusedError, one_line
-from hook.settings import Server
+from hook.http.endpoint import Endpoint
 
 USE_HTTPS = "use https:// in LLAMA_STACK_URL"
 """What to do where http:// is wrong; only LlamaStack's URL can be one."""
@@ -39,7 +39,7 @@ _ALERT = "\x15\x03"
 """How a TLS alert begins: its type and the major version, whichever the minor one is (RFC 8446, 5.1)."""
 
 
-def check_files(server: Server) -> None:
+def check_files(server: Endpoint) -> None:
     """Raise ConfigError if the files for TLS are not what they should be; requests would say it too late."""
     if not server.url.startswith("https:"):
         # Nobody asks for them, and reading a bundle takes a tenth of the time of a run.
@@ -74,7 +74,7 @@ def system_ca_bundle() -> str | None:
     return paths.cafile or paths.capath
 
 
-def wanted(server: Server, status: int, text: str) -> bool:
+def wanted(server: Endpoint, status: int, text: str) -> bool:
     """Tell whether an answer to plain HTTP, which is not JSON, says that the server wants TLS."""
     return status == 400 and server.url.startswith("http:") and _WANTS_TLS.search(text) is not None
 
@@ -114,7 +114,7 @@ def refused(what: str, url: str) -> RefusedError:
     return RefusedError(f"{what}: {url} speaks TLS; {USE_HTTPS}")
 
 
-def refusal(causes: Iterable[BaseException], what: str, server: Server) -> RefusedError | None:
+def refusal(causes: Iterable[BaseException], what: str, server: Endpoint) -> RefusedError | None:
     """Return what a failed handshake means, if one is among the causes of a failure; waiting would not help."""
     url, advice = server.url, server.advice
     for cause in causes:

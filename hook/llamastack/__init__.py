@@ -1,1 +1,8 @@
-"""The server's paths and words; no other room knows them."""
+"""LlamaStack's paths, words and history: how its releases list, create and delete, and what their answers prove.
+
+No other package knows a path or a word of the server. It decides nothing about collections.
+"""
+
+from hook.llamastack.api import LlamaStack
+
+__all__ = ["LlamaStack"]

@@ -10,8 +10,8 @@ from hook.errors import RefusedError, ReplacedError, UnavailableError, one_line
 from hook.http.answers import mapping
 from hook.http.client import Http
 from hook.llamastack.dialects import Dialect, VectorDbsDialect, field, find_dialect, number, shown, text
+from hook.llamastack.releases import FIRST_UNFLOODED, Release, parse_release
 from hook.llamastack.verdicts import INSERT, QUERY, Outcome, is_own_failure, is_unknown_id, prove
-from hook.releases import FIRST_UNFLOODED, Release, parse_release
 
 HEALTH = "/v1/health"
 VERSION = "/v1/version"
@@ -139,7 +139,7 @@ class LlamaStack:
             raise
 
     def delete_vector_store(self, store_id: str) -> None:
-        """Delete a vector store; a second time it is simply gone. Only `hook.deletion` calls this."""
+        """Delete a vector store; a second time it is simply gone. Only `hook.registration.deletion` calls this."""
         dialect = self._dialect or find_dialect(self._http, self.run_id)[0]
         try:
             dialect.delete_vector_store(store_id)

@@ -43,7 +43,7 @@ class Dialect(Protocol):
         """Create a vector store and return it as the server shows it."""
 
     def delete_vector_store(self, store_id: str) -> None:
-        """Delete a vector store; `hook.deletion` decides which, and nothing else calls this."""
+        """Delete a vector store; `hook.registration.deletion` decides which, and nothing else calls this."""
 
 
 def find_dialect(http: Http, run_id: str) -> tuple[Dialect, tuple[VectorStore, ...]]:

@@ -9,7 +9,7 @@ from typing import Any
 from hook.domain import Life, Proof
 from hook.errors import HookError, RefusedError, UnavailableError, one_line
 from hook.http.answers import mapping
-from hook.releases import FIRST_LAZY, FIRST_OGX, Release
+from hook.llamastack.releases import FIRST_LAZY, FIRST_OGX, Release
 
 INSERT, QUERY = "insert", "query"
 

@@ -22,15 +22,18 @@ from types import SimpleNamespace
 from typing import Any, cast
 from unittest.mock import patch
 
-from hook import connections, deadline, logs, race, register
+from hook import deadline, logs
+from hook.cli.flags import parse_arguments
+from hook.cli.settings import parse
 from hook.domain import Collection, State
-from hook.flags import parse_arguments
 from hook.http.answers import Answer, read
 from hook.http.client import Http
+from hook.http.endpoint import Endpoint
 from hook.llamastack.api import LlamaStack
 from hook.progress import Progress
-from hook.run import Run
-from hook.settings import Server, parse
+from hook.registration import race, register
+from hook.registration.run import Run
+from hook.survey import connections
 from tests import fake_llamastack
 from tests.fake_llamastack import GRANITE, FakeLlamaStack
 from tests.faults.scene import NAMES, PROVIDER
@@ -194,7 +197,7 @@ class Wire:
         self.instant.sleep(draw.uniform(0, self.shape.leg_seconds))
         content = b"" if status == 204 else json.dumps(answer).encode()
         headers = {"Content-Type": "application/json"}
-        return read(Answer(f"{method} {path}", status, headers, content, False, Server(URL)))
+        return read(Answer(f"{method} {path}", status, headers, content, False, Endpoint(URL)))
 
 
 def violations(seed: int) -> list[str]:

@@ -26,7 +26,7 @@ from hook_runs import Hook, address, collections
 from servers import Server, name, say
 from tables import print_table, until_it_lives
 
-from hook.remedies import NO_FILES
+from hook.registration.remedies import NO_FILES
 
 RELEASES = ("0.2.24", "0.3.5", "0.4.7", "0.6.1", "0.7.3", "ogx-1.5.0")
 ONLY = {"0.6.1": ("pgvector",)}

@@ -19,11 +19,11 @@ from servers import HERE, ServerError, close_all_on_signals, free_port, install,
 from hook.deadline import Deadline
 from hook.domain import Model, Provider, Target
 from hook.http.client import Http
+from hook.http.endpoint import Endpoint
 from hook.llamastack.api import LlamaStack
 from hook.logs import configure
-from hook.processes import QUERIES, Processes
-from hook.proof import Prover
-from hook.settings import Server
+from hook.survey.processes import QUERIES, Processes
+from hook.survey.proof import Prover
 
 RELEASE = "ogx-1.5.0"
 """Whose uvicorn it is."""
@@ -101,7 +101,7 @@ def measure(url: str, workers: int, connections: int) -> tuple[int, int, float]:
 def met(url: str, connections: int, count: int) -> set[str]:
     """Return which workers a look at so many collections has met: each lists a vector store of its own."""
     deadline = Deadline(3600.0)
-    server = LlamaStack(Http(Server(url=url), 30.0, deadline))
+    server = LlamaStack(Http(Endpoint(url=url), 30.0, deadline))
     processes = Processes(server, Prover(server, deadline, 30.0, write=True), deadline, connections)
     wanted = {f"vs_docs-{number}": Target(f"docs-{number}", PROVIDER, MODEL, 768) for number in range(count)}
     look = processes.look(lambda stores: wanted if stores else {}, QUERIES)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from hook import config
-from hook.flags import SETTINGS
+from hook.cli.flags import SETTINGS
+from hook.config import file as config
 from tests.manifests.renderings import (
     CHART,
     CHARTS,

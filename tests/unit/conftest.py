@@ -92,17 +92,17 @@ Run = Callable[..., Outcome]
 def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return a function that runs the hook against a URL, on the usual collections unless told otherwise."""
     # The real pauses are the business of test_backoff.
-    monkeypatch.setattr("hook.backoff.FIRST_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("hook.retry.FIRST_WAIT_SECONDS", 0.05)
     # Longer than any of the tests' servers takes to show a store.
-    monkeypatch.setattr("hook.create.WATCH_SECONDS", 1.0)
-    monkeypatch.setattr("hook.create.LATE_SECONDS", 1.0)
-    monkeypatch.setattr("hook.register.LAG_SECONDS", 1.0)
-    monkeypatch.setattr("hook.processes.PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr("hook.connections.APART_SECONDS", 0.001)
-    monkeypatch.setattr("hook.canary.LEAST_SECONDS", 1.0)
-    monkeypatch.setattr("hook.canary.LISTED_SECONDS", 0.3)
-    monkeypatch.setattr("hook.canary.FOUND_SECONDS", 0.3)
-    monkeypatch.setattr("hook.canary.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("hook.registration.create.WATCH_SECONDS", 1.0)
+    monkeypatch.setattr("hook.registration.create.LATE_SECONDS", 1.0)
+    monkeypatch.setattr("hook.registration.register.LAG_SECONDS", 1.0)
+    monkeypatch.setattr("hook.survey.processes.PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("hook.survey.connections.APART_SECONDS", 0.001)
+    monkeypatch.setattr("hook.registration.trial.LEAST_SECONDS", 1.0)
+    monkeypatch.setattr("hook.registration.trial.LISTED_SECONDS", 0.3)
+    monkeypatch.setattr("hook.registration.trial.FOUND_SECONDS", 0.3)
+    monkeypatch.setattr("hook.registration.trial.PAUSE_SECONDS", 0.05)
 
     def call(
         url: str,

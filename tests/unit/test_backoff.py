@@ -8,9 +8,9 @@ import pytest
 import structlog
 
 from hook import logs
-from hook.backoff import retry
 from hook.deadline import Deadline, sleep
 from hook.errors import BudgetError, RefusedError, UnavailableError
+from hook.retry import retry
 
 
 class Time:
@@ -19,7 +19,7 @@ class Time:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
         self.pauses: list[float] = []
-        monkeypatch.setattr("hook.backoff.sleep", self.sleep)
+        monkeypatch.setattr("hook.retry.sleep", self.sleep)
 
     def sleep(self, seconds: float) -> None:
         """Let time pass."""

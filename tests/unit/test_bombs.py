@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hook.config import parse
+from hook.config.file import parse
 from hook.errors import MAX_PROBLEMS, ConfigError
 
 REPOSITORY = Path(__file__).parents[2]

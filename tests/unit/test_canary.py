@@ -614,7 +614,7 @@ def test_a_query_is_asked_again_for_some_seconds(
     milvus: FakeLlamaStack, run: Run, action: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A read of Milvus lags, and some kinds refuse the very words of a chunk."""
-    monkeypatch.setattr("hook.canary.FOUND_SECONDS", 10.0)
+    monkeypatch.setattr("hook.registration.trial.FOUND_SECONDS", 10.0)
     fail_queries_of_trials(milvus, action, times=2)
 
     outcome = run(milvus.url, collections=ONE)

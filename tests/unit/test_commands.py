@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-import hook.run
-import hook.tell
+import hook.output.emit
+import hook.registration.run
 from hook.app import main
 from tests.fake_llamastack import FakeLlamaStack, closed_port
 from tests.unit.conftest import Run, entries
@@ -279,7 +279,7 @@ def test_a_bug_is_exit_code_1_with_its_traceback(
     def broken(*_: object) -> None:
         raise KeyError("unfor\nseen")
 
-    monkeypatch.setattr(hook.run.Run, "carry_out", broken)
+    monkeypatch.setattr(hook.registration.run.Run, "carry_out", broken)
     outcome = run(server.url)
 
     assert outcome.exit_code == 1
@@ -307,7 +307,7 @@ def test_the_termination_message_goes_where_kubernetes_mounts_its_file(
 ) -> None:
     """And nowhere if there is none, as on a laptop."""
     path = tmp_path / "termination-log"
-    monkeypatch.setattr(hook.tell, "TERMINATION_LOG", path)
+    monkeypatch.setattr(hook.output.emit, "TERMINATION_LOG", path)
 
     run(server.url)
     assert not path.exists()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hook.config import MAX_CONFIG_BYTES, load, parse
+from hook.config.file import MAX_CONFIG_BYTES, load, parse
 from hook.domain import Collection, Finding, State
 from hook.errors import ConfigError
 from tests.fake_llamastack import GRANITE

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from hook import connections, deadline, signals
-from hook.connections import AT_ONCE, in_any_order, overlap
+from hook import deadline, signals
 from hook.errors import Stopped, UnavailableError
-from hook.heard import Heard, comes_back, may_precede
+from hook.survey import connections
+from hook.survey.connections import AT_ONCE, in_any_order, overlap
+from hook.survey.heard import Heard, comes_back, may_precede
 from tests.fake_llamastack import FakeLlamaStack, answer, reset
 from tests.unit.conftest import Run, entries
 
@@ -132,7 +133,7 @@ def test_a_gateway_that_limits_requests_gets_one_at_a_time(
         at_once.append(count)
         overlap(turns, ask, count)
 
-    monkeypatch.setattr("hook.processes.overlap", noted)
+    monkeypatch.setattr("hook.survey.processes.overlap", noted)
     with FakeLlamaStack() as fake:
         fake.fault(LIST, lambda handler: handler.reply(*handler._list({})), times=3)
         fake.fault(LIST, answer(status), times=1)

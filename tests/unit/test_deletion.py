@@ -17,8 +17,17 @@ from hypothesis import strategies as st
 
 import hook
 from hook import logs
+from hook.cli.flags import parse_arguments
+from hook.cli.settings import parse
 from hook.deadline import Deadline
-from hook.deletion import (
+from hook.domain import Collection, Life, VectorStore
+from hook.errors import HookError
+from hook.http.answers import Answer, read
+from hook.http.client import Http
+from hook.http.endpoint import Endpoint
+from hook.llamastack.api import TRIAL_TEXT, LlamaStack
+from hook.progress import Progress
+from hook.registration.deletion import (
     DECIDED_SECONDS,
     LEFTOVER_SECONDS,
     TOGETHER_SECONDS,
@@ -29,15 +38,7 @@ from hook.deletion import (
     Withdrawn,
     may_delete,
 )
-from hook.domain import Collection, Life, VectorStore
-from hook.errors import HookError
-from hook.flags import parse_arguments
-from hook.http.answers import Answer, read
-from hook.http.client import Http
-from hook.llamastack.api import TRIAL_TEXT, LlamaStack
-from hook.progress import Progress
-from hook.run import Run
-from hook.settings import Server, parse
+from hook.registration.run import Run
 from tests.fake_llamastack import CANARY, GRANITE, FakeLlamaStack
 from tests.faults.interleavings import Instant, time_of
 from tests.unit.test_properties import quickly
@@ -312,7 +313,7 @@ class Liar:
         status, answer = self._server.ask(method, path, query, body)
         content = b"" if status == 204 else json.dumps(answer).encode()
         headers = {"Content-Type": "application/json"}
-        return read(Answer(f"{method} {path}", status, headers, content, False, Server(self.url)))
+        return read(Answer(f"{method} {path}", status, headers, content, False, Endpoint(self.url)))
 
     def _lie_about_create(self, made: dict[str, Any]) -> dict[str, Any]:
         key = "identifier" if "identifier" in made else "id"

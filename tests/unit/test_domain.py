@@ -7,9 +7,9 @@ import pytest
 
 from hook.domain import Collection, Finding, Life, Look, Model, Proof, Provider, State, Target, VectorStore, exit_code
 from hook.errors import ExitCode, RefusedError
-from hook.plan import plan
-from hook.releases import FIRST_DECLARED, Release, parse_release
-from hook.targets import resolve
+from hook.llamastack.releases import FIRST_DECLARED, Release, parse_release
+from hook.registration.plan import plan
+from hook.registration.resolve import resolve
 
 GRANITE = Model("st/granite", "granite", 768)
 MINILM = Model("st/minilm", "minilm", 384)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hook.config import Config, parse
+from hook.config.file import Config, parse
 from hook.domain import Collection, State
 from hook.errors import MAX_PROBLEMS, ConfigError
 

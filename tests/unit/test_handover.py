@@ -12,7 +12,7 @@ from dotenv import dotenv_values
 
 from hook.app import main
 from hook.errors import ConfigError, RefusedError
-from hook.handover import check, key_of, write
+from hook.output.addresses import check, key_of, write
 from tests.fake_llamastack import FakeLlamaStack
 from tests.unit.conftest import NAMES, entries
 

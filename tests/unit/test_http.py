@@ -18,8 +18,8 @@ from hook.deadline import Deadline
 from hook.errors import BudgetError, ConfigError, HookError, RefusedError, UnavailableError, one_line
 from hook.http.answers import Answer, error_text, memory, retry_after_seconds
 from hook.http.client import MAX_ANSWER_BYTES, Http
+from hook.http.endpoint import Endpoint
 from hook.secrets import forget, keep_out
-from hook.settings import Server
 from tests.fake_llamastack import (
     GRANITE_ID,
     Action,
@@ -39,7 +39,7 @@ PATH = "/v1/health"
 
 def http(url: str, request_timeout_seconds: float = 5, budget_seconds: float = 60, **server: Any) -> Http:
     """Return a client of that URL."""
-    return Http(Server(url, **server), request_timeout_seconds, Deadline(budget_seconds))
+    return Http(Endpoint(url, **server), request_timeout_seconds, Deadline(budget_seconds))
 
 
 def failure(call: Callable[[], Any]) -> HookError:
@@ -637,4 +637,4 @@ def test_another_connection_is_one_of_its_own(server: FakeLlamaStack) -> None:
 def test_the_server_s_clock_is_read_only_where_it_is_one(header: str | None, seconds: float | None) -> None:
     headers = {} if header is None else {"Date": header}
 
-    assert Answer("GET /", 200, headers, b"", False, Server("http://stack")).date == seconds
+    assert Answer("GET /", 200, headers, b"", False, Endpoint("http://stack")).date == seconds

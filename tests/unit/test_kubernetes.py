@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from hook import kubernetes as pod
 from hook.deadline import Deadline
 from hook.errors import HookError, RefusedError
 from hook.http.client import MAX_ANSWER_BYTES, Http
+from hook.kubernetes import pod
 from tests.fake_kubernetes import FakeKubernetes
 from tests.fake_llamastack import FakeLlamaStack
 

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from hook import __version__, config
+from hook import __version__
+from hook.cli.flags import SETTINGS
+from hook.config import file as config
 from hook.errors import ExitCode
-from hook.flags import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "manifests" / "base"

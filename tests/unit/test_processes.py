@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from hook import connections, processes
 from hook.domain import Life, Model, Proof, Provider, Target, VectorStore
-from hook.heard import Heard
-from hook.processes import QUERIES, QUESTIONS
-from hook.proof import united
-from hook.register import Registrar
-from hook.sweep import FEWEST_PROOFS, FULLY_PROVEN, Sweep
+from hook.registration.register import Registrar
+from hook.survey import connections, processes
+from hook.survey.heard import Heard
+from hook.survey.processes import QUERIES, QUESTIONS
+from hook.survey.proof import united
+from hook.survey.sweep import FEWEST_PROOFS, FULLY_PROVEN, Sweep
 from tests.fake_llamastack import FakeLlamaStack, answer
 from tests.pages import PAGES
 from tests.unit.conftest import Run, entries
@@ -418,7 +418,7 @@ def test_what_answers_slowly_with_an_error_is_not_asked_on_each_connection(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each costs the server a log; 20 for all that is lost, and at least 3 for each."""
-    monkeypatch.setattr("hook.sweep.LOST_SECONDS", 0.0)
+    monkeypatch.setattr("hook.survey.sweep.LOST_SECONDS", 0.0)
     with FakeLlamaStack(version="0.7.3") as server:
         for name in ("red_hat_docs", "acme_corporate", "eu_ai_act"):
             server.lost_ids.add(server.add(name))
@@ -638,7 +638,7 @@ def test_one_connection_needs_neither_pause_nor_thread(
         opened.append(turns)
         connections.overlap(turns, *others)
 
-    monkeypatch.setattr("hook.processes.overlap", noted)
+    monkeypatch.setattr("hook.survey.processes.overlap", noted)
 
     run(server.url, "check")
     run(server.url, "check", "--connections", "4")

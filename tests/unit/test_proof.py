@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from hook import proof, remedies
 from hook.deadline import Deadline
 from hook.domain import Life, Look, Model, Proof, Provider, Target
 from hook.llamastack.api import MAX_FAILURES
-from hook.releases import parse_release
+from hook.llamastack.releases import parse_release
+from hook.registration import remedies
+from hook.registration.causes import explained
+from hook.survey import proof
 from tests.fake_llamastack import FakeLlamaStack, answer, hang
 from tests.unit.conftest import Run, entries
 
@@ -214,7 +216,7 @@ def test_an_embedding_model_that_does_not_answer_is_given_up(
     server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sooner than other requests, which it only explains."""
-    monkeypatch.setattr(proof, "EMBED_SECONDS", 0.3)
+    monkeypatch.setattr("hook.registration.causes.EMBED_SECONDS", 0.3)
     server.dead_ids.add(server.add("red_hat_docs"))
     server.fault(EMBED, hang())
 
@@ -638,11 +640,11 @@ def test_only_the_first_query_of_a_model_has_longer() -> None:
 
 def test_each_dead_one_is_explained() -> None:
     """Whatever comes before it."""
-    prover = proof.Prover(Asked(), Deadline(300), 5, write=True)  # type: ignore[arg-type]
+    asked: Any = Asked()
     proofs = {"vs_1": Proof(Life.ALIVE), "vs_2": Proof(Life.DEAD, "500"), "vs_3": Proof(Life.DEAD, "502")}
     look = Look(1, (), {}, proofs)
 
-    told = prover.explained(look, dict.fromkeys(proofs, TARGET)).proofs
+    told = explained(asked, look, dict.fromkeys(proofs, TARGET), Deadline(300)).proofs
 
     assert told["vs_1"] == proofs["vs_1"]
     assert told["vs_2"].detail.startswith("inserts or queries fail (500): ")

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hook.config import load, parse
+from hook.cli.flags import COMMANDS, SETTINGS, parse_arguments
+from hook.cli.settings import parse as parse_settings
+from hook.config.file import load, parse
 from hook.domain import (
     GOOD_STATES,
     Collection,
@@ -28,15 +30,14 @@ from hook.domain import (
     exit_code,
 )
 from hook.errors import TEXT_LIMIT, ConfigError, ExitCode, HookError, RefusedError, one_line
-from hook.flags import COMMANDS, SETTINGS, parse_arguments
 from hook.http.answers import error_text, retry_after_seconds
 from hook.http.client import Http
 from hook.llamastack.api import LlamaStack
 from hook.llamastack.dialects import VectorDbsDialect, VectorStoresDialect
-from hook.plan import candidates, earlier_ones, plan
-from hook.report import TERMINATION_MESSAGE_BYTES, Report, render_json, render_text, termination_message
-from hook.settings import parse as parse_settings
-from hook.targets import resolve
+from hook.output.report import TERMINATION_MESSAGE_BYTES, Report, render_json, render_text, termination_message
+from hook.registration.candidates import candidates, earlier_ones
+from hook.registration.plan import plan
+from hook.registration.resolve import resolve
 
 T = TypeVar("T")
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "25"))

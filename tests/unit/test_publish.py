@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import trustme
 
-from hook import kubernetes as pod
-from hook.publish import PATIENCE_SECONDS, can_be_key
+from hook.kubernetes import pod
+from hook.kubernetes.configmap import PATIENCE_SECONDS, can_be_key
 from tests.fake_kubernetes import TOKEN, FakeKubernetes
 from tests.fake_llamastack import GRANITE, FakeLlamaStack, answer
 from tests.pages import PAGES
@@ -445,7 +445,7 @@ def test_a_budget_that_ends_before_the_api_server_had_its_time_is_unavailable(pu
 
 def test_publishing_waits_for_a_part_of_the_budget_only(publish_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """The collections are registered already; with exit code 6 the Job does not do all of it again."""
-    monkeypatch.setattr("hook.publish.PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("hook.kubernetes.configmap.PATIENCE_SECONDS", 0.5)
     outcome = publish_run("--timeout", "600", KUBERNETES_SERVICE_PORT="1")
 
     left = [event["remaining_seconds"] for event in outcome.events if event["event"] == "publish.retry_scheduled"]
@@ -460,7 +460,7 @@ def test_an_api_server_that_is_silent_is_not_waited_for_longer(
     publish_run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever one request may take elsewhere."""
-    monkeypatch.setattr("hook.publish.PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("hook.kubernetes.configmap.PATIENCE_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = str(silent.getsockname()[1])
         outcome = publish_run("--timeout", "600", "--request-timeout", "600", KUBERNETES_SERVICE_PORT=port)
@@ -491,7 +491,7 @@ def test_a_conflict_without_end_is_not_published(
     kubernetes: FakeKubernetes, publish_run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next run may be luckier."""
-    monkeypatch.setattr("hook.publish.PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("hook.kubernetes.configmap.PATIENCE_SECONDS", 0.5)
     kubernetes.conflicts = 1_000_000
     outcome = publish_run()
 

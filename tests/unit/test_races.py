@@ -10,23 +10,25 @@ from urllib.parse import unquote
 
 import pytest
 
-from hook import logs, race
+from hook import logs
 from hook.app import main
-from hook.backoff import retry
-from hook.create import Creator
+from hook.cli.flags import parse_arguments
+from hook.cli.settings import Settings, parse
 from hook.deadline import Deadline
 from hook.domain import Collection, Finding, State, VectorStore
 from hook.errors import RefusedError, UnavailableError
-from hook.flags import parse_arguments
 from hook.http.client import Http
+from hook.http.endpoint import Endpoint
 from hook.llamastack.api import LlamaStack
-from hook.plan import in_order
-from hook.processes import Processes
 from hook.progress import Progress
-from hook.proof import Prover
-from hook.run import Run
-from hook.settings import Server, Settings, parse
-from hook.sweep import Sweep
+from hook.registration import race
+from hook.registration.create import Creator
+from hook.registration.run import Run
+from hook.retry import retry
+from hook.survey.order import in_order
+from hook.survey.processes import Processes
+from hook.survey.proof import Prover
+from hook.survey.sweep import Sweep
 from tests.fake_llamastack import GRANITE, FakeLlamaStack, answer
 from tests.unit.conftest import NAMES, entries
 from tests.unit.conftest import Run as RunHook
@@ -44,7 +46,7 @@ def asked() -> Settings:
 def start(url: str, barrier: threading.Barrier) -> dict[str, Finding]:
     """Run the use-case, beginning together with the others."""
     progress, deadline = Progress(), Deadline(60)
-    server = LlamaStack(Http(Server(url), 30, deadline))
+    server = LlamaStack(Http(Endpoint(url), 30, deadline))
     barrier.wait()
     Run(asked(), server, None, deadline, progress).carry_out(
         [Collection(name, GRANITE, "milvus-shared") for name in NAMES]
@@ -448,7 +450,7 @@ def test_a_run_that_gave_way_keeps_a_late_store_only_where_there_is_no_other(
     server: FakeLlamaStack, run: RunHook, monkeypatch: pytest.MonkeyPatch, stays: bool
 ) -> None:
     """Though it is older: the other run has ended with its own, and nobody else would ever take one back."""
-    monkeypatch.setattr("hook.create.LATE_SECONDS", 4.0)
+    monkeypatch.setattr("hook.registration.create.LATE_SECONDS", 4.0)
     began = int(time.time())
     bodies: list[dict[str, object]] = []
     others: list[str] = []
@@ -490,7 +492,7 @@ def test_what_appears_while_a_late_create_is_waited_for_is_taken_back_at_once(
     server: FakeLlamaStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else another run would take it for a duplicate, or with `--on-duplicate oldest` for what it may use."""
-    monkeypatch.setattr("hook.create.LATE_SECONDS", 8.0)
+    monkeypatch.setattr("hook.registration.create.LATE_SECONDS", 8.0)
     logs.configure("info", "json", {})
     timers: list[threading.Timer] = []
 
@@ -566,7 +568,7 @@ def test_what_is_too_many_is_taken_back_before_a_create_that_may_take_place_late
     server: FakeLlamaStack, run: RunHook, rival: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other runs see a duplicate until then, and give up (20 runs at one instant on 0.3.5, whose create fails)."""
-    monkeypatch.setattr("hook.create.LATE_SECONDS", 60.0)
+    monkeypatch.setattr("hook.registration.create.LATE_SECONDS", 60.0)
     server.fault(CREATE, answer(500), times=1)
     # The retried create is answered by a list without the rival's, too.
     first = rival()
@@ -830,7 +832,7 @@ def test_only_what_this_run_made_is_ever_deleted(
 def test_a_store_that_is_gone_already_was_deleted(server: FakeLlamaStack) -> None:
     """A repeated delete gets a 400; another refusal is one."""
     deadline = Deadline(10)
-    stack = LlamaStack(Http(Server(server.url), 5, deadline))
+    stack = LlamaStack(Http(Endpoint(server.url), 5, deadline))
 
     retry(lambda: stack.delete_vector_store("vs_gone"), deadline, "e")
 
@@ -842,7 +844,7 @@ def test_a_store_that_is_gone_already_was_deleted(server: FakeLlamaStack) -> Non
 
 def test_an_id_cannot_change_the_path(server: FakeLlamaStack) -> None:
     """Whatever a server calls its stores."""
-    stack = LlamaStack(Http(Server(server.url), 5, Deadline(10)))
+    stack = LlamaStack(Http(Endpoint(server.url), 5, Deadline(10)))
 
     stack.delete_vector_store("../models?x#y")
 
@@ -855,7 +857,7 @@ def test_an_id_cannot_change_the_path(server: FakeLlamaStack) -> None:
 def test_an_id_that_is_no_segment_of_a_path_is_not_sent(generation: str, store_id: str) -> None:
     """Every HTTP library takes dots out of a path: it would be `DELETE /v1/vector_stores/`, or `DELETE /v1/`."""
     with FakeLlamaStack(generation) as server:  # type: ignore[arg-type]
-        stack = LlamaStack(Http(Server(server.url), 5, Deadline(10)))
+        stack = LlamaStack(Http(Endpoint(server.url), 5, Deadline(10)))
         with pytest.raises(RefusedError, match="cannot be a part of a path, so nothing was sent"):
             stack.delete_vector_store(store_id)
 
@@ -864,7 +866,7 @@ def test_an_id_that_is_no_segment_of_a_path_is_not_sent(generation: str, store_i
 
 @pytest.mark.parametrize("store_id", ["%2e", "%2e%2e", "..%2f", "a/b", "../..", "a b", "é", "vs_1.", ".vs_1"])
 def test_any_other_id_is_one_segment(server: FakeLlamaStack, store_id: str) -> None:
-    stack = LlamaStack(Http(Server(server.url), 5, Deadline(10)))
+    stack = LlamaStack(Http(Endpoint(server.url), 5, Deadline(10)))
 
     stack.delete_vector_store(store_id)
 
@@ -1011,7 +1013,7 @@ def creator(server: FakeLlamaStack) -> Creator:
     """Return one of a run that began 100 s ago."""
     now = iter([0.0])
     deadline = Deadline(300, lambda: next(now, 100.0))
-    stack = LlamaStack(Http(Server(server.url), 5, deadline))
+    stack = LlamaStack(Http(Endpoint(server.url), 5, deadline))
     prover = Prover(stack, deadline, 5, write=True)
     return Creator(stack, Processes(stack, prover, deadline, 1), deadline)
 

@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
+from hook.cli.flags import COMMANDS, SETTINGS
 from hook.domain import State
 from hook.errors import ExitCode
-from hook.flags import COMMANDS, SETTINGS
 from tests.pages import PAGES
 
 

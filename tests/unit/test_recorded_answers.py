@@ -15,12 +15,12 @@ from hook.deadline import Deadline
 from hook.domain import Collection, Life, Look, Model, State
 from hook.errors import HookError, RefusedError, UnavailableError
 from hook.http.client import Http
+from hook.http.endpoint import Endpoint
 from hook.llamastack.api import LlamaStack
 from hook.llamastack.dialects import VectorDbsDialect, VectorStoresDialect, find_dialect
 from hook.llamastack.verdicts import INSERT, QUERY
-from hook.plan import plan
-from hook.settings import Server
-from hook.targets import resolve
+from hook.registration.plan import plan
+from hook.registration.resolve import resolve
 from tests.fake_llamastack import GRANITE
 
 URL = "http://stack:8321"
@@ -46,7 +46,7 @@ def replay() -> Iterator[Callable[..., Http]]:
                     status=answer["status"],
                     content_type=answer["content_type"],
                 )
-            return Http(Server(URL, api_key), 5, Deadline(60))
+            return Http(Endpoint(URL, api_key), 5, Deadline(60))
 
         yield call
 

@@ -195,7 +195,7 @@ def lag(server: FakeLlamaStack, seconds: float) -> None:
 
 def test_a_list_that_lags_is_waited_for(server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """A good vector store is no mismatch, and the next run makes no second one."""
-    monkeypatch.setattr("hook.register.LAG_SECONDS", 10.0)
+    monkeypatch.setattr("hook.registration.register.LAG_SECONDS", 10.0)
     lag(server, 1.5)
 
     first = run(server.url, "--timeout", "20")
@@ -210,7 +210,7 @@ def test_no_verdict_is_given_before_the_list_shows_what_was_made(
     server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the budget ends before that, nobody knows."""
-    monkeypatch.setattr("hook.register.LAG_SECONDS", 10.0)
+    monkeypatch.setattr("hook.registration.register.LAG_SECONDS", 10.0)
     lag(server, 10.0)
 
     outcome = run(server.url, "--timeout", "2", collections=entries("red_hat_docs"))
@@ -251,8 +251,8 @@ def test_a_create_that_takes_place_late_leaves_no_second_one(server: FakeLlamaSt
     server.fault(CREATE, later, times=1)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hook.create.WATCH_SECONDS", 0.2)
-        patch.setattr("hook.create.LATE_SECONDS", 2.0)
+        patch.setattr("hook.registration.create.WATCH_SECONDS", 0.2)
+        patch.setattr("hook.registration.create.LATE_SECONDS", 2.0)
         outcome = run(server.url, collections=entries("red_hat_docs"))
 
     timers[0].join()
@@ -266,8 +266,8 @@ def test_a_create_that_takes_place_late_leaves_no_second_one_where_the_next_one_
     server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch, late_seconds: float
 ) -> None:
     """The run ends without a verdict, and all the same with one store of a name."""
-    monkeypatch.setattr("hook.create.WATCH_SECONDS", 0.2)
-    monkeypatch.setattr("hook.create.LATE_SECONDS", late_seconds + 1.0)
+    monkeypatch.setattr("hook.registration.create.WATCH_SECONDS", 0.2)
+    monkeypatch.setattr("hook.registration.create.LATE_SECONDS", late_seconds + 1.0)
     timers: list[threading.Timer] = []
 
     def by_turns(handler: Any) -> None:
@@ -298,7 +298,7 @@ def test_a_create_that_may_take_place_after_the_budget_is_no_success(
     server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though the second one worked."""
-    monkeypatch.setattr("hook.create.LATE_SECONDS", 30.0)
+    monkeypatch.setattr("hook.registration.create.LATE_SECONDS", 30.0)
     server.fault(CREATE, answer(500), times=1)
 
     outcome = run(server.url, collections=entries("red_hat_docs"))
@@ -312,7 +312,7 @@ def test_a_create_that_the_list_shows_is_not_late(
     server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     """It says which run made it: nothing of this run can take place any more, and nothing is waited for."""
-    monkeypatch.setattr("hook.create.LATE_SECONDS", 60.0)
+    monkeypatch.setattr("hook.registration.create.LATE_SECONDS", 60.0)
     server.fault(CREATE, answer(status), times=1, apply=True)
 
     outcome = run(server.url, collections=entries("red_hat_docs"))
@@ -326,7 +326,7 @@ def test_a_create_that_the_list_shows_of_another_run_is_late(
     server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch, others: int, status: int
 ) -> None:
     """The own one may still take place; also where a 2xx does not say which one it is."""
-    monkeypatch.setattr("hook.create.LATE_SECONDS", 60.0)
+    monkeypatch.setattr("hook.registration.create.LATE_SECONDS", 60.0)
 
     def fail(handler: Any) -> None:
         for _ in range(others):
@@ -345,7 +345,7 @@ def test_a_create_that_the_server_puts_off_is_not_late(
     server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It says itself that nothing took place."""
-    monkeypatch.setattr("hook.create.LATE_SECONDS", 60.0)
+    monkeypatch.setattr("hook.registration.create.LATE_SECONDS", 60.0)
     server.fault(CREATE, answer(429), times=1)
 
     outcome = run(server.url, collections=entries("red_hat_docs"))
@@ -358,7 +358,7 @@ def test_two_creates_without_an_answer_are_two(
     server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that the list shows does not stand for the other."""
-    monkeypatch.setattr("hook.create.LATE_SECONDS", 60.0)
+    monkeypatch.setattr("hook.registration.create.LATE_SECONDS", 60.0)
     server.fault(CREATE, answer(500), times=1)
     server.fault(CREATE, answer(500), times=1, apply=True)
 
@@ -370,7 +370,7 @@ def test_two_creates_without_an_answer_are_two(
 
 def test_a_create_that_may_take_place_twice_is_not_waited_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """As up to 0.2.24, where it changes nothing (POST /v1/vector-dbs)."""
-    monkeypatch.setattr("hook.create.LATE_SECONDS", 30.0)
+    monkeypatch.setattr("hook.registration.create.LATE_SECONDS", 30.0)
     with FakeLlamaStack("dbs") as server:
         server.fault("POST /v1/vector-dbs", answer(500), times=1)
 

@@ -8,7 +8,7 @@ import pytest
 
 from hook.domain import Finding, State
 from hook.errors import ExitCode
-from hook.report import (
+from hook.output.report import (
     TERMINATION_MESSAGE_BYTES,
     Report,
     closing_sentence,

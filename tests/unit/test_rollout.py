@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from hook import kubernetes as pod
+from hook.cli.settings import MAX_CONNECTIONS
 from hook.deadline import Deadline
 from hook.http.client import Http
+from hook.http.endpoint import Endpoint
+from hook.kubernetes import pod
+from hook.kubernetes.deployment import wait_for_rollout
 from hook.llamastack.api import LlamaStack
-from hook.processes import Processes
-from hook.proof import Prover
-from hook.rollout import wait_for_rollout
-from hook.settings import MAX_CONNECTIONS, Server
+from hook.survey.processes import Processes
+from hook.survey.proof import Prover
 from tests.fake_kubernetes import FakeKubernetes
 from tests.fake_llamastack import FakeLlamaStack
 from tests.unit.conftest import Outcome, Run, entries
@@ -156,7 +157,7 @@ def test_a_list_is_read_whatever_the_number_of_connections(server: FakeLlamaStac
     """Of what was never asked, everything would be made once more."""
     server.add("red_hat_docs")
     deadline = Deadline(5.0)
-    stack = LlamaStack(Http(Server(server.url), 5.0, deadline))
+    stack = LlamaStack(Http(Endpoint(server.url), 5.0, deadline))
     processes = Processes(stack, Prover(stack, deadline, 5.0, write=False), deadline, connections)
 
     assert [store.name for store in processes.stores()] == ["red_hat_docs"]

@@ -138,7 +138,7 @@ def test_the_token_of_the_pod_may_change(
 ) -> None:
     """The kubelet renews it, and the API server ends the old one."""
     folder = tmp_path / "serviceaccount"
-    monkeypatch.setattr("hook.kubernetes.SERVICE_ACCOUNT", folder)
+    monkeypatch.setattr("hook.kubernetes.pod.SERVICE_ACCOUNT", folder)
     config = tmp_path / "collections.yaml"
     config.write_text(json.dumps({"vector_dbs": entries("a")}))
     with FakeKubernetes() as cluster:

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from hook.config import parse
+from hook.cli.flags import COMMANDS
+from hook.config.entries import SECTIONS
+from hook.config.file import parse
 from hook.domain import State
-from hook.entries import SECTIONS
 from hook.errors import ConfigError, ExitCode
-from hook.flags import COMMANDS
-from hook.report import Report, as_dict
+from hook.output.report import Report, as_dict
 from tests.fake_llamastack import FakeLlamaStack
 from tests.unit.conftest import REPORT_SCHEMA, Run, entries
 from tests.unit.test_properties import json_values, quickly, words

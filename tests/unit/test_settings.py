@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from hook.cli.flags import SETTINGS, parse_arguments
+from hook.cli.settings import Presentation, Settings, parse, presentation
 from hook.errors import ConfigError
-from hook.flags import SETTINGS, parse_arguments
-from hook.settings import Presentation, Server, Settings, parse, presentation
+from hook.http.endpoint import Endpoint
 
 
 def settings(*argv: str, **environ: str) -> Settings:
@@ -25,7 +26,7 @@ def test_defaults() -> None:
     """Without flags and environment the defaults of the table hold."""
     assert settings() == Settings(
         command="register",
-        server=Server("http://llama-stack-service:8321"),
+        server=Endpoint("http://llama-stack-service:8321"),
         config=Path("/config/collections.yaml"),
         timeout_seconds=300,
         request_timeout_seconds=30,
@@ -64,7 +65,7 @@ def test_environment_overrides_defaults() -> None:
     )
 
     assert asked == Settings(
-        "check", Server("https://stack.example:443/prefix", "key"), Path("x.yaml"), 12.5, 3, True, True, "ids", ()
+        "check", Endpoint("https://stack.example:443/prefix", "key"), Path("x.yaml"), 12.5, 3, True, True, "ids", ()
     )
 
 
@@ -210,8 +211,8 @@ def test_the_key_may_stand_in_a_file(tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text("s3cret\n")
 
-    assert settings("--api-key-file", str(path)).server == Server("http://llama-stack-service:8321", None, path)
-    assert settings(LLAMA_STACK_API_KEY="s3cret\n").server == Server("http://llama-stack-service:8321", "s3cret")
+    assert settings("--api-key-file", str(path)).server == Endpoint("http://llama-stack-service:8321", None, path)
+    assert settings(LLAMA_STACK_API_KEY="s3cret\n").server == Endpoint("http://llama-stack-service:8321", "s3cret")
 
 
 @pytest.mark.parametrize(

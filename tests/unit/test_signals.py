@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-import hook.tell
+import hook.output.emit
 from hook import __main__ as entry
 from hook import signals
-from hook.report import Report, render_json
+from hook.output.report import Report, render_json
 from tests.fake_llamastack import Action, FakeLlamaStack, answer, hang
 from tests.unit.conftest import NAMES, Run, entries
 
@@ -202,6 +202,6 @@ def test_a_signal_during_the_report_changes_nothing(
         os.kill(os.getpid(), signal.SIGTERM)
         return render_json(report)
 
-    monkeypatch.setattr(hook.tell, "render_json", interrupted)
+    monkeypatch.setattr(hook.output.emit, "render_json", interrupted)
 
     assert run(server.url).exit_code == 0

@@ -3,22 +3,25 @@
 from collections.abc import Sequence
 from functools import partial
 
-from hook import consumer
-from hook.backoff import retry
-from hook.create import Creator
+from hook.cli.settings import Settings
 from hook.deadline import Deadline
 from hook.domain import Collection, Finding, Look, Target, VectorStore
 from hook.errors import UnavailableError
 from hook.llamastack.api import LlamaStack
 from hook.logs import log
-from hook.plan import plan, provable, unsettled
-from hook.processes import QUERIES, QUERIES_BEFORE_A_WRITE, Processes
 from hook.progress import Progress
-from hook.proof import Prover
-from hook.race import Race
-from hook.register import Registrar
-from hook.settings import Settings
-from hook.targets import misfits, resolve_all
+from hook.registration import consumer
+from hook.registration.candidates import provable, unsettled
+from hook.registration.causes import explained
+from hook.registration.create import Creator
+from hook.registration.models import file_warnings, vector_lengths
+from hook.registration.plan import plan
+from hook.registration.race import Race
+from hook.registration.register import Registrar
+from hook.registration.resolve import misfits, resolve_all
+from hook.retry import retry
+from hook.survey.processes import QUERIES, QUERIES_BEFORE_A_WRITE, Processes
+from hook.survey.proof import Prover
 
 
 class Run:
@@ -75,7 +78,7 @@ class Run:
             self._consumer_server.release = self._server.release
             prover = self._prover.with_server(self._consumer_server)
             processes = Processes(self._consumer_server, prover, self._deadline, self._asked.connections)
-            findings |= consumer.check(processes, prover, targets, findings, self._server.release)
+            findings |= consumer.check(processes, self._consumer_server, targets, findings, self._deadline)
 
     def _wait_until_ready(self) -> None:
         """Return as soon as the server is healthy and answers with its list of vector stores."""
@@ -104,12 +107,13 @@ class Run:
         models = retry(self._server.embedding_models, self._deadline, "request.retry_scheduled")
         providers = retry(self._server.vector_io_providers, self._deadline, "request.retry_scheduled")
         targets, rejected = resolve_all(collections, models, providers)
-        lengths = self._prover.vector_lengths(target.model for target in targets)
+        lengths = vector_lengths(self._server, (target.model for target in targets), self._deadline)
         rejected |= misfits(targets, lengths)
         self._progress.findings |= rejected
         targets = [target for target in targets if target.name not in rejected]
         if self._asked.command == "register":
-            self._progress.warnings += self._prover.file_warnings(each for each in targets if each.model.id in lengths)
+            able = (each for each in targets if each.model.id in lengths)
+            self._progress.warnings += file_warnings(self._server, able, self._deadline)
         return targets
 
     def _look(self, targets: Sequence[Target], queries: int) -> Look:
@@ -118,7 +122,8 @@ class Run:
         while True:
             look = self._processes.look(partial(provable, targets, settled), queries)
             if not unsettled(targets, look.stores, settled):
-                return self._prover.explained(look, provable(targets, settled, look.stores))
+                wanted = provable(targets, settled, look.stores)
+                return explained(self._server, look, wanted, self._deadline)
             settled |= self._race.settle(targets, look.stores)
 
     def _plan(self, targets: Sequence[Target], look: Look) -> dict[str, Finding]:

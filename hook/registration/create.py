@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
-from hook.backoff import retry
 from hook.deadline import Deadline, sleep
 from hook.domain import Target, VectorStore
 from hook.errors import RefusedError, UnavailableError
 from hook.llamastack.api import MAX_FAILURES, LlamaStack
-from hook.plan import candidates
-from hook.processes import Processes
+from hook.registration.candidates import candidates
+from hook.retry import retry
+from hook.survey.processes import Processes
 
 WATCH_SECONDS = 5.0
 """How long to look for a vector store whose create lost its connection, before another try."""

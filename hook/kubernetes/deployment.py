@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hook.backoff import retry
 from hook.deadline import Deadline
 from hook.errors import RefusedError, UnavailableError, one_line
 from hook.http.answers import mapping
 from hook.http.client import Http
-from hook.kubernetes import check_object, own_pod
+from hook.kubernetes.pod import check_object, own_pod
 from hook.logs import log
+from hook.retry import retry
 
 VARIABLE = "HOOK_WAIT_FOR_DEPLOYMENT"
 _MAX_COUNT = 2**31 - 1

@@ -6,18 +6,18 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from hook import remedies
-from hook.backoff import retry
-from hook.canary import Canary
-from hook.create import Creator
+from hook.cli.settings import Settings
 from hook.deadline import Deadline, sleep
 from hook.domain import Finding, Life, Look, Proof, State, Target, VectorStore
 from hook.errors import HookError, RefusedError, UnavailableError
 from hook.llamastack.api import MAX_FAILURES, LlamaStack
 from hook.llamastack.verdicts import SHOWS_EMPTINESS, is_own_failure
 from hook.logs import log
-from hook.processes import Processes
-from hook.settings import Settings
+from hook.registration import remedies
+from hook.registration.create import Creator
+from hook.registration.trial import Canary
+from hook.retry import retry
+from hook.survey.processes import Processes
 
 LAG_SECONDS = 30.0
 """How far a list may be behind, as one that is read from a replica of the server's database."""

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from hook.backoff import retry
 from hook.deadline import Deadline
 from hook.errors import HookError, PublishError, RefusedError, UnavailableError, one_line
 from hook.http.answers import mapping
 from hook.http.client import Http
-from hook.kubernetes import check_object, own_pod
+from hook.kubernetes.pod import check_object, own_pod
 from hook.logs import log
+from hook.retry import retry
 
 FIELD_MANAGER = "register-collections"
 URL_ANNOTATION = "register-collections/server-url"

@@ -3,14 +3,14 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hook.addresses import read_address
-from hook.advice import LLAMA_STACK, Advice
+from hook.cli.flags import SETTINGS
 from hook.errors import ConfigError
-from hook.flags import SETTINGS
+from hook.http.endpoint import Endpoint
+from hook.http.url import read_address
 from hook.secrets import check_token, keep_out, read_token
 
 API_KEY_VARIABLE = "LLAMA_STACK_API_KEY"
@@ -21,31 +21,11 @@ MAX_CONNECTIONS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
-    """Where the server is, and how to be let in."""
-
-    url: str
-    """Scheme, host, port and path, without credentials and without a slash at the end."""
-    api_key: str | None = field(default=None, repr=False)
-    """The bearer token, where it stands in the environment."""
-    api_key_file: Path | None = None
-    """The file that holds it, which is read for each request."""
-    basic_auth: tuple[str, str] | None = field(default=None, repr=False)
-    """User and password, where the URL carries them."""
-    client_certificate: tuple[str, str] | None = None
-    """The files of the client's certificate and of its key, for servers that want mTLS."""
-    ca_bundle: str | None = None
-    """The file of the certificate authorities to trust, or None for the system's."""
-    advice: Advice = LLAMA_STACK
-    """What it is called, and what to do where it does not do what it should."""
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     """What a run was asked to do."""
 
     command: str
-    server: Server
+    server: Endpoint
     config: Path
     timeout_seconds: float
     request_timeout_seconds: float
@@ -61,7 +41,7 @@ class Settings:
     """On how many fresh connections each question is asked, to meet every process of the server."""
     prove_write: bool = True
     """Whether a proof includes the empty insert; without it, it only reads."""
-    consumer: Server | None = None
+    consumer: Endpoint | None = None
     """The same server with the credentials of the pipelines, which have to see what was registered."""
     wait_for_deployment: str | None = None
     """The Deployment of the server, whose rollout has to end before anything is asked."""
@@ -185,21 +165,21 @@ class _Values:
             self.problems.append("--to: must be the path of a file")
         return Path(path) if path else None
 
-    def server(self) -> Server:
+    def server(self) -> Endpoint:
         url, source = self.text("--url")
         api_key, api_key_file = self.api_key()
         try:
             address = read_address(str(url), "http://llama-stack-service:8321")
         except ValueError as error:
             self.problems.append(f"{source}: {error}")
-            return Server("")
+            return Endpoint("")
         if address.url.endswith("/v1"):
             self.problems.append(f"{source}: leave out the /v1 at its end; the hook adds it")
         if address.credentials is not None:
             keep_out(address.secret)
             if api_key or api_key_file:
                 self.problems.append(f"{source}: has a user in it, and there is an API key too; give one of them")
-        return Server(
+        return Endpoint(
             address.url,
             api_key,
             api_key_file,
@@ -208,7 +188,7 @@ class _Values:
             self._environ.get("REQUESTS_CA_BUNDLE") or None,
         )
 
-    def consumer(self, server: Server) -> Server | None:
+    def consumer(self, server: Endpoint) -> Endpoint | None:
         path = self.token_file("--consumer-api-key-file")
         hint = "check HOOK_CONSUMER_API_KEY_FILE"
         if path is None:

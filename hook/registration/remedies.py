@@ -4,7 +4,16 @@ from collections.abc import Sequence
 
 from hook.domain import Target
 from hook.errors import one_line
-from hook.releases import FIRST_DECLARED, FIRST_OGX, FIRST_STORES, Release, breaks_at_restart, keeps, keeps_from, named
+from hook.llamastack.releases import (
+    FIRST_DECLARED,
+    FIRST_OGX,
+    FIRST_STORES,
+    Release,
+    breaks_at_restart,
+    keeps,
+    keeps_from,
+    named,
+)
 
 
 def lost(target: Target, release: Release | None) -> str:

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from hook import files
-from hook.addresses import read_address
-from hook.advice import of_kubernetes
 from hook.errors import ConfigError, RefusedError, one_line
 from hook.http import tls
 from hook.http.answers import mapping
+from hook.http.endpoint import Endpoint
+from hook.http.hints import of_kubernetes
+from hook.http.url import read_address
 from hook.secrets import read_token
-from hook.settings import Server
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where Kubernetes mounts the pod's token, its namespace and the API server's certificate authority."""
@@ -23,7 +23,7 @@ class Pod:
     """How this pod may talk to its API server."""
 
     namespace: str
-    server: Server
+    server: Endpoint
 
 
 def own_pod(variable: str, component: str, environ: Mapping[str, str]) -> Pod:
@@ -45,7 +45,7 @@ def own_pod(variable: str, component: str, environ: Mapping[str, str]) -> Pod:
         address = read_address(f"https://{f'[{host}]' if ':' in host else host}:{port}", "https://172.30.0.1:443")
     except ValueError as error:
         raise ConfigError([f"{variable}: KUBERNETES_SERVICE_HOST and _PORT: the address of them {error}"]) from error
-    server = Server(
+    server = Endpoint(
         address.url,
         # By its file, since the kubelet replaces it.
         api_key_file=token,

@@ -7,11 +7,11 @@ from threading import RLock
 
 from hook.deadline import Deadline
 from hook.domain import Life, Look, Proof, Target, VectorStore
-from hook.heard import Heard, may_precede
 from hook.llamastack.verdicts import INSERT, KEPT_BY_EACH_PROCESS
 from hook.logs import log
-from hook.plan import SHOWN_FIELDS, in_order
-from hook.proof import united
+from hook.survey.heard import Heard, may_precede
+from hook.survey.order import SHOWN_FIELDS, in_order
+from hook.survey.proof import united
 
 FULLY_PROVEN = 20
 """Up to so many vector stores are proven on each connection; of more, each on fewer."""

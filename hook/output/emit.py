@@ -10,7 +10,7 @@ from hook import files
 from hook.domain import GOOD_STATES
 from hook.errors import ExitCode
 from hook.logs import log, lost
-from hook.report import Report, counts, render_json, render_text, termination_message
+from hook.output.report import Report, counts, render_json, render_text, termination_message
 
 TERMINATION_LOG = Path("/dev/termination-log")
 """Where Kubernetes mounts the file for the termination message, unless the pod says otherwise."""

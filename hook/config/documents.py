@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
+from hook.config.yaml_text import Size, parse_yaml
 from hook.errors import MAX_PROBLEMS, TEXT_LIMIT, ConfigError, one_line
-from hook.yaml_text import Size, parse_yaml
 
 _HOLDERS = (("List", "items"), ("Template", "objects"))
 """The kinds that hold other documents (`oc get -o yaml`, and OpenShift's templates), and where they do."""

@@ -7,15 +7,15 @@ from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import replace
 
-from hook.create import Creator
 from hook.deadline import Deadline, sleep
-from hook.deletion import Deleter, Duplicate, Withdrawn, may_delete
 from hook.domain import Finding, Life, Look, Proof, Target, VectorStore
 from hook.errors import HookError
 from hook.llamastack.api import MAX_FAILURES, LlamaStack
 from hook.logs import log
-from hook.plan import by_age, candidates, earlier_ones
-from hook.processes import QUERIES_BEFORE_A_WRITE, Processes
+from hook.registration.candidates import by_age, candidates, earlier_ones
+from hook.registration.create import Creator
+from hook.registration.deletion import Deleter, Duplicate, Withdrawn, may_delete
+from hook.survey.processes import QUERIES_BEFORE_A_WRITE, Processes
 
 RACE_SECONDS = 30.0
 """How long a run that keeps what it made waits while the others of this instant change nothing."""

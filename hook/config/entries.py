@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from hook.config.substitution import MAX_LENGTH, UnsetError, has_substitution, substitute
+from hook.config.yaml_text import OddNumber, template_hint
 from hook.domain import SERVER_METADATA, Collection
 from hook.errors import MAX_PROBLEMS, one_line
-from hook.substitution import MAX_LENGTH, UnsetError, has_substitution, substitute
-from hook.yaml_text import OddNumber, template_hint
 
 DISABLED = "__disabled__"
 """The provider_id with which LlamaStack switches an entry off (core/stack.py `replace_env_vars`, 0.3.5)."""

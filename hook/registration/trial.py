@@ -6,14 +6,14 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import cycle
 
-from hook.backoff import retry
 from hook.deadline import Deadline, sleep
-from hook.deletion import TRIAL_PREFIX, Deleter, Leftover, Trial, looks_left_over, may_delete
 from hook.domain import Life, Proof, Target, VectorStore
 from hook.errors import HookError, RefusedError, UnavailableError, one_line
 from hook.llamastack.api import TRIAL_TEXT, LlamaStack
 from hook.llamastack.verdicts import is_unknown_id
 from hook.logs import log
+from hook.registration.deletion import TRIAL_PREFIX, Deleter, Leftover, Trial, looks_left_over, may_delete
+from hook.retry import retry
 
 TRIAL_QUERIES = (TRIAL_TEXT, f"{TRIAL_TEXT}, and finds a chunk in it")
 """What a query for that chunk asks, in turn. The first has a cosine of 1, which Milvus finds with any threshold. Where

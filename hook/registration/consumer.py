@@ -3,28 +3,32 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from hook import remedies
+from hook.deadline import Deadline
 from hook.domain import GOOD_STATES, Finding, Life, Look, State, Target
-from hook.processes import QUERIES, Processes
-from hook.proof import Prover
-from hook.releases import Release
+from hook.llamastack.api import LlamaStack
+from hook.llamastack.releases import Release
+from hook.registration import remedies
+from hook.registration.causes import explained
+from hook.survey.processes import QUERIES, Processes
 
 
 def check(
     processes: Processes,
-    prover: Prover,
+    server: LlamaStack,
     targets: Sequence[Target],
     findings: Mapping[str, Finding],
-    release: Release | None,
+    deadline: Deadline,
 ) -> dict[str, Finding]:
     """Return the findings of the collections that are fine for the hook and not for the consumers.
 
-    `processes` and `prover` ask with the consumers' credentials. Raises as the server's API does.
+    `processes` and `server` ask with the consumers' credentials. Raises as the server's API does.
     """
     good = {str(findings[t.name].id): t for t in targets if findings[t.name].state in GOOD_STATES}
-    look = prover.explained(processes.look(lambda _: good, QUERIES), good)
-    judged = (_judge(store_id, target, findings[target.name], look, release) for store_id, target in good.items())
-    return {finding.name: finding for finding in judged}
+    look = explained(server, processes.look(lambda _: good, QUERIES), good, deadline)
+    return {
+        target.name: _judge(store_id, target, findings[target.name], look, server.release)
+        for store_id, target in good.items()
+    }
 
 
 def _judge(store_id: str, target: Target, found: Finding, look: Look, release: Release | None) -> Finding:

@@ -4,63 +4,14 @@ Everything here is a pure function of frozen values; nothing here reads, sends o
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from contextlib import suppress
-from graphlib import CycleError, TopologicalSorter
-from itertools import combinations
 
-from hook import remedies
 from hook.domain import Finding, Life, Look, Proof, State, Target, VectorStore
 from hook.errors import one_line
-from hook.releases import Release
-from hook.targets import quoted
-
-SHOWN_FIELDS = ("status", "provider_id", "embedding_model", "embedding_dimension")
-"""What the list shows of a vector store, and a collection is compared with."""
-
-
-def candidates(targets: Iterable[Target], stores: Iterable[VectorStore]) -> dict[str, list[VectorStore]]:
-    """Return, for each target's name, the vector stores that have it, or its alias, as their name, or it as their id.
-
-    What this program made under an alias is known by its metadata, whatever the alias is by now. They come in the order
-    of the list.
-    """
-    targets = tuple(targets)
-    names = {target.name: target.name for target in targets}
-    names |= {target.alias: target.name for target in targets if target.alias is not None}
-    found: dict[str, list[VectorStore]] = {target.name: [] for target in targets}
-    others = (targets[0].declared if targets else frozenset()) - found.keys()
-    for store in stores:
-        if store.id in others or store.declared_as in others:
-            continue
-        # What is one collection by its id is not another one by its name; and some have no name.
-        known = next((key for key in (store.id, store.declared_as) if key in found), None)
-        name = known or names.get(store.name or "")
-        if name is not None:
-            found[name].append(store)
-    return {name: _meant(name, some) for name, some in found.items()}
-
-
-def _meant(name: str, stores: list[VectorStore]) -> list[VectorStore]:
-    """Leave out what others made of the alias's name, where there is one of the declared id, which is meant."""
-    if not any(store.id == name for store in stores):
-        return stores
-    return [store for store in stores if name in (store.id, store.name) or store.made_by is not None]
-
-
-def unsettled(targets: Iterable[Target], stores: Iterable[VectorStore], settled: AbstractSet[str]) -> set[str]:
-    """Return the names that several vector stores have, of which not all are known to stay.
-
-    Runs of the same instant may be about to take some of them back.
-    """
-    found = candidates(targets, stores)
-    return {name for name, some in found.items() if len(some) > 1 and not {store.id for store in some} <= settled}
-
-
-def provable(targets: Sequence[Target], settled: AbstractSet[str], stores: Sequence[VectorStore]) -> dict[str, Target]:
-    """Return the target of each candidate that shall be proven, by id: all but those that may be taken back."""
-    found, skipped = candidates(targets, stores), unsettled(targets, stores, settled)
-    return {store.id: target for target in targets if target.name not in skipped for store in found[target.name]}
+from hook.llamastack.releases import Release
+from hook.registration import remedies
+from hook.registration.candidates import candidates
+from hook.registration.resolve import quoted
+from hook.survey.order import SHOWN_FIELDS
 
 
 def plan(
@@ -78,57 +29,6 @@ def plan(
         target.name: _compare(target, found[target.name], look, accept_oldest=accept_oldest, release=release)
         for target in targets
     }
-
-
-def by_age(found: Iterable[VectorStore]) -> list[VectorStore]:
-    """Return candidates from the oldest to the newest.
-
-    The server's list is sorted by second, and within one by the order of insertion (every release,
-    GET /v1/vector_stores), so all runs that look at it agree on the first.
-    """
-    return sorted(found, key=lambda store: store.created_at)
-
-
-def earlier_ones(found: Sequence[VectorStore], own_ids: AbstractSet[str]) -> list[VectorStore]:
-    """Return the candidates that came before the first that this run made, from the oldest on."""
-    order = by_age(found)
-    return order[: next((index for index, store in enumerate(order) if store.id in own_ids), 0)]
-
-
-def in_order(stores: Iterable[VectorStore], lists: Sequence[Mapping[str, int]]) -> tuple[VectorStore, ...]:
-    """Return what several lists show so that all runs have the same order within a name and a second.
-
-    `lists` has, for each, the place of each id. What any list shows side by side has its order: by another one, two
-    runs could each take its own back for the other's. Where none tells, since each process lists its own, the id does.
-    """
-    stores = tuple(stores)
-    groups: dict[tuple[str | None, int], dict[str, VectorStore]] = {}
-    for store in stores:
-        groups.setdefault((store.name, store.created_at), {})[store.id] = store
-    ordered = {key: iter(_ids_in_order(some, lists)) for key, some in groups.items()}
-    keys = [(store.name, store.created_at) for store in stores]
-    return tuple(groups[key][next(ordered[key])] for key in keys)
-
-
-def _ids_in_order(ids: Iterable[str], lists: Sequence[Mapping[str, int]]) -> list[str]:
-    """Return ids in the order that no list contradicts; none may show all, since others come and go meanwhile."""
-    in_alphabet = sorted(ids)
-    shown = (sorted((each for each in in_alphabet if each in places), key=places.__getitem__) for places in lists)
-    pairs = {pair for some in shown for pair in combinations(some, 2)}
-    order = TopologicalSorter[str](dict.fromkeys(in_alphabet, ()))
-    for earlier, later in pairs:
-        if (later, earlier) not in pairs:
-            order.add(later, earlier)
-    with suppress(CycleError):
-        order.prepare()
-        found: list[str] = []
-        while order.is_active():
-            ready = sorted(order.get_ready())
-            found += ready
-            order.done(*ready)
-        return found
-    # Three processes, each with an order of its own.
-    return in_alphabet
 
 
 def _compare(

@@ -10,9 +10,9 @@ from itertools import islice
 from pathlib import Path
 
 from hook import files
-from hook.documents import declares, dig, find_document
+from hook.config.documents import declares, dig, find_document
+from hook.config.entries import DISABLED, SECTIONS, Reader
 from hook.domain import Collection, Finding, State
-from hook.entries import DISABLED, SECTIONS, Reader
 from hook.errors import MAX_PROBLEMS, ConfigError, one_line
 
 MAX_CONFIG_BYTES = 2**20

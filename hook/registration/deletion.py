@@ -4,10 +4,10 @@ import re
 from dataclasses import dataclass
 from functools import partial
 
-from hook.backoff import retry
 from hook.deadline import Deadline
 from hook.domain import Life, VectorStore
 from hook.llamastack.api import TRIAL_TEXT, LlamaStack
+from hook.retry import retry
 
 TRIAL_PREFIX = "register-collections-canary-"
 TRIAL_NAME = re.compile(re.escape(TRIAL_PREFIX) + r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

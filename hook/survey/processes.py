@@ -6,16 +6,16 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from hook.backoff import retry
-from hook.connections import AT_ONCE, in_any_order, overlap
 from hook.deadline import Deadline, sleep
 from hook.domain import Life, Look, Proof, Target, VectorStore
 from hook.errors import UnavailableError
 from hook.llamastack.api import MAX_FAILURES, LlamaStack
 from hook.llamastack.verdicts import is_own_failure
 from hook.logs import log
-from hook.proof import Prover
-from hook.sweep import Sweep
+from hook.retry import retry
+from hook.survey.connections import AT_ONCE, in_any_order, overlap
+from hook.survey.proof import Prover
+from hook.survey.sweep import Sweep
 
 PAUSE_SECONDS = 0.03
 """Before a create that another process shall take."""

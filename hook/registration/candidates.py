@@ -1,0 +1,65 @@
+"""Which of the server's vector stores are meant by a collection, and in which order they were made. Pure."""
+
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+
+from hook.domain import Target, VectorStore
+
+
+def candidates(targets: Iterable[Target], stores: Iterable[VectorStore]) -> dict[str, list[VectorStore]]:
+    """Return, for each target's name, the vector stores that have it, or its alias, as their name, or it as their id.
+
+    What this program made under an alias is known by its metadata, whatever the alias is by now. They come in the order
+    of the list.
+    """
+    targets = tuple(targets)
+    names = {target.name: target.name for target in targets}
+    names |= {target.alias: target.name for target in targets if target.alias is not None}
+    found: dict[str, list[VectorStore]] = {target.name: [] for target in targets}
+    others = (targets[0].declared if targets else frozenset()) - found.keys()
+    for store in stores:
+        if store.id in others or store.declared_as in others:
+            continue
+        # What is one collection by its id is not another one by its name; and some have no name.
+        known = next((key for key in (store.id, store.declared_as) if key in found), None)
+        name = known or names.get(store.name or "")
+        if name is not None:
+            found[name].append(store)
+    return {name: _meant(name, some) for name, some in found.items()}
+
+
+def _meant(name: str, stores: list[VectorStore]) -> list[VectorStore]:
+    """Leave out what others made of the alias's name, where there is one of the declared id, which is meant."""
+    if not any(store.id == name for store in stores):
+        return stores
+    return [store for store in stores if name in (store.id, store.name) or store.made_by is not None]
+
+
+def unsettled(targets: Iterable[Target], stores: Iterable[VectorStore], settled: AbstractSet[str]) -> set[str]:
+    """Return the names that several vector stores have, of which not all are known to stay.
+
+    Runs of the same instant may be about to take some of them back.
+    """
+    found = candidates(targets, stores)
+    return {name for name, some in found.items() if len(some) > 1 and not {store.id for store in some} <= settled}
+
+
+def provable(targets: Sequence[Target], settled: AbstractSet[str], stores: Sequence[VectorStore]) -> dict[str, Target]:
+    """Return the target of each candidate that shall be proven, by id: all but those that may be taken back."""
+    found, skipped = candidates(targets, stores), unsettled(targets, stores, settled)
+    return {store.id: target for target in targets if target.name not in skipped for store in found[target.name]}
+
+
+def by_age(found: Iterable[VectorStore]) -> list[VectorStore]:
+    """Return candidates from the oldest to the newest.
+
+    The server's list is sorted by second, and within one by the order of insertion (every release,
+    GET /v1/vector_stores), so all runs that look at it agree on the first.
+    """
+    return sorted(found, key=lambda store: store.created_at)
+
+
+def earlier_ones(found: Sequence[VectorStore], own_ids: AbstractSet[str]) -> list[VectorStore]:
+    """Return the candidates that came before the first that this run made, from the oldest on."""
+    order = by_age(found)
+    return order[: next((index for index, store in enumerate(order) if store.id in own_ids), 0)]

@@ -1,0 +1,91 @@
+"""What proves a vector store: an empty insert into it, and a query of it, on one connection."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hook.deadline import Deadline
+from hook.domain import Life, Proof, Target
+from hook.llamastack.api import LlamaStack
+from hook.llamastack.verdicts import INSERT, QUERY
+from hook.survey.heard import Heard, comes_back, may_precede
+
+FIRST_QUERY_SECONDS = 60.0
+"""How long the first query of an embedding model may take, which has to load it; half of the budget if that is less."""
+FAILURES = 2
+"""On how many connections something has to fail, though it worked when it was repeated, to count as a failure."""
+
+
+class Prover:
+    """Asks one process of the server after one vector store."""
+
+    def __init__(self, server: LlamaStack, deadline: Deadline, request_seconds: float, *, write: bool) -> None:
+        self._server = server
+        self._deadline = deadline
+        self._request_seconds = request_seconds
+        self._questions = frozenset({INSERT, QUERY} if write else {QUERY})
+        self._queried_models: set[str] = set()
+        self._filled_ids: set[str] = set()
+        """What a query has found a chunk in, so that it is not fresh any more."""
+
+    def with_server(self, server: LlamaStack) -> "Prover":
+        """Return one that asks with other credentials, and knows what this one has found a chunk in."""
+        other = Prover(server, self._deadline, self._request_seconds, write=INSERT in self._questions)
+        other._filled_ids = self._filled_ids
+        return other
+
+    def prove(
+        self, server: LlamaStack, store_id: str, target: Target, before: Proof | None, *, asks_query: bool = True
+    ) -> Proof:
+        """Return the proof of a vector store on this server's connection, where `before` is one of another connection.
+
+        Without `asks_query` the empty insert is enough, where it is one of the questions. Raises UnavailableError where
+        the server is not there at all.
+        """
+        questions = (before.next_questions if before is not None else self._questions) or self._questions
+        if not asks_query:
+            questions = questions - {QUERY} or questions
+        limit = None
+        if QUERY in questions and target.model.id not in self._queried_models:
+            self._queried_models.add(target.model.id)
+            limit = max(self._request_seconds, min(FIRST_QUERY_SECONDS, self._deadline.remaining() / 2))
+        proof = server.prove(store_id, target.provider.kind, sorted(questions), limit)
+        if proof.empty is False:
+            self._filled_ids.add(store_id)
+        is_filled = proof.life is Life.UNDECIDED and store_id in self._filled_ids
+        return replace(proof, life=Life.DEAD) if is_filled else proof
+
+
+def united(proofs: Sequence[Heard[Proof]]) -> Proof:
+    """Return what the proofs of all connections say together of one vector store.
+
+    Dead or refused anywhere is dead or refused, since some inserts fail; lost is only what all of them have lost. What
+    failed on one connection alone, and not when it was repeated, is only told. Where two answers to the same query take
+    turns, processes hold different chunks.
+    """
+    said = [heard.said for heard in proofs]
+    for life in (Life.DEAD, Life.REFUSED):
+        found = next((proof for proof in said if proof.life is life), None)
+        if found is not None:
+            return found
+    failures = [proof.failure for proof in said if proof.failure]
+    if len(failures) >= FAILURES:
+        return Proof(Life.DEAD, failures[0])
+    lost = [proof for proof in said if proof.life is Life.LOST]
+    if lost and len(lost) < len(said):
+        detail = f"{len(said) - len(lost)} of {len(said)} connections: {lost[0].detail}"
+        known, unknown = ([heard for heard in proofs if (heard.said.life is Life.LOST) is it] for it in (False, True))
+        return Proof(Life.DIVIDED, detail, vanished=may_precede(known, unknown))
+    # What is inserted meanwhile changes the answer too, but never back to what it was.
+    answers = [Heard(each.said.found, each.began, each.ended) for each in proofs if each.said.found is not None]
+    if comes_back(answers):
+        detail = "queries of it find something else on another connection"
+        return Proof(Life.DIVIDED, detail, found=answers[0].said)
+    undecided = next((proof for proof in said if proof.life is Life.UNDECIDED), None)
+    if lost or undecided is not None:
+        return lost[-1] if undecided is None else undecided
+    told = next((proof for proof in said if proof.embedding_dimension is not None), said[0])
+    # An empty insert alone says nothing of it.
+    empty = {proof.empty for proof in said if proof.queried}
+    is_empty = False if False in empty else None if None in empty or not empty else True
+    blind = any(proof.blind for proof in said) and is_empty is not False
+    return replace(told, empty=is_empty, blind=blind, failure=next(iter(failures), ""))

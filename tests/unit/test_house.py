@@ -1,0 +1,48 @@
+"""The packages of the program, as docs/development.md shows them."""
+
+import ast
+import re
+from pathlib import Path
+
+import hook
+
+HOUSE = Path(hook.__file__).parent
+PAGE = (HOUSE.parent / "docs" / "development.md").read_text()
+PACKAGES = sorted(path.parent.name for path in HOUSE.glob("*/__init__.py"))
+
+
+def test_the_diagram_shows_each_import_between_packages() -> None:
+    """And no other one."""
+    (diagram,) = re.findall(r"```mermaid\n(.*?)```", PAGE, re.DOTALL)
+    shown = set(re.findall(r"(\w+) --> (\w+)", diagram))
+
+    assert shown == {edge for path in HOUSE.rglob("*.py") for edge in _edges(path)}
+
+
+def test_the_table_says_what_each_package_is_for() -> None:
+    """In the first sentence of its docstring."""
+    sentences = {}
+    for name in PACKAGES:
+        text = ast.get_docstring(ast.parse((HOUSE / name / "__init__.py").read_text())) or ""
+        sentences[name] = " ".join(text.split("\n\n")[0].split())
+
+    assert dict(re.findall(r"^\| `hook/(\w+)/` \| (.*) \|$", PAGE, re.MULTILINE)) == sentences
+
+
+def test_no_module_is_longer_than_a_person_reads_at_once() -> None:
+    long = {path.name: lines for path in HOUSE.rglob("*.py") if (lines := len(path.read_text().splitlines())) > 250}
+
+    assert long == {}
+
+
+def _edges(path: Path) -> set[tuple[str, str]]:
+    """Return the imports of a module that lead into another package."""
+    here = path.relative_to(HOUSE).with_suffix("").parts[0]
+    modules = [
+        f"{node.module}.{alias.name}" if node.module == "hook" else str(node.module)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    ]
+    there = {module.split(".")[1] for module in modules if module.startswith("hook.")}
+    return {(here, name) for name in there & set(PACKAGES) - {here}}
