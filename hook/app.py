@@ -24,9 +24,12 @@ from hook.output.report import Report, closing_sentence
 from hook.progress import Progress
 from hook.registration.run import Run
 from hook.secrets import forget, masked
+from hook.timings import DEFAULT_TIMINGS, Timings
 
 
-def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
+def main(
+    argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ, timings: Timings = DEFAULT_TIMINGS
+) -> int:
     """Run the hook and return its exit code; the report goes to stdout, the log to stderr."""
     forget()
     clock = Deadline(0.0)
@@ -43,7 +46,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
         progress.command = arguments["command"]
         heed_signals()
         asked = settings.parse(arguments, environ)
-        _execute(asked, environ, progress)
+        _execute(asked, environ, progress, timings)
         if asked.command == "resolve":
             _hand_over(asked, progress, presentation.output)
     except (HookError, Stopped) as caught:
@@ -56,7 +59,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
     return int(tell(report, progress.addresses, presentation.output, environ))
 
 
-def _execute(asked: Settings, environ: Mapping[str, str], progress: Progress) -> None:
+def _execute(asked: Settings, environ: Mapping[str, str], progress: Progress, timings: Timings) -> None:
     """Do what was asked and write what came of it into `progress`."""
     is_lenient = asked.command == "validate" and not asked.strict
     loaded = config.load(asked.config, environ, allow_empty=asked.allow_empty, lenient=is_lenient)
@@ -83,7 +86,7 @@ def _execute(asked: Settings, environ: Mapping[str, str], progress: Progress) ->
     names = set(wanted.values())
     collections = [each for each in loaded.collections if each.name in names]
     if collections:
-        _verify(asked, environ, collections, deadline, progress)
+        _verify(asked, environ, collections, deadline, progress, timings)
     if publisher is not None and exit_code(progress.findings.values()) is ExitCode.OK:
         _publish(publisher, progress)
 
@@ -94,6 +97,7 @@ def _verify(
     collections: Sequence[Collection],
     deadline: Deadline,
     progress: Progress,
+    timings: Timings,
 ) -> None:
     """Ask the server after these collections, and register what is missing where that is asked."""
     if asked.wait_for_deployment is not None:
@@ -104,7 +108,7 @@ def _verify(
     if asked.consumer is not None:
         consumer = LlamaStack(Http(asked.consumer, asked.request_timeout_seconds, deadline))
     try:
-        Run(asked, server, consumer, deadline, progress).carry_out(collections)
+        Run(asked, server, consumer, deadline, progress, timings).carry_out(collections)
     except UnavailableError as error:
         raise UnavailableError(f"{error}; look at the LlamaStack pod and its log, then run the hook again") from error
     findings = {name: replace(each, alias=progress.aliases.get(name)) for name, each in progress.findings.items()}

@@ -102,7 +102,7 @@ class VectorStore:
     """The run of this program that made it, where its metadata says so; anybody can change those."""
 
 
-class Life(StrEnum):
+class Verdict(StrEnum):
     """What an empty insert and a query proved of a vector store."""
 
     ALIVE = "alive"
@@ -121,7 +121,7 @@ class Life(StrEnum):
 class Proof:
     """Whether a listed vector store takes inserts and queries."""
 
-    life: Life
+    verdict: Verdict
     detail: str = ""
     """The server's words, where it is not alive."""
     embedding_dimension: int | None = None
@@ -147,7 +147,7 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Observation:
     """What all connections together say: the union of their lists, and of their proofs."""
 
     connections: int

@@ -49,6 +49,8 @@ class Settings:
     """Whether it is right that nothing is declared."""
     strict: bool = False
     """Whether `validate` takes a variable that is unset for an error."""
+    fail_unproven: bool = False
+    """Whether `check` and `resolve` end with 3 where they cannot prove a collection without writing."""
     to: Path | None = None
     """The file into which `resolve` writes the addresses."""
 

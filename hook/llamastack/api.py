@@ -5,7 +5,7 @@ from copy import copy
 from typing import Any
 from uuid import uuid4
 
-from hook.domain import Life, Model, Proof, Provider, Target, VectorStore
+from hook.domain import Model, Proof, Provider, Target, VectorStore, Verdict
 from hook.errors import RefusedError, ReplacedError, UnavailableError, one_line
 from hook.http.answers import mapping
 from hook.http.client import Http
@@ -167,13 +167,13 @@ class LlamaStack:
         for question in questions:
             outcomes.append(_outcome(question, asks[question]))
             proof = prove(store_id, kind, outcomes, self.release)
-            if proof.life in (Life.LOST, Life.REFUSED) or proof.timed_out:
+            if proof.verdict in (Verdict.LOST, Verdict.REFUSED) or proof.timed_out:
                 break
-        if proof.life is Life.LOST and self._dialect is not None and store_id not in self._lost_ids:
+        if proof.verdict is Verdict.LOST and self._dialect is not None and store_id not in self._lost_ids:
             # Once for each, since a replaced server knows none of them.
             self._list(self._dialect)
             self._lost_ids.add(store_id)
-        if proof.life is Life.UNDECIDED and self.release is None and not self._has_asked_release_again:
+        if proof.verdict is Verdict.UNDECIDED and self.release is None and not self._has_asked_release_again:
             # The release tells what is dead, and a dead backend makes this answer late, too (0.7.3: 5 s and more).
             self._has_asked_release_again = True
             self.version(timeout_seconds=None)

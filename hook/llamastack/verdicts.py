@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from hook.domain import Life, Proof
+from hook.domain import Proof, Verdict
 from hook.errors import HookError, RefusedError, UnavailableError, one_line
 from hook.http.answers import mapping
 from hook.llamastack.releases import FIRST_LAZY, FIRST_OGX, Release
@@ -52,7 +52,7 @@ def prove(store_id: str, kind: str, outcomes: Sequence[Outcome], release: Releas
     """
     proofs = {outcome.question: _read(outcome, store_id, kind) for outcome in outcomes}
     for proof in proofs.values():
-        if proof.life in (Life.LOST, Life.REFUSED) or proof.timed_out:
+        if proof.verdict in (Verdict.LOST, Verdict.REFUSED) or proof.timed_out:
             return proof
     # What says by an error that it is alive need not log that error again, where the other question tells the same.
     cheap = frozenset(question for question, proof in proofs.items() if not proof.costly)
@@ -60,31 +60,40 @@ def prove(store_id: str, kind: str, outcomes: Sequence[Outcome], release: Releas
     told = partial(
         Proof, next_questions=cheap or frozenset(sorted(proofs)[:1]), costly=not cheap, queried=query is not None
     )
-    failed = [proof for proof in proofs.values() if proof.life is not Life.ALIVE]
-    may_be_fresh = (release is None or release < FIRST_OGX) and kind in MADE_BY_THE_FIRST_CHUNK
+    failed = [proof for proof in proofs.values() if proof.verdict is not Verdict.ALIVE]
+    may_be_fresh = _may_be_fresh(kind, release)
     if not failed:
         dimension = next(iter(proofs.values())).embedding_dimension
         if query is None:
-            return told(Life.ALIVE, embedding_dimension=dimension)
+            return told(Verdict.ALIVE, embedding_dimension=dimension)
         # Where a fresh one cannot be queried, this one has had a chunk: Milvus Lite 3.0 with 0.5.4 finds none of them.
         blind = query.empty is not False and (may_be_fresh or kind not in MEASURED)
-        return told(Life.ALIVE, embedding_dimension=dimension, empty=query.empty, blind=blind, found=query.found)
+        return told(Verdict.ALIVE, embedding_dimension=dimension, empty=query.empty, blind=blind, found=query.found)
     says_fresh = may_be_fresh and _says_fresh(proofs, kind, release)
-    return told(Life.UNDECIDED if says_fresh else Life.DEAD, failed[-1].detail)
+    return told(Verdict.UNDECIDED if says_fresh else Verdict.DEAD, failed[-1].detail)
+
+
+def tells_nothing_when_empty(kind: str, release: Release | None) -> bool:
+    """Tell whether the answers of a fresh vector store say nothing about whether inserts work."""
+    return _may_be_fresh(kind, release) or kind not in MEASURED
+
+
+def _may_be_fresh(kind: str, release: Release | None) -> bool:
+    return (release is None or release < FIRST_OGX) and kind in MADE_BY_THE_FIRST_CHUNK
 
 
 def _says_fresh(proofs: Mapping[str, Proof], kind: str, release: Release | None) -> bool:
     insert, query = proofs.get(INSERT), proofs.get(QUERY)
-    if insert is not None and insert.life is not Life.ALIVE and release is not None and release >= FIRST_LAZY:
+    if insert is not None and insert.verdict is not Verdict.ALIVE and release is not None and release >= FIRST_LAZY:
         # An empty insert does not get as far there, be it fresh or not.
         return False
-    if query is None or query.life is Life.UNDECIDED:
+    if query is None or query.verdict is Verdict.UNDECIDED:
         return True
     if kind != "milvus" or _ANY_EXCEPTION not in query.detail:
         return False
     # What takes an empty insert there has had a chunk, and could be queried.
     is_lazy = release is None or release >= FIRST_LAZY
-    return is_lazy or insert is None or insert.life is not Life.ALIVE
+    return is_lazy or insert is None or insert.verdict is not Verdict.ALIVE
 
 
 def _read(outcome: Outcome, store_id: str, kind: str) -> Proof:
@@ -100,30 +109,30 @@ def _read(outcome: Outcome, store_id: str, kind: str) -> Proof:
     if isinstance(error, RefusedError):
         # First, since an id can be any text, also one that the server says of something else.
         if is_unknown_id(error, store_id):
-            return Proof(Life.LOST, str(error), next_questions=again, costly=True)
+            return Proof(Verdict.LOST, str(error), next_questions=again, costly=True)
         expected = re.search(r"Expected (\d{1,9}), got 0", error.detail)
         if outcome.question == INSERT and expected:
-            return Proof(Life.ALIVE, embedding_dimension=int(expected[1]), next_questions=again, costly=True)
+            return Proof(Verdict.ALIVE, embedding_dimension=int(expected[1]), next_questions=again, costly=True)
         if outcome.question == INSERT and _REFUSALS_OF_NOTHING.get(kind, "\0") in error.detail:
-            return Proof(Life.ALIVE, next_questions=again, costly=True)
+            return Proof(Verdict.ALIVE, next_questions=again, costly=True)
         if outcome.question == QUERY and kind == "qdrant" and "Collection " in error.detail:
-            return Proof(Life.UNDECIDED, str(error), next_questions=again, costly=True)
+            return Proof(Verdict.UNDECIDED, str(error), next_questions=again, costly=True)
         # Red Hat's policy gives `update`, which an insert needs, to the owner alone.
         reads = outcome.question == INSERT and error.status == 403
         hint = "; where this token may only read, run with --prove read" if reads else ""
-        return Proof(Life.REFUSED, f"{error}{hint}", next_questions=again, costly=True)
+        return Proof(Verdict.REFUSED, f"{error}{hint}", next_questions=again, costly=True)
     if isinstance(error, UnavailableError):
-        return Proof(Life.DEAD, str(error), next_questions=again, costly=True, timed_out=error.timed_out)
+        return Proof(Verdict.DEAD, str(error), next_questions=again, costly=True, timed_out=error.timed_out)
     is_right = outcome.answer is None if outcome.question == INSERT else _is_query_answer(outcome.answer)
     if not is_right:
         shown = one_line(str(outcome.answer), 100)
-        return Proof(Life.REFUSED, f"the {outcome.question} answered {shown}, which no release does")
+        return Proof(Verdict.REFUSED, f"the {outcome.question} answered {shown}, which no release does")
     if outcome.question == INSERT:
-        return Proof(Life.ALIVE, next_questions=again)
+        return Proof(Verdict.ALIVE, next_questions=again)
     chunks = outcome.answer["chunks"]
     found = "".join(f"{mapping(chunk).get('content')}" for chunk in chunks) if kind in KEPT_BY_EACH_PROCESS else None
     empty = False if chunks else True if kind in SHOWS_EMPTINESS else None
-    return Proof(Life.ALIVE, next_questions=again, empty=empty, found=found)
+    return Proof(Verdict.ALIVE, next_questions=again, empty=empty, found=found)
 
 
 def _is_query_answer(answer: Any) -> bool:

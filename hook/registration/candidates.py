@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
-from hook.domain import Target, VectorStore
+from hook.domain import Observation, Target, VectorStore
 
 
 def candidates(targets: Iterable[Target], stores: Iterable[VectorStore]) -> dict[str, list[VectorStore]]:
@@ -42,6 +42,13 @@ def unsettled(targets: Iterable[Target], stores: Iterable[VectorStore], settled:
     """
     found = candidates(targets, stores)
     return {name for name, some in found.items() if len(some) > 1 and not {store.id for store in some} <= settled}
+
+
+def by_id(targets: Sequence[Target], observation: Observation) -> dict[str, Target]:
+    """Return the target of each candidate that was proven, by id."""
+    found = candidates(targets, observation.stores)
+    stores = ((store, target) for target in targets for store in found[target.name])
+    return {store.id: target for store, target in stores if store.id in observation.proofs}
 
 
 def provable(targets: Sequence[Target], settled: AbstractSet[str], stores: Sequence[VectorStore]) -> dict[str, Target]:

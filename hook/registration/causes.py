@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from hook.deadline import Deadline
-from hook.domain import Life, Look, Proof, Target
+from hook.domain import Observation, Proof, Target, Verdict
 from hook.errors import HookError, UnavailableError
 from hook.llamastack.api import LlamaStack
 from hook.llamastack.releases import Release
@@ -12,7 +12,7 @@ from hook.registration import remedies
 from hook.registration.models import EMBED_SECONDS
 
 
-def explained(server: LlamaStack, look: Look, targets: Mapping[str, Target], deadline: Deadline) -> Look:
+def explained(server: LlamaStack, look: Observation, targets: Mapping[str, Target], deadline: Deadline) -> Observation:
     """Return the look with the cause of what is dead.
 
     What cannot be told is dead, too, where its model is, and where a file of it was cut into chunks: then it is
@@ -23,14 +23,16 @@ def explained(server: LlamaStack, look: Look, targets: Mapping[str, Target], dea
     filled_ids = {store.id for store in look.stores if store.files_completed > 0}
     for store_id, target in targets.items():
         proof = proofs[store_id]
-        if proof.life not in (Life.DEAD, Life.UNDECIDED):
+        if proof.verdict not in (Verdict.DEAD, Verdict.UNDECIDED):
             continue
         if target.model.id not in failures:
             failures[target.model.id] = _failure_of(server, target, deadline)
             _check_server(server, failures[target.model.id])
         failure = failures[target.model.id]
-        if proof.life is Life.DEAD or isinstance(failure, UnavailableError) or store_id in filled_ids:
-            proofs[store_id] = replace(proof, life=Life.DEAD, detail=_cause(proof, target, failure, server.release))
+        if proof.verdict is Verdict.DEAD or isinstance(failure, UnavailableError) or store_id in filled_ids:
+            proofs[store_id] = replace(
+                proof, verdict=Verdict.DEAD, detail=_cause(proof, target, failure, server.release)
+            )
     return replace(look, proofs=proofs)
 
 

@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from hook.deadline import Deadline
-from hook.domain import GOOD_STATES, Finding, Life, Look, State, Target
+from hook.domain import GOOD_STATES, Finding, Observation, State, Target, Verdict
 from hook.llamastack.api import LlamaStack
 from hook.llamastack.releases import Release
 from hook.registration import remedies
 from hook.registration.causes import explained
-from hook.survey.processes import QUERIES, Processes
+from hook.survey import QUERIES, Survey
 
 
 def check(
-    processes: Processes,
+    survey: Survey,
     server: LlamaStack,
     targets: Sequence[Target],
     findings: Mapping[str, Finding],
@@ -21,31 +21,31 @@ def check(
 ) -> dict[str, Finding]:
     """Return the findings of the collections that are fine for the hook and not for the consumers.
 
-    `processes` and `server` ask with the consumers' credentials. Raises as the server's API does.
+    `survey` and `server` ask with the consumers' credentials. Raises as the server's API does.
     """
     good = {str(findings[t.name].id): t for t in targets if findings[t.name].state in GOOD_STATES}
-    look = explained(server, processes.look(lambda _: good, QUERIES), good, deadline)
+    look = explained(server, survey.observe(lambda _: good, QUERIES), good, deadline)
     return {
         target.name: _judge(store_id, target, findings[target.name], look, server.release)
         for store_id, target in good.items()
     }
 
 
-def _judge(store_id: str, target: Target, found: Finding, look: Look, release: Release | None) -> Finding:
+def _judge(store_id: str, target: Target, found: Finding, look: Observation, release: Release | None) -> Finding:
     proof = look.proofs[store_id]
-    if proof.life is Life.LOST or store_id not in look.shown:
+    if proof.verdict is Verdict.LOST or store_id not in look.shown:
         said = proof.detail or "their list does not show it"
         detail = (
             f"it works for the hook, but the consumers' token does not see it ({said}): it belongs to another "
             "principal; register with the consumers' identity, or declare it in the server's configuration"
         )
         return replace(found, state=State.HIDDEN, detail=detail)
-    if proof.life is Life.REFUSED:
+    if proof.verdict is Verdict.REFUSED:
         detail = f"the consumers' token is refused: {proof.detail}"
         return replace(found, state=State.REJECTED, detail=detail)
-    if proof.life is Life.DIVIDED:
+    if proof.verdict is Verdict.DIVIDED:
         detail = f"for the consumers' token only some processes know it ({proof.detail}). "
         return replace(found, state=State.DIVIDED, detail=detail + remedies.divided(target, release))
-    if proof.life is Life.DEAD:
+    if proof.verdict is Verdict.DEAD:
         return replace(found, state=State.UNAVAILABLE, detail=f"for the consumers' token: {proof.detail}")
     return found

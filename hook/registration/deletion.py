@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from hook.deadline import Deadline
-from hook.domain import Life, VectorStore
+from hook.domain import VectorStore, Verdict
 from hook.llamastack.api import TRIAL_TEXT, LlamaStack
 from hook.retry import retry
 
@@ -61,17 +61,17 @@ class Leftover:
 
 
 @dataclass(frozen=True, slots=True)
-class Withdrawn:
+class Surplus:
     """The claim that a vector store is one that its own run would have taken back for an older one, had it lived."""
 
     older: VectorStore
-    life: Life
+    verdict: Verdict
     """That of the older one, which stays."""
     empty: bool | None
     """Whether there is no chunk in the younger one; None where the server does not tell."""
 
 
-Claim = Trial | Duplicate | Leftover | Withdrawn
+Claim = Trial | Duplicate | Leftover | Surplus
 
 
 def may_delete(store: VectorStore, claim: Claim) -> bool:
@@ -97,7 +97,7 @@ def may_delete(store: VectorStore, claim: Claim) -> bool:
     older = claim.older
     is_ours = store.made_by is not None and older.made_by is not None and store.id != older.id
     together = is_ours and 0 <= store.created_at - older.created_at <= TOGETHER_SECONDS
-    is_over = _is_older(store, DECIDED_SECONDS) and claim.life is Life.ALIVE
+    is_over = _is_older(store, DECIDED_SECONDS) and claim.verdict is Verdict.ALIVE
     return together and is_over and claim.empty is True and not _names(store).isdisjoint(_names(older))
 
 

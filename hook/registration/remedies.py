@@ -15,6 +15,8 @@ from hook.llamastack.releases import (
     named,
 )
 
+NOT_CREATED = "not created: the server's workers disagree about which stores exist"
+
 
 def lost(target: Target, release: Release | None) -> str:
     """Return why a listed vector store is unknown to its provider, and what helps on this release."""

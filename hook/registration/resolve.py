@@ -45,7 +45,7 @@ def resolve(collection: Collection, models: Sequence[Model], providers: Sequence
     return Target(collection.name, provider, model, dimension, collection.alias, collection.metadata, declared, labels)
 
 
-def misfits(targets: Iterable[Target], lengths: Mapping[str, int]) -> dict[str, Finding]:
+def mismatched(targets: Iterable[Target], lengths: Mapping[str, int]) -> dict[str, Finding]:
     """Return the findings of the targets whose model makes other vectors than they want, by name.
 
     `lengths` has, by the model's id, how long a vector was that it has made.

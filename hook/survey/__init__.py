@@ -3,7 +3,8 @@
 It never creates, changes or deletes a vector store.
 """
 
-from hook.survey.processes import Processes
+from hook.survey.order import SHOWN_FIELDS
 from hook.survey.proof import Prover
+from hook.survey.survey import QUERIES, QUERIES_BEFORE_A_WRITE, Survey
 
-__all__ = ["Processes", "Prover"]
+__all__ = ["QUERIES", "QUERIES_BEFORE_A_WRITE", "SHOWN_FIELDS", "Prover", "Survey"]

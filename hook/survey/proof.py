@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from hook.deadline import Deadline
-from hook.domain import Life, Proof, Target
+from hook.domain import Proof, Target, Verdict
 from hook.llamastack.api import LlamaStack
 from hook.llamastack.verdicts import INSERT, QUERY
-from hook.survey.heard import Heard, comes_back, may_precede
+from hook.survey.timed import Timed, comes_back, may_precede
 
 FIRST_QUERY_SECONDS = 60.0
 """How long the first query of an embedding model may take, which has to load it; half of the budget if that is less."""
@@ -51,11 +51,11 @@ class Prover:
         proof = server.prove(store_id, target.provider.kind, sorted(questions), limit)
         if proof.empty is False:
             self._filled_ids.add(store_id)
-        is_filled = proof.life is Life.UNDECIDED and store_id in self._filled_ids
-        return replace(proof, life=Life.DEAD) if is_filled else proof
+        is_filled = proof.verdict is Verdict.UNDECIDED and store_id in self._filled_ids
+        return replace(proof, verdict=Verdict.DEAD) if is_filled else proof
 
 
-def united(proofs: Sequence[Heard[Proof]]) -> Proof:
+def united(proofs: Sequence[Timed[Proof]]) -> Proof:
     """Return what the proofs of all connections say together of one vector store.
 
     Dead or refused anywhere is dead or refused, since some inserts fail; lost is only what all of them have lost. What
@@ -63,24 +63,26 @@ def united(proofs: Sequence[Heard[Proof]]) -> Proof:
     turns, processes hold different chunks.
     """
     said = [heard.said for heard in proofs]
-    for life in (Life.DEAD, Life.REFUSED):
-        found = next((proof for proof in said if proof.life is life), None)
+    for worst in (Verdict.DEAD, Verdict.REFUSED):
+        found = next((proof for proof in said if proof.verdict is worst), None)
         if found is not None:
             return found
     failures = [proof.failure for proof in said if proof.failure]
     if len(failures) >= FAILURES:
-        return Proof(Life.DEAD, failures[0])
-    lost = [proof for proof in said if proof.life is Life.LOST]
+        return Proof(Verdict.DEAD, failures[0])
+    lost = [proof for proof in said if proof.verdict is Verdict.LOST]
     if lost and len(lost) < len(said):
         detail = f"{len(said) - len(lost)} of {len(said)} connections: {lost[0].detail}"
-        known, unknown = ([heard for heard in proofs if (heard.said.life is Life.LOST) is it] for it in (False, True))
-        return Proof(Life.DIVIDED, detail, vanished=may_precede(known, unknown))
+        known, unknown = (
+            [heard for heard in proofs if (heard.said.verdict is Verdict.LOST) is it] for it in (False, True)
+        )
+        return Proof(Verdict.DIVIDED, detail, vanished=may_precede(known, unknown))
     # What is inserted meanwhile changes the answer too, but never back to what it was.
-    answers = [Heard(each.said.found, each.began, each.ended) for each in proofs if each.said.found is not None]
+    answers = [Timed(each.said.found, each.began, each.ended) for each in proofs if each.said.found is not None]
     if comes_back(answers):
         detail = "queries of it find something else on another connection"
-        return Proof(Life.DIVIDED, detail, found=answers[0].said)
-    undecided = next((proof for proof in said if proof.life is Life.UNDECIDED), None)
+        return Proof(Verdict.DIVIDED, detail, found=answers[0].said)
+    undecided = next((proof for proof in said if proof.verdict is Verdict.UNDECIDED), None)
     if lost or undecided is not None:
         return lost[-1] if undecided is None else undecided
     told = next((proof for proof in said if proof.embedding_dimension is not None), said[0])

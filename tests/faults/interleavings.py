@@ -31,7 +31,7 @@ from hook.http.client import Http
 from hook.http.endpoint import Endpoint
 from hook.llamastack.api import LlamaStack
 from hook.progress import Progress
-from hook.registration import race, register
+from hook.registration import settle
 from hook.registration.run import Run
 from hook.survey import connections
 from tests import fake_llamastack
@@ -239,7 +239,7 @@ def time_of(instant: Instant, seed: int) -> Iterator[None]:
     random.seed(seed)
     with ExitStack() as stack:
         stack.callback(random.setstate, state)
-        for module in (deadline, race, register, fake_llamastack):
+        for module in (deadline, settle, fake_llamastack):
             stack.enter_context(patch.object(module, "time", instant))
         stack.enter_context(patch.object(connections, "start_thread", instant.start))
         queues = SimpleNamespace(SimpleQueue=partial(InstantQueue, instant), Empty=queue.Empty)

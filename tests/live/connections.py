@@ -22,8 +22,8 @@ from hook.http.client import Http
 from hook.http.endpoint import Endpoint
 from hook.llamastack.api import LlamaStack
 from hook.logs import configure
-from hook.survey.processes import QUERIES, Processes
 from hook.survey.proof import Prover
+from hook.survey.survey import QUERIES, Survey
 
 RELEASE = "ogx-1.5.0"
 """Whose uvicorn it is."""
@@ -102,9 +102,9 @@ def met(url: str, connections: int, count: int) -> set[str]:
     """Return which workers a look at so many collections has met: each lists a vector store of its own."""
     deadline = Deadline(3600.0)
     server = LlamaStack(Http(Endpoint(url=url), 30.0, deadline))
-    processes = Processes(server, Prover(server, deadline, 30.0, write=True), deadline, connections)
+    processes = Survey(server, Prover(server, deadline, 30.0, write=True), deadline, connections)
     wanted = {f"vs_docs-{number}": Target(f"docs-{number}", PROVIDER, MODEL, 768) for number in range(count)}
-    look = processes.look(lambda stores: wanted if stores else {}, QUERIES)
+    look = processes.observe(lambda stores: wanted if stores else {}, QUERIES)
     server.close()
     return {store.id for store in look.stores if store.id.startswith("worker-")}
 

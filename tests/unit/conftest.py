@@ -4,7 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from hook import signals
 from hook.app import main
 from hook.secrets import forget
+from hook.timings import Timings
 from tests.fake_llamastack import GRANITE, FakeLlamaStack
 
 REPORT_SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "report-v1.schema.json").read_text())
@@ -88,21 +89,42 @@ def listening() -> Iterator[None]:
 Run = Callable[..., Outcome]
 
 
+FAST = Timings(
+    lag_seconds=1.0,
+    late_seconds=1.0,
+    late_pause_seconds=0.2,
+    trial_least_seconds=1.0,
+    trial_listed_seconds=0.3,
+    trial_found_seconds=0.3,
+    trial_pause_seconds=0.05,
+)
+"""Longer than any of the tests' servers takes, and no longer."""
+
+
+@dataclass
+class Waits:
+    """How long the runs of a test wait."""
+
+    timings: Timings = FAST
+
+    def set(self, **timings: Any) -> None:
+        """Let them wait otherwise from now on."""
+        self.timings = replace(self.timings, **timings)
+
+
 @pytest.fixture
-def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+def waits() -> Waits:
+    """Return how long the runs of this test wait."""
+    return Waits()
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, waits: Waits) -> Run:
     """Return a function that runs the hook against a URL, on the usual collections unless told otherwise."""
     # The real pauses are the business of test_backoff.
     monkeypatch.setattr("hook.retry.FIRST_WAIT_SECONDS", 0.05)
-    # Longer than any of the tests' servers takes to show a store.
-    monkeypatch.setattr("hook.registration.create.WATCH_SECONDS", 1.0)
-    monkeypatch.setattr("hook.registration.create.LATE_SECONDS", 1.0)
-    monkeypatch.setattr("hook.registration.register.LAG_SECONDS", 1.0)
-    monkeypatch.setattr("hook.survey.processes.PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("hook.survey.survey.PAUSE_SECONDS", 0.0)
     monkeypatch.setattr("hook.survey.connections.APART_SECONDS", 0.001)
-    monkeypatch.setattr("hook.registration.trial.LEAST_SECONDS", 1.0)
-    monkeypatch.setattr("hook.registration.trial.LISTED_SECONDS", 0.3)
-    monkeypatch.setattr("hook.registration.trial.FOUND_SECONDS", 0.3)
-    monkeypatch.setattr("hook.registration.trial.PAUSE_SECONDS", 0.05)
 
     def call(
         url: str,
@@ -130,7 +152,7 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
             "--log-format",
             "json",
         ]
-        code = main(arguments, {"PATH": os.environ["PATH"]} | (environ or {}))
+        code = main(arguments, {"PATH": os.environ["PATH"]} | (environ or {}), waits.timings)
         captured = capsys.readouterr()
         events = [json.loads(line) for line in captured.err.splitlines()]
         report = json.loads(captured.out)

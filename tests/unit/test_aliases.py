@@ -253,8 +253,8 @@ def test_the_throw_away_store_has_its_own_name(server: FakeLlamaStack, ask: Ask)
 
     assert ask("register").exit_code == 0
     created = [request.body for request in server.requests if request.line == "POST /v1/vector_stores"]
-    assert [body["name"].startswith(CANARY) for body in created] == [False, True]
-    assert "description" not in created[1]["metadata"]
+    assert [body["name"].startswith(CANARY) for body in created] == [True, False]
+    assert "description" not in created[0]["metadata"]
     assert server.names() == [ALIAS]
 
 

@@ -11,7 +11,7 @@ from hook import deadline, signals
 from hook.errors import Stopped, UnavailableError
 from hook.survey import connections
 from hook.survey.connections import AT_ONCE, in_any_order, overlap
-from hook.survey.heard import Heard, comes_back, may_precede
+from hook.survey.timed import Timed, comes_back, may_precede
 from tests.fake_llamastack import FakeLlamaStack, answer, reset
 from tests.unit.conftest import Run, entries
 
@@ -133,7 +133,7 @@ def test_a_gateway_that_limits_requests_gets_one_at_a_time(
         at_once.append(count)
         overlap(turns, ask, count)
 
-    monkeypatch.setattr("hook.survey.processes.overlap", noted)
+    monkeypatch.setattr("hook.survey.survey.overlap", noted)
     with FakeLlamaStack() as fake:
         fake.fault(LIST, lambda handler: handler.reply(*handler._list({})), times=3)
         fake.fault(LIST, answer(status), times=1)
@@ -182,9 +182,9 @@ def test_a_limit_of_threads_is_named(
     assert server.stores == []
 
 
-def answers(*said: tuple[Any, float, float]) -> list[Heard[Any]]:
+def answers(*said: tuple[Any, float, float]) -> list[Timed[Any]]:
     """Return answers with the times of their requests."""
-    return [Heard(*each) for each in said]
+    return [Timed(*each) for each in said]
 
 
 @pytest.mark.parametrize(

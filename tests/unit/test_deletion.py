@@ -20,7 +20,7 @@ from hook import logs
 from hook.cli.flags import parse_arguments
 from hook.cli.settings import parse
 from hook.deadline import Deadline
-from hook.domain import Collection, Life, VectorStore
+from hook.domain import Collection, VectorStore, Verdict
 from hook.errors import HookError
 from hook.http.answers import Answer, read
 from hook.http.client import Http
@@ -34,8 +34,8 @@ from hook.registration.deletion import (
     Claim,
     Duplicate,
     Leftover,
+    Surplus,
     Trial,
-    Withdrawn,
     may_delete,
 )
 from hook.registration.run import Run
@@ -75,7 +75,7 @@ def store(**fields: Any) -> VectorStore:
 trial = Trial(TRIAL, OWN, frozenset({"vs_2"}), keeps_metadata=True)
 duplicate = Duplicate("docs", OWN, frozenset({"vs_2"}), empty=True)
 leftover = Leftover(frozenset({"docs", "HR"}), (TRIAL_TEXT,), 1.0)
-withdrawn = Withdrawn(VectorStore("vs_2", "docs", created_at=9_000, made_by="another"), Life.ALIVE, empty=True)
+withdrawn = Surplus(VectorStore("vs_2", "docs", created_at=9_000, made_by="another"), Verdict.ALIVE, empty=True)
 docs = partial(store, name="docs", declared_as="docs")
 old = partial(store, made_by="an earlier one", age_seconds=LEFTOVER_SECONDS + 1)
 late = partial(docs, made_by="a killed one", age_seconds=DECIDED_SECONDS + 1)
@@ -162,9 +162,9 @@ def test_what_may_be_deleted(shown: VectorStore, claim: Claim) -> None:
                 {"files": 1},
             )
         ],
-        *[(late(), Withdrawn(withdrawn.older, life, empty=True)) for life in Life if life is not Life.ALIVE],
-        *[(late(), Withdrawn(withdrawn.older, Life.ALIVE, empty)) for empty in (False, None)],
-        (late(), Withdrawn(VectorStore("vs_2", "docs", created_at=9_000), Life.ALIVE, empty=True)),
+        *[(late(), Surplus(withdrawn.older, life, empty=True)) for life in Verdict if life is not Verdict.ALIVE],
+        *[(late(), Surplus(withdrawn.older, Verdict.ALIVE, empty)) for empty in (False, None)],
+        (late(), Surplus(VectorStore("vs_2", "docs", created_at=9_000), Verdict.ALIVE, empty=True)),
     ],
 )
 def test_what_may_not_be_deleted(shown: VectorStore, claim: Claim) -> None:
@@ -192,7 +192,7 @@ claims = st.one_of(
     st.builds(Trial, st.just(TRIAL), st.just(OWN), ids, st.booleans()),
     st.builds(Duplicate, st.just("docs"), st.just(OWN), ids, counts),
     st.builds(Leftover, st.frozensets(st.sampled_from(["docs", "vs_1", TRIAL])), st.none() | texts, ages),
-    st.builds(Withdrawn, any_store, st.sampled_from(Life), counts),
+    st.builds(Surplus, any_store, st.sampled_from(Verdict), counts),
 )
 
 
@@ -209,7 +209,7 @@ def test_no_claim_reaches_further_than_it_says(shown: VectorStore, claim: Claim)
         return
     assert shown.made_by is not None
     assert shown.age_seconds is not None
-    assert shown.age_seconds > (60 if isinstance(claim, Withdrawn) else 3_600)
+    assert shown.age_seconds > (60 if isinstance(claim, Surplus) else 3_600)
 
 
 # Whole runs, against a server that lies

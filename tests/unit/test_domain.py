@@ -5,17 +5,30 @@ from typing import Any
 
 import pytest
 
-from hook.domain import Collection, Finding, Life, Look, Model, Proof, Provider, State, Target, VectorStore, exit_code
+from hook.domain import (
+    Collection,
+    Finding,
+    Model,
+    Observation,
+    Proof,
+    Provider,
+    State,
+    Target,
+    VectorStore,
+    Verdict,
+    exit_code,
+)
 from hook.errors import ExitCode, RefusedError
 from hook.llamastack.releases import FIRST_DECLARED, Release, parse_release
-from hook.registration.plan import plan
+from hook.registration.journal import Journal
+from hook.registration.judge import Judge
 from hook.registration.resolve import resolve
 
 GRANITE = Model("st/granite", "granite", 768)
 MINILM = Model("st/minilm", "minilm", 384)
 MILVUS, FAISS = Provider("milvus", "milvus"), Provider("faiss", "faiss")
 TARGET = Target("docs", MILVUS, GRANITE, 768)
-ALIVE = Proof(Life.ALIVE)
+ALIVE = Proof(Verdict.ALIVE)
 
 
 def store(store_id: str = "vs_1", name: str = "docs", created_at: int = 1, **fields: Any) -> VectorStore:
@@ -32,8 +45,8 @@ def store(store_id: str = "vs_1", name: str = "docs", created_at: int = 1, **fie
 def compare(*stores: VectorStore, accept_oldest: bool = False, **lives: Proof) -> Finding:
     """Return the finding for `TARGET`, all stores being alive unless told otherwise."""
     proofs = {each.id: lives.get(each.id, ALIVE) for each in stores}
-    look = Look(1, stores, {each.id: 1 for each in stores}, proofs)
-    return plan([TARGET], look, accept_oldest=accept_oldest)["docs"]
+    look = Observation(1, stores, {each.id: 1 for each in stores}, proofs)
+    return Judge(accept_oldest=accept_oldest).findings([TARGET], look, Journal("this run"))["docs"]
 
 
 @pytest.mark.parametrize(
@@ -227,7 +240,7 @@ def test_a_difference_is_drift(field: str, found: str, wanted: str) -> None:
 
 def test_the_dimension_that_inserts_want_is_compared_too() -> None:
     """The proof tells the truth where metadata does not."""
-    finding = compare(store(embedding_dimension=None), vs_1=Proof(Life.ALIVE, embedding_dimension=100))
+    finding = compare(store(embedding_dimension=None), vs_1=Proof(Verdict.ALIVE, embedding_dimension=100))
 
     assert finding.state is State.DRIFTED
     assert finding.detail.startswith("inserts want vectors of 100, not 768; ")
@@ -246,7 +259,7 @@ def test_several_stores_are_duplicates() -> None:
 
 def test_the_duplicate_that_holds_nothing_is_named() -> None:
     """Exactly that one can go, whichever is older."""
-    finding = compare(store("vs_2", created_at=2), store("vs_1", created_at=1), vs_1=Proof(Life.ALIVE, empty=True))
+    finding = compare(store("vs_2", created_at=2), store("vs_1", created_at=1), vs_1=Proof(Verdict.ALIVE, empty=True))
 
     assert finding.detail == (
         "2 vector stores have this name: 'vs_1', 'vs_2'; delete what holds no chunk and no file: vs_1 "
@@ -256,7 +269,7 @@ def test_the_duplicate_that_holds_nothing_is_named() -> None:
 
 def test_of_duplicates_that_hold_nothing_the_oldest_stays() -> None:
     """Every run says the same."""
-    empty = Proof(Life.ALIVE, empty=True)
+    empty = Proof(Verdict.ALIVE, empty=True)
     finding = compare(store("vs_2", created_at=2), store("vs_1", created_at=1), vs_1=empty, vs_2=empty)
 
     assert "no file: vs_2 (" in finding.detail
@@ -264,7 +277,7 @@ def test_of_duplicates_that_hold_nothing_the_oldest_stays() -> None:
 
 def test_what_holds_files_is_in_use() -> None:
     """Though no chunk of them is found yet."""
-    empty = Proof(Life.ALIVE, empty=True)
+    empty = Proof(Verdict.ALIVE, empty=True)
     finding = compare(store("vs_2", created_at=2, files=1), store("vs_1", created_at=1), vs_1=empty, vs_2=empty)
 
     assert "no file: vs_1 (" in finding.detail
@@ -281,7 +294,7 @@ def test_the_oldest_can_be_accepted() -> None:
 
 def test_a_dead_store_is_lost() -> None:
     """Being listed is not enough, and the message has the remedies."""
-    finding = compare(store(), vs_1=Proof(Life.LOST, "404 it said"))
+    finding = compare(store(), vs_1=Proof(Verdict.LOST, "404 it said"))
 
     assert (finding.state, finding.id, finding.lost_ids) == (State.LOST, "vs_1", ("vs_1",))
     assert finding.addressed_by is None
@@ -291,22 +304,22 @@ def test_a_dead_store_is_lost() -> None:
 
 def test_a_live_store_stands_for_the_dead_ones_of_its_name() -> None:
     """After a re-creation the dead one stays in the list, and is only noted."""
-    finding = compare(store("vs_1"), store("vs_2", created_at=2), vs_1=Proof(Life.LOST))
+    finding = compare(store("vs_1"), store("vs_2", created_at=2), vs_1=Proof(Verdict.LOST))
 
     assert finding == Finding("docs", State.PRESENT, "vs_2", "lost and left alone: 'vs_1'", ("vs_1",))
 
 
 def test_a_proof_that_proves_nothing_is_noted() -> None:
     """Milvus up to 0.7.3 answers the same without a chunk as without a backend."""
-    finding = compare(store(), vs_1=Proof(Life.UNDECIDED, "500"))
+    finding = compare(store(), vs_1=Proof(Verdict.UNDECIDED, "500"))
 
     assert (finding.state, finding.unproven) == (State.PRESENT, True)
-    assert finding.detail.startswith("that inserts and queries work cannot be proven: ")
+    assert finding.detail.startswith("unverified: on this release an empty store cannot be told from one ")
 
 
 def test_what_some_processes_know_is_divided() -> None:
     """Half of the inserts fail."""
-    finding = compare(store(), vs_1=Proof(Life.DIVIDED, "9 of 20 connections: 404"))
+    finding = compare(store(), vs_1=Proof(Verdict.DIVIDED, "9 of 20 connections: 404"))
 
     assert (finding.state, finding.id, finding.addressed_by) == (State.DIVIDED, "vs_1", None)
     assert "(9 of 20 connections: 404)" in finding.detail
@@ -315,16 +328,16 @@ def test_what_some_processes_know_is_divided() -> None:
 
 def test_what_each_process_made_for_itself_is_duplicated() -> None:
     """It is told now, and not after the next restart, which shows both to all."""
-    divided = Proof(Life.DIVIDED, "9 of 20")
+    divided = Proof(Verdict.DIVIDED, "9 of 20")
 
     assert compare(store(), store("vs_2", created_at=2), vs_1=divided, vs_2=divided).state is State.DUPLICATED
 
 
 def test_only_lists_that_differ_are_a_note() -> None:
     """0.7.3 with a shared backend: every process takes inserts, and each lists what it made itself."""
-    look = Look(20, (store(),), {"vs_1": 9}, {"vs_1": ALIVE})
+    look = Observation(20, (store(),), {"vs_1": 9}, {"vs_1": ALIVE})
 
-    finding = plan([TARGET], look)["docs"]
+    finding = Judge().findings([TARGET], look, Journal("this run"))["docs"]
 
     note = "inserts and queries work, but 11 of 20 connections do not list it"
     assert finding == Finding("docs", State.PRESENT, "vs_1", note)
@@ -332,17 +345,17 @@ def test_only_lists_that_differ_are_a_note() -> None:
 
 def test_lists_that_differ_are_division_where_nothing_else_can_tell() -> None:
     """Milvus up to 0.3.5 answers errors to all that is asked, and a process serves only what it lists."""
-    proofs = {"vs_1": Proof(Life.UNDECIDED, "500", costly=True)}
+    proofs = {"vs_1": Proof(Verdict.UNDECIDED, "500", costly=True)}
 
-    finding = plan([TARGET], Look(20, (store(),), {"vs_1": 9}, proofs))["docs"]
+    finding = Judge().findings([TARGET], Observation(20, (store(),), {"vs_1": 9}, proofs), Journal("this run"))["docs"]
 
     assert finding.state is State.DIVIDED
-    assert "11 of 20 do not list it" in finding.detail
+    assert "11 of 20 connections do not list it" in finding.detail
 
 
 def test_a_backend_that_does_not_answer_makes_a_collection_unavailable() -> None:
     """What is known of it stands in the proof; what differs comes first, since it explains more."""
-    dead = Proof(Life.DEAD, "the backend does not answer")
+    dead = Proof(Verdict.DEAD, "the backend does not answer")
 
     assert compare(store(), vs_1=dead) == Finding("docs", State.UNAVAILABLE, "vs_1", "the backend does not answer")
     assert compare(store(embedding_dimension="384"), vs_1=dead).state is State.DRIFTED
@@ -368,9 +381,9 @@ def test_a_backend_that_does_not_answer_makes_a_collection_unavailable() -> None
 def test_the_remedies_are_those_of_provider_and_release(kind: str, release: Release, cause: str, remedy: str) -> None:
     """Nobody is sent to a section that their release ignores."""
     target = replace(TARGET, provider=Provider("milvus", kind))
-    look = Look(1, (store(),), {"vs_1": 1}, {"vs_1": Proof(Life.LOST, "404")})
+    look = Observation(1, (store(),), {"vs_1": 1}, {"vs_1": Proof(Verdict.LOST, "404")})
 
-    detail = plan([target], look, release=release)["docs"].detail
+    detail = Judge(release=release).findings([target], look, Journal("this run"))["docs"].detail
 
     assert cause in detail
     assert remedy in detail
@@ -390,9 +403,9 @@ def test_the_remedies_of_division_are_those_of_provider_and_release(
 ) -> None:
     """A restart helps only where the provider survives it."""
     target = replace(TARGET, provider=Provider("milvus", kind))
-    look = Look(20, (store(),), {"vs_1": 20}, {"vs_1": Proof(Life.DIVIDED, "9 of 20")})
+    look = Observation(20, (store(),), {"vs_1": 20}, {"vs_1": Proof(Verdict.DIVIDED, "9 of 20")})
 
-    detail = plan([target], look, release=release)["docs"].detail
+    detail = Judge(release=release).findings([target], look, Journal("this run"))["docs"].detail
 
     known = ("declare it in registered_resources", "restart all of its pods", "one worker")
     assert [remedy for remedy in known if remedy in detail] == remedies
@@ -409,7 +422,7 @@ def test_a_version_is_read_as_far_as_it_goes(version: str, release: Release | No
 
 def test_a_refused_proof_is_a_rejection() -> None:
     """A store into which the hook may not insert is not proven."""
-    finding = compare(store(), vs_1=Proof(Life.REFUSED, "403"))
+    finding = compare(store(), vs_1=Proof(Verdict.REFUSED, "403"))
 
     assert finding == Finding("docs", State.REJECTED, "vs_1", "a proof is refused: 403")
 
@@ -444,27 +457,26 @@ def test_every_state_has_an_exit_code() -> None:
 
 def test_all_that_is_remarkable_is_told_in_one_line() -> None:
     """Each remark once, and for people."""
-    finding = compare(store(provider_id=None), store("vs_0"), vs_1=Proof(Life.UNDECIDED), vs_0=Proof(Life.LOST))
+    finding = compare(store(provider_id=None), store("vs_0"), vs_1=Proof(Verdict.UNDECIDED), vs_0=Proof(Verdict.LOST))
 
     assert finding.detail == (
-        "lost and left alone: 'vs_0'; that inserts and queries work cannot be proven: this release answers the same of "
-        "a vector store without a chunk as of one whose backend does not answer; the server does not show its "
-        "provider_id"
+        "lost and left alone: 'vs_0'; unverified: on this release an empty store cannot be told from one whose backend "
+        "is down; the server does not show its provider_id"
     )
 
 
 @pytest.mark.parametrize(
     "proof",
     [
-        Proof(Life.DIVIDED, "1 of 2"),
-        Proof(Life.DIVIDED, "something else", found="a chunk"),
-        Proof(Life.DEAD, "500"),
-        Proof(Life.REFUSED, "400"),
-        Proof(Life.ALIVE),
+        Proof(Verdict.DIVIDED, "1 of 2"),
+        Proof(Verdict.DIVIDED, "something else", found="a chunk"),
+        Proof(Verdict.DEAD, "500"),
+        Proof(Verdict.REFUSED, "400"),
+        Proof(Verdict.ALIVE),
     ],
 )
 def test_what_is_lost_besides_is_named_whatever_is_found(proof: Proof) -> None:
-    finding = compare(store(), store("vs_0"), vs_1=proof, vs_0=Proof(Life.LOST))
+    finding = compare(store(), store("vs_0"), vs_1=proof, vs_0=Proof(Verdict.LOST))
 
     assert (finding.id, finding.lost_ids) == ("vs_1", ("vs_0",))
 
@@ -478,7 +490,7 @@ def test_what_the_server_shows_is_cut() -> None:
 
 def test_a_lost_one_that_a_create_would_replace_is_drifted() -> None:
     """In the older dialect, whose ids are the names."""
-    finding = compare(store("docs", provider_id="other", embedding_dimension="1"), docs=Proof(Life.LOST))
+    finding = compare(store("docs", provider_id="other", embedding_dimension="1"), docs=Proof(Verdict.LOST))
 
     assert (finding.state, finding.id, finding.lost_ids) == (State.DRIFTED, "docs", ("docs",))
     assert finding.detail == (
@@ -489,9 +501,9 @@ def test_a_lost_one_that_a_create_would_replace_is_drifted() -> None:
 
 def test_duplicates_are_accepted_only_where_that_is_asked() -> None:
     stores = (store(), store("vs_2"))
-    look = Look(1, stores, {each.id: 1 for each in stores}, {each.id: ALIVE for each in stores})
+    look = Observation(1, stores, {each.id: 1 for each in stores}, {each.id: ALIVE for each in stores})
 
-    assert plan([TARGET], look)["docs"].state is State.DUPLICATED
+    assert Judge().findings([TARGET], look, Journal("this run"))["docs"].state is State.DUPLICATED
 
 
 def test_a_missing_one_is_told_with_what_to_do() -> None:
@@ -499,6 +511,6 @@ def test_a_missing_one_is_told_with_what_to_do() -> None:
 
 
 def test_duplicates_name_what_is_lost_besides() -> None:
-    finding = compare(store(), store("vs_2"), store("vs_0"), vs_0=Proof(Life.LOST))
+    finding = compare(store(), store("vs_2"), store("vs_0"), vs_0=Proof(Verdict.LOST))
 
     assert (finding.state, finding.lost_ids) == (State.DUPLICATED, ("vs_0",))

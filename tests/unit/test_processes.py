@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from hook.domain import Life, Model, Proof, Provider, Target, VectorStore
-from hook.registration.register import Registrar
-from hook.survey import connections, processes
-from hook.survey.heard import Heard
-from hook.survey.processes import QUERIES, QUESTIONS
+from hook.domain import Model, Proof, Provider, Target, VectorStore, Verdict
+from hook.registration.carry_out import Performer
+from hook.survey import connections, survey
+from hook.survey.answers import FEWEST_PROOFS, FULLY_PROVEN, Answers
 from hook.survey.proof import united
-from hook.survey.sweep import FEWEST_PROOFS, FULLY_PROVEN, Sweep
+from hook.survey.survey import QUERIES, QUESTIONS
+from hook.survey.timed import Timed
 from tests.fake_llamastack import FakeLlamaStack, answer
 from tests.pages import PAGES
 from tests.unit.conftest import Run, entries
@@ -29,26 +29,26 @@ ALL = ("--connections", "20")
 TARGET = Target("docs", Provider("milvus"), Model("granite", None, 768), 768)
 
 
-def in_turn(*said: Any) -> list[Heard[Any]]:
+def in_turn(*said: Any) -> list[Timed[Any]]:
     """Return answers that were given one after the other."""
-    return [Heard(each, float(number), number + 0.5) for number, each in enumerate(said)]
+    return [Timed(each, float(number), number + 0.5) for number, each in enumerate(said)]
 
 
-def sweep_of(connections: int, *lists: list[str]) -> Sweep:
+def sweep_of(connections: int, *lists: list[str]) -> Answers:
     """Return what was heard after these lists, one after the other."""
-    sweep = Sweep(connections, QUERIES)
+    sweep = Answers(connections, QUERIES)
     for ids in lists:
         sweep.open({})
-        sweep.heard([VectorStore(store_id, "docs") for store_id in ids], sweep.now())
+        sweep.add_list([VectorStore(store_id, "docs") for store_id in ids], sweep.now())
     return sweep
 
 
-def prove(sweep: Sweep, wanted: dict[str, Target], proof: Proof) -> list[str]:
+def prove(sweep: Answers, wanted: dict[str, Target], proof: Proof) -> list[str]:
     """Open a connection, answer with this proof what is due on it, and return that."""
     due = sweep.open(wanted)[1]
     for store_id in due:
         sweep.question(store_id, TARGET)
-        sweep.proven(store_id, TARGET, proof, sweep.now())
+        sweep.add_proof(store_id, TARGET, proof, sweep.now())
     return due
 
 
@@ -234,11 +234,8 @@ def test_nothing_more_is_made_on_a_divided_server(two: FakeLlamaStack, run: Run)
         outcome = run(two.url, *ALL, "--on-lost", "recreate")
         assert outcome.states == ["divided", "missing", "lost"]
 
-    assert outcome.detail("acme_corporate").startswith("no process of the server lists it, and it is not registered")
-    assert outcome.detail("eu_ai_act").endswith(
-        "it is not made anew: the server's processes know different vector "
-        "stores, and what is made now would be known to one"
-    )
+    for name in ("acme_corporate", "eu_ai_act"):
+        assert outcome.detail(name).endswith("not created: the server's workers disagree about which stores exist")
     assert len(two.stores) == 2
     assert CREATE not in two.lines()
 
@@ -334,13 +331,13 @@ def test_a_gateway_that_fails_between_two_of_them_ends_nothing(run: Run, monkeyp
         run(fake.url, *ALL, collections=ONE)
         fake.known_to["red_hat_docs"] = {0}
 
-        repeat = Registrar.repeat_creates
+        repeat = Performer._repeat
 
-        def fail_once(*arguments: Any) -> bool:
+        def fail_once(*arguments: Any) -> None:
             fake.fault("GET /v1/health", answer(503), times=1)
-            return repeat(*arguments)
+            repeat(*arguments)
 
-        monkeypatch.setattr(Registrar, "repeat_creates", fail_once)
+        monkeypatch.setattr(Performer, "_repeat", fail_once)
         outcome = run(fake.url, *ALL, collections=ONE)
 
     assert (outcome.exit_code, outcome.states) == (0, ["present"])
@@ -418,7 +415,7 @@ def test_what_answers_slowly_with_an_error_is_not_asked_on_each_connection(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each costs the server a log; 20 for all that is lost, and at least 3 for each."""
-    monkeypatch.setattr("hook.survey.sweep.LOST_SECONDS", 0.0)
+    monkeypatch.setattr("hook.survey.answers.LOST_SECONDS", 0.0)
     with FakeLlamaStack(version="0.7.3") as server:
         for name in ("red_hat_docs", "acme_corporate", "eu_ai_act"):
             server.lost_ids.add(server.add(name))
@@ -523,35 +520,35 @@ def test_one_process_that_fails_is_a_failure_of_all(server: FakeLlamaStack, run:
 )
 def test_the_worst_answer_counts(lives: list[str], together: str) -> None:
     """Some inserts meet that process."""
-    assert united(in_turn(*(Proof(Life(life)) for life in lives))).life == together
+    assert united(in_turn(*(Proof(Verdict(life)) for life in lives))).verdict == together
 
 
 def test_what_some_have_lost_is_told_with_how_many_know_it() -> None:
     """In the words of one that does not."""
-    proof = united(in_turn(Proof(Life.ALIVE), Proof(Life.LOST, "404"), Proof(Life.ALIVE)))
+    proof = united(in_turn(Proof(Verdict.ALIVE), Proof(Verdict.LOST, "404"), Proof(Verdict.ALIVE)))
 
     assert proof.detail == "2 of 3 connections: 404"
 
 
 def test_what_all_have_lost_is_told_in_the_last_ones_words() -> None:
-    proof = united(in_turn(Proof(Life.LOST, "first"), Proof(Life.LOST, "last")))
+    proof = united(in_turn(Proof(Verdict.LOST, "first"), Proof(Verdict.LOST, "last")))
 
-    assert (proof.life, proof.detail) == (Life.LOST, "last")
+    assert (proof.verdict, proof.detail) == (Verdict.LOST, "last")
 
 
 @pytest.mark.parametrize("proofs", [["alive", "undecided"], ["undecided", "alive"]])
 def test_what_one_cannot_tell_is_undecided(proofs: list[str]) -> None:
-    assert united(in_turn(*(Proof(Life(each)) for each in proofs))).life is Life.UNDECIDED
+    assert united(in_turn(*(Proof(Verdict(each)) for each in proofs))).verdict is Verdict.UNDECIDED
 
 
 def test_answers_that_take_turns_are_divided_and_the_first_is_told() -> None:
-    proof = united(in_turn(*(Proof(Life.ALIVE, found=found) for found in ("one", "another", "one"))))
+    proof = united(in_turn(*(Proof(Verdict.ALIVE, found=found) for found in ("one", "another", "one"))))
 
-    assert (proof.life, proof.found) == (Life.DIVIDED, "one")
+    assert (proof.verdict, proof.found) == (Verdict.DIVIDED, "one")
 
 
 def test_a_dimension_that_any_tells_counts() -> None:
-    proof = united(in_turn(Proof(Life.ALIVE), Proof(Life.ALIVE, embedding_dimension=384), Proof(Life.ALIVE)))
+    proof = united(in_turn(Proof(Verdict.ALIVE), Proof(Verdict.ALIVE, embedding_dimension=384), Proof(Verdict.ALIVE)))
 
     assert proof.embedding_dimension == 384
 
@@ -562,11 +559,11 @@ def test_a_dimension_that_any_tells_counts() -> None:
 )
 def test_it_is_empty_where_all_say_so(each: tuple[bool | None, ...], together: bool | None) -> None:
     """One that found a chunk is enough to know better, and one that cannot tell is enough not to know."""
-    assert united(in_turn(*(Proof(Life.ALIVE, empty=empty, queried=True) for empty in each))).empty is together
+    assert united(in_turn(*(Proof(Verdict.ALIVE, empty=empty, queried=True) for empty in each))).empty is together
 
 
 @pytest.mark.parametrize(
-    "proof", [Proof(Life.DEAD), Proof(Life.REFUSED), Proof(Life.UNDECIDED, costly=True, timed_out=True)]
+    "proof", [Proof(Verdict.DEAD), Proof(Verdict.REFUSED), Proof(Verdict.UNDECIDED, costly=True, timed_out=True)]
 )
 def test_one_failure_is_enough(proof: Proof) -> None:
     """It is not asked again on the other connections."""
@@ -587,7 +584,7 @@ def test_each_is_proven_so_often_and_no_more(count: int, costly: bool, most: int
     wanted = dict.fromkeys(ids, TARGET)
 
     for _ in range(most):
-        assert len(prove(sweep, wanted, Proof(Life.ALIVE, costly=costly))) == count
+        assert len(prove(sweep, wanted, Proof(Verdict.ALIVE, costly=costly))) == count
 
     assert sweep.open(wanted)[1] == []
     assert sweep.is_over()
@@ -598,12 +595,12 @@ def test_of_many_each_is_asked_where_no_list_shows_it() -> None:
     ids = [f"vs_{number}" for number in range(200)]
     wanted = dict.fromkeys(ids, TARGET)
     sweep = sweep_of(20, ids)
-    prove(sweep, wanted, Proof(Life.ALIVE))
+    prove(sweep, wanted, Proof(Verdict.ALIVE))
 
     assert [sweep.due_by_list(wanted, ids[1:], []) for _ in range(4)] == [[ids[0]]] * 3 + [[]]
 
     sweep = sweep_of(20, ids)
-    prove(sweep, wanted, Proof(Life.DEAD))
+    prove(sweep, wanted, Proof(Verdict.DEAD))
     assert sweep.due_by_list(wanted, ids[1:], []) == []
 
 
@@ -611,7 +608,7 @@ def test_what_a_connection_has_proven_is_not_due_by_its_list() -> None:
     """It has told already that it does not know it."""
     sweep = sweep_of(20, ["vs_1"])
     wanted = {"vs_1": TARGET}
-    prove(sweep, wanted, Proof(Life.ALIVE))
+    prove(sweep, wanted, Proof(Verdict.ALIVE))
 
     assert sweep.due_by_list(wanted, [], ["vs_1"]) == []
 
@@ -623,7 +620,7 @@ def test_what_nobody_can_tell_is_asked_often_only_where_lists_differ(lists: list
     wanted = {"vs_1": TARGET}
 
     for _ in range(most):
-        assert prove(sweep, wanted, Proof(Life.UNDECIDED, costly=True)) == ["vs_1"]
+        assert prove(sweep, wanted, Proof(Verdict.UNDECIDED, costly=True)) == ["vs_1"]
 
     assert sweep.open(wanted)[1] == []
 
@@ -638,7 +635,7 @@ def test_one_connection_needs_neither_pause_nor_thread(
         opened.append(turns)
         connections.overlap(turns, *others)
 
-    monkeypatch.setattr("hook.survey.processes.overlap", noted)
+    monkeypatch.setattr("hook.survey.survey.overlap", noted)
 
     run(server.url, "check")
     run(server.url, "check", "--connections", "4")
@@ -656,17 +653,17 @@ def test_the_documentation_says_how_many_requests_there_are() -> None:
     assert f"every {1000 * connections.APART_SECONDS:.0f} ms" in page
     assert f"each connection sends at least {QUESTIONS} requests" in page
     assert f"queried at most {QUERIES} times a run" in page
-    assert f"waits for {processes.FLOODED_PAUSE_SECONDS} s after each proof" in page
+    assert f"waits for {survey.FLOODED_PAUSE_SECONDS} s after each proof" in page
 
 
 def test_three_changes_of_the_lists_are_enough_and_the_detail_counts_them() -> None:
     """One change is a create or a delete; there and away and back again is not."""
     sweep = sweep_of(4, ["vs_1"], ["vs_1"], [], ["vs_1"])
-    sweep.proven("vs_1", TARGET, Proof(Life.LOST, "404"), sweep.now())
+    sweep.add_proof("vs_1", TARGET, Proof(Verdict.LOST, "404"), sweep.now())
 
-    proof = sweep.look().proofs["vs_1"]
+    proof = sweep.together().proofs["vs_1"]
 
-    assert (proof.life, proof.detail) == (Life.DIVIDED, "3 of 4 connections list it: 404")
+    assert (proof.verdict, proof.detail) == (Verdict.DIVIDED, "3 of 4 connections list it: 404")
 
 
 def test_each_is_proven_at_once_and_again_on_connections_all_over() -> None:
@@ -675,13 +672,13 @@ def test_each_is_proven_at_once_and_again_on_connections_all_over() -> None:
     wanted = dict.fromkeys(ids, TARGET)
     sweep = sweep_of(20, ids)
 
-    assert sorted(prove(sweep, wanted, Proof(Life.ALIVE))) == sorted(ids)
-    assert 0 < len(prove(sweep, wanted, Proof(Life.ALIVE))) < len(ids) / 2
+    assert sorted(prove(sweep, wanted, Proof(Verdict.ALIVE))) == sorted(ids)
+    assert 0 < len(prove(sweep, wanted, Proof(Verdict.ALIVE))) < len(ids) / 2
     while sweep.open({})[0]:
         pass
-    assert prove(sweep, wanted, Proof(Life.ALIVE)) != []
+    assert prove(sweep, wanted, Proof(Verdict.ALIVE)) != []
     while not sweep.is_over():
-        prove(sweep, wanted, Proof(Life.ALIVE))
+        prove(sweep, wanted, Proof(Verdict.ALIVE))
     assert {len(proofs) for proofs in sweep._proofs.values()} == {FEWEST_PROOFS}
 
 
@@ -700,7 +697,7 @@ def test_a_server_that_is_flooded_easily_is_asked_slowly(
     run: Run, monkeypatch: pytest.MonkeyPatch, version: str, at_once: int
 ) -> None:
     """One connection at a time, with a pause after each proof."""
-    monkeypatch.setattr(processes, "FLOODED_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(survey, "FLOODED_PAUSE_SECONDS", 0.001)
     opened: list[int] = []
     slept: list[float] = []
 
@@ -708,8 +705,8 @@ def test_a_server_that_is_flooded_easily_is_asked_slowly(
         opened.append(count)
         connections.overlap(turns, ask, count)
 
-    monkeypatch.setattr(processes, "overlap", noted)
-    monkeypatch.setattr(processes, "sleep", slept.append)
+    monkeypatch.setattr(survey, "overlap", noted)
+    monkeypatch.setattr(survey, "sleep", slept.append)
     with FakeLlamaStack("dbs", version=version) as fake:
         outcome = run(fake.url, *ALL, collections=ONE)
         proofs = fake.lines().count(INSERT)

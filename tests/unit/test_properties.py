@@ -19,14 +19,14 @@ from hook.domain import (
     GOOD_STATES,
     Collection,
     Finding,
-    Life,
-    Look,
     Model,
+    Observation,
     Proof,
     Provider,
     State,
     Target,
     VectorStore,
+    Verdict,
     exit_code,
 )
 from hook.errors import TEXT_LIMIT, ConfigError, ExitCode, HookError, RefusedError, one_line
@@ -36,7 +36,8 @@ from hook.llamastack.api import LlamaStack
 from hook.llamastack.dialects import VectorDbsDialect, VectorStoresDialect
 from hook.output.report import TERMINATION_MESSAGE_BYTES, Report, render_json, render_text, termination_message
 from hook.registration.candidates import candidates, earlier_ones
-from hook.registration.plan import plan
+from hook.registration.journal import Journal
+from hook.registration.judge import Judge
 from hook.registration.resolve import resolve
 
 T = TypeVar("T")
@@ -266,7 +267,7 @@ stores = st.lists(
     max_size=6,
     unique_by=lambda store: store.id,
 )
-lives = st.builds(Proof, st.sampled_from(Life), st.text(max_size=5), st.none() | st.sampled_from([384, 768]))
+lives = st.builds(Proof, st.sampled_from(Verdict), st.text(max_size=5), st.none() | st.sampled_from([384, 768]))
 models = st.builds(
     Model,
     id=st.sampled_from(["st/granite", "granite", "other/granite", ""]) | st.text(max_size=4),
@@ -284,13 +285,13 @@ def test_the_plan_has_one_finding_for_each_collection(
     """A collection is only good with one live vector store, or with the oldest of several where that is accepted."""
     proofs = dict(zip(("vs_1", "vs_2", "vs_3", "docs"), drawn, strict=True))
 
-    look = Look(1, tuple(listed), {store.id: 1 for store in listed}, proofs)
-    findings = plan(targets, look, accept_oldest=accept_oldest)
+    look = Observation(1, tuple(listed), {store.id: 1 for store in listed}, proofs)
+    findings = Judge(accept_oldest=accept_oldest).findings(targets, look, Journal("this run"))
 
     assert tuple(findings) == NAMES
     for name, finding in findings.items():
         matching = candidates(targets, listed)[name]
-        live = [store for store in matching if proofs[store.id].life is not Life.LOST]
+        live = [store for store in matching if proofs[store.id].verdict is not Verdict.LOST]
         assert finding.id is None or finding.id in {store.id for store in matching}
         if finding.state is State.PRESENT:
             assert len(live) == 1 or (accept_oldest and len(live) > 1)

@@ -16,21 +16,18 @@ from hook.cli.flags import parse_arguments
 from hook.cli.settings import Settings, parse
 from hook.deadline import Deadline
 from hook.domain import Collection, Finding, State, VectorStore
-from hook.errors import RefusedError, UnavailableError
+from hook.errors import RefusedError
 from hook.http.client import Http
 from hook.http.endpoint import Endpoint
 from hook.llamastack.api import LlamaStack
 from hook.progress import Progress
-from hook.registration import race
-from hook.registration.create import Creator
+from hook.registration.journal import Journal, Withdrawn
 from hook.registration.run import Run
 from hook.retry import retry
+from hook.survey.answers import Answers
 from hook.survey.order import in_order
-from hook.survey.processes import Processes
-from hook.survey.proof import Prover
-from hook.survey.sweep import Sweep
 from tests.fake_llamastack import GRANITE, FakeLlamaStack, answer
-from tests.unit.conftest import NAMES, entries
+from tests.unit.conftest import NAMES, Waits, entries
 from tests.unit.conftest import Run as RunHook
 
 CREATE = "POST /v1/vector_stores"
@@ -181,10 +178,10 @@ def test_a_run_that_gave_way_asks_the_oldest_and_not_the_newest(
 
 
 def test_a_store_with_files_is_not_taken_back(
-    server: FakeLlamaStack, run: RunHook, rival: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+    server: FakeLlamaStack, run: RunHook, rival: Callable[..., str], monkeypatch: pytest.MonkeyPatch, waits: Waits
 ) -> None:
     """Somebody uses it already; then it is for people to decide."""
-    monkeypatch.setattr(race, "RACE_SECONDS", 0.3)
+    waits.set(race_seconds=0.3)
     rival()
     add = server.add
 
@@ -200,10 +197,10 @@ def test_a_store_with_files_is_not_taken_back(
 
 
 def test_a_store_that_holds_a_chunk_is_not_taken_back(
-    server: FakeLlamaStack, run: RunHook, rival: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+    server: FakeLlamaStack, run: RunHook, rival: Callable[..., str], waits: Waits
 ) -> None:
     """What was inserted as a chunk is in no count of the list, so it is asked at the last moment."""
-    monkeypatch.setattr(race, "RACE_SECONDS", 0.3)
+    waits.set(race_seconds=0.3)
     rival()
 
     def create_and_fill(handler: object) -> None:
@@ -239,7 +236,7 @@ def test_what_two_runs_have_both_taken_back_is_told(
     outcome = run(server.url, collections=entries("red_hat_docs"))
 
     assert (outcome.exit_code, outcome.states) == (5, ["missing"])
-    assert "back for another run's, which is gone, too; run it again" in outcome.detail()
+    assert outcome.detail().endswith("in favour of another run's store, which has since disappeared; run it again")
     assert first not in outcome.detail()
 
 
@@ -271,10 +268,10 @@ def test_all_runs_have_the_same_order_of_one_second(lists: list[list[str]], orde
 
     assert "".join(store.id for store in in_order(stores, places)) == order
 
-    sweep = Sweep(len(lists), 0)
+    sweep = Answers(len(lists), 0)
     for ids in lists:
-        sweep.heard([VectorStore(store_id, "docs", created_at=1) for store_id in ids], sweep.now())
-    assert [store.id for store in sweep.look().stores] == [*order]
+        sweep.add_list([VectorStore(store_id, "docs", created_at=1) for store_id in ids], sweep.now())
+    assert [store.id for store in sweep.together().stores] == [*order]
 
 
 def test_the_order_of_other_names_and_seconds_is_as_it_was() -> None:
@@ -284,10 +281,10 @@ def test_the_order_of_other_names_and_seconds_is_as_it_was() -> None:
 
 
 def test_the_earlier_store_stays_and_the_other_run_is_waited_for(
-    server: FakeLlamaStack, run: RunHook, monkeypatch: pytest.MonkeyPatch
+    server: FakeLlamaStack, run: RunHook, waits: Waits
 ) -> None:
     """It may have been killed; then the duplicate is told."""
-    monkeypatch.setattr(race, "RACE_SECONDS", 0.3)
+    waits.set(race_seconds=0.3)
 
     def create_two(handler: object) -> None:
         assert handler
@@ -348,10 +345,10 @@ def test_duplicates_that_no_run_made_are_told_at_once(server: FakeLlamaStack, ru
 
 @pytest.mark.parametrize("command", ["check", "register"])
 def test_a_race_of_others_is_waited_for_only_while_it_goes_on(
-    server: FakeLlamaStack, run: RunHook, monkeypatch: pytest.MonkeyPatch, command: str
+    server: FakeLlamaStack, run: RunHook, waits: Waits, command: str
 ) -> None:
     """Where nothing changes any more, nobody is left who would."""
-    monkeypatch.setattr(race, "BYSTANDER_SECONDS", 0.3)
+    waits.set(bystander_seconds=0.3)
     server.add("red_hat_docs", run_id="one")
     server.add("red_hat_docs", run_id="another")
 
@@ -363,11 +360,11 @@ def test_a_race_of_others_is_waited_for_only_while_it_goes_on(
 
 
 def test_others_are_waited_for_as_long_as_they_change_something(
-    server: FakeLlamaStack, run: RunHook, monkeypatch: pytest.MonkeyPatch
+    server: FakeLlamaStack, run: RunHook, waits: Waits
 ) -> None:
     """On a busy server twenty runs take longer than any one of them is waited for."""
-    monkeypatch.setattr(race, "RACE_SECONDS", 1.0)
-    monkeypatch.setattr(race, "BYSTANDER_SECONDS", 1.0)
+    waits.set(race_seconds=1.0)
+    waits.set(bystander_seconds=1.0)
     for number in range(8):
         server.add("red_hat_docs", run_id=f"run {number}")
 
@@ -378,7 +375,7 @@ def test_others_are_waited_for_as_long_as_they_change_something(
     server.fault(LIST, lambda handler: handler.reply(*handler._list({})), times=1)
     server.fault(LIST, take_one_back, times=7)
     # The pause alone takes 0.3 s on average, and thus seven of them two.
-    monkeypatch.setattr(race, "RACE_PAUSE_SECONDS", (0.3, 0.4))
+    waits.set(race_pause_seconds=(0.3, 0.4))
 
     outcome = run(server.url, "check", collections=entries("red_hat_docs"))
 
@@ -386,11 +383,11 @@ def test_others_are_waited_for_as_long_as_they_change_something(
 
 
 def test_a_run_that_keeps_its_own_waits_longer_than_a_bystander(
-    server: FakeLlamaStack, run: RunHook, monkeypatch: pytest.MonkeyPatch
+    server: FakeLlamaStack, run: RunHook, waits: Waits
 ) -> None:
     """The other one, which has to take its own back, may have more to do before."""
-    monkeypatch.setattr(race, "BYSTANDER_SECONDS", 0.2)
-    monkeypatch.setattr(race, "RACE_PAUSE_SECONDS", (0.3, 0.4))
+    waits.set(bystander_seconds=0.2)
+    waits.set(race_pause_seconds=(0.3, 0.4))
 
     let_rival_give_way(server, lists=6)
 
@@ -399,12 +396,10 @@ def test_a_run_that_keeps_its_own_waits_longer_than_a_bystander(
     assert (outcome.exit_code, outcome.states) == (0, ["registered"])
 
 
-def test_a_race_goes_on_however_old_its_stores_become(
-    server: FakeLlamaStack, run: RunHook, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_race_goes_on_however_old_its_stores_become(server: FakeLlamaStack, run: RunHook, waits: Waits) -> None:
     """On a busy server twenty runs make all that they want before any of them takes something back."""
-    monkeypatch.setattr(race, "RECENT_SECONDS", 3.0)
-    monkeypatch.setattr(race, "RACE_PAUSE_SECONDS", (0.5, 0.6))
+    waits.set(recent_seconds=3.0)
+    waits.set(race_pause_seconds=(0.5, 0.6))
     for number in range(8):
         server.add("red_hat_docs", run_id=f"run {number}", created_at=int(time.time()) - 1)
 
@@ -445,88 +440,35 @@ def test_a_run_that_has_taken_its_own_back_waits_for_the_others_whatever_the_clo
     assert (outcome.exit_code, outcome.states) == (0, ["present"])
 
 
-@pytest.mark.parametrize("stays", [True, False])
-def test_a_run_that_gave_way_keeps_a_late_store_only_where_there_is_no_other(
-    server: FakeLlamaStack, run: RunHook, monkeypatch: pytest.MonkeyPatch, stays: bool
+def test_what_takes_place_late_is_withdrawn_for_what_came_first(
+    server: FakeLlamaStack, run: RunHook, waits: Waits
 ) -> None:
-    """Though it is older: the other run has ended with its own, and nobody else would ever take one back."""
-    monkeypatch.setattr("hook.registration.create.LATE_SECONDS", 4.0)
-    began = int(time.time())
-    bodies: list[dict[str, object]] = []
-    others: list[str] = []
-
-    def fail(handler: object) -> None:
-        bodies.append(server.requests[-1].body)
-        handler.reply(500, {"detail": "Internal server error"})  # type: ignore[attr-defined]
-        others.append(server.add("red_hat_docs", run_id="a rival", created_at=began + 1))
-
-    def create(handler: object) -> None:
-        status, store = handler._create(server.requests[-1].body)  # type: ignore[attr-defined]
-        server.stores[-1]["created_at"] = began + 2
-        handler.reply(status, store)  # type: ignore[attr-defined]
-        server.fault(LIST, late, times=1)
-
-    def late(listing: object) -> None:
-        # Not before this run has given way.
-        if [store["id"] for store in server.stores] != others:
-            server.fault(LIST, late, times=1)
-        else:
-            listing._create(bodies[0])  # type: ignore[attr-defined]
-            server.stores[-1]["created_at"] = began
-            del server.stores[: 0 if stays else 1]
-        listing.reply(*listing._list({}))  # type: ignore[attr-defined]
-
-    server.fault(CREATE, fail, times=1)
-    server.fault(CREATE, create, times=1)
-    server.fault(LIST, lambda handler: handler.reply(*handler._list({})), times=1)
-    server.fault(LIST, answer(200, {"data": [], "has_more": False}), times=1)
-
-    outcome = run(server.url, collections=entries("red_hat_docs"))
-
-    assert (outcome.exit_code, outcome.states) == (0, ["present"])
-    (left,) = server.stores
-    assert (left["id"] in others) is stays
-
-
-def test_what_appears_while_a_late_create_is_waited_for_is_taken_back_at_once(
-    server: FakeLlamaStack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else another run would take it for a duplicate, or with `--on-duplicate oldest` for what it may use."""
-    monkeypatch.setattr("hook.registration.create.LATE_SECONDS", 8.0)
-    logs.configure("info", "json", {})
+    """Before there is any verdict, and as soon as the list shows it: the other run waits for that."""
+    waits.set(late_seconds=10.0)
     timers: list[threading.Timer] = []
 
     def fail(handler: object) -> None:
+        server.add("red_hat_docs", run_id="a rival")
         body = server.requests[-1].body
-        timers.append(threading.Timer(3.0, lambda: handler._create(body)))  # type: ignore[attr-defined]
+        timers.append(threading.Timer(1.0, lambda: handler._create(body)))  # type: ignore[attr-defined]
         timers[0].start()
-        handler.reply(500, {"detail": "Internal server error"})  # type: ignore[attr-defined]
+        handler.reply(502, {"detail": "scripted"})  # type: ignore[attr-defined]
 
     server.fault(CREATE, fail, times=1)
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(start, server.url, threading.Barrier(1))
-        retry(lambda: len(server.names()) == len(NAMES) or raise_unavailable(), Deadline(20), "e")
-        timers[0].join()
-        retry(lambda: len(server.names()) == len(NAMES) or raise_unavailable(), Deadline(20), "e")
-        still_waiting = not waiting.done()
 
-    assert still_waiting
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    timers[0].join()
+    assert (outcome.exit_code, outcome.states) == (0, ["present"])
     assert [request.method for request in server.requests].count("DELETE") == 1
-    assert {finding.state for finding in waiting.result().values()} == {State.REGISTERED}
+    assert "a rival" in str(server.stores)
 
 
-def raise_unavailable() -> bool:
-    """Let `retry` ask again."""
-    raise UnavailableError("not yet")
-
-
-def test_lists_that_take_turns_are_no_change(
-    server: FakeLlamaStack, run: RunHook, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lists_that_take_turns_are_no_change(server: FakeLlamaStack, run: RunHook, waits: Waits) -> None:
     """Where one connection meets one process, and the next another: nobody is about to take anything back."""
-    monkeypatch.setattr(race, "BYSTANDER_SECONDS", 1.0)
+    waits.set(bystander_seconds=1.0)
     # Else chance says which list a wait ends with, and what that one does not show is waited for anew.
-    monkeypatch.setattr(race, "RACE_PAUSE_SECONDS", (0.4, 0.4))
+    waits.set(race_pause_seconds=(0.4, 0.4))
     for name in ("one", "another", "a third"):
         server.add("red_hat_docs", run_id=name)
     shown = itertools.cycle((2, 2, 3))
@@ -544,10 +486,10 @@ def test_lists_that_take_turns_are_no_change(
 
 
 def test_what_lists_show_in_another_order_each_time_is_no_change(
-    server: FakeLlamaStack, run: RunHook, monkeypatch: pytest.MonkeyPatch
+    server: FakeLlamaStack, run: RunHook, waits: Waits
 ) -> None:
     """As two processes do: nobody is about to take anything back."""
-    monkeypatch.setattr(race, "BYSTANDER_SECONDS", 1.5)
+    waits.set(bystander_seconds=1.5)
     server.add("red_hat_docs", run_id="one")
     server.add("red_hat_docs", run_id="another")
 
@@ -562,23 +504,6 @@ def test_what_lists_show_in_another_order_each_time_is_no_change(
     assert outcome.states == ["duplicated"]
     # For half of the budget, these would be two dozen.
     assert 1 <= outcome.event_names().count("race.found") <= 12
-
-
-def test_what_is_too_many_is_taken_back_before_a_create_that_may_take_place_late_is_waited_for(
-    server: FakeLlamaStack, run: RunHook, rival: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The other runs see a duplicate until then, and give up (20 runs at one instant on 0.3.5, whose create fails)."""
-    monkeypatch.setattr("hook.registration.create.LATE_SECONDS", 60.0)
-    server.fault(CREATE, answer(500), times=1)
-    # The retried create is answered by a list without the rival's, too.
-    first = rival()
-    server.fault(LIST, answer(200, {"data": [], "has_more": False}), times=1)
-
-    outcome = run(server.url, collections=entries("red_hat_docs"))
-
-    # The budget ends before the wait does.
-    assert outcome.exit_code == 3
-    assert [store["id"] for store in server.stores] == [first]
 
 
 def test_a_race_leaves_half_of_the_budget_for_the_verdict(server: FakeLlamaStack, run: RunHook) -> None:
@@ -686,9 +611,9 @@ def test_all_that_killed_runs_left_is_withdrawn(server: FakeLlamaStack, run: Run
     ids=["by-somebody-else", "with-a-file", "not-together", "too-young", "of-no-age"],
 )
 def test_what_nobody_can_tell_to_be_left_stays_duplicated(
-    server: FakeLlamaStack, run: RunHook, fields: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    server: FakeLlamaStack, run: RunHook, fields: dict[str, object], waits: Waits
 ) -> None:
-    monkeypatch.setattr(race, "BYSTANDER_SECONDS", 0.3)
+    waits.set(bystander_seconds=0.3)
     made = [*leave_two(server, **{key: value for key, value in fields.items() if key != "name"})]  # type: ignore[arg-type]
 
     outcome = run(server.url, collections=entries("red_hat_docs"))
@@ -944,18 +869,12 @@ def test_what_was_taken_back_is_not_taken_back_again(
 
 
 def test_of_two_that_a_run_made_the_one_that_it_was_told_of_stays(server: FakeLlamaStack, run: RunHook) -> None:
-    """The first create failed, took place all the same, and the list shows it late."""
-    bodies: list[dict[str, object]] = []
-
-    def fail(handler: object) -> None:
-        bodies.append(server.requests[-1].body)
-        handler.reply(500, {"detail": "Internal server error"})  # type: ignore[attr-defined]
+    """A gateway has sent the create twice."""
 
     def create(handler: object) -> None:
-        handler._create(bodies[0])  # type: ignore[attr-defined]
+        handler._create(server.requests[-1].body)  # type: ignore[attr-defined]
         handler.reply(*handler._create(server.requests[-1].body))  # type: ignore[attr-defined]
 
-    server.fault(CREATE, fail, times=1)
     server.fault(CREATE, create, times=1)
 
     outcome = run(server.url, collections=entries("red_hat_docs"))
@@ -966,11 +885,9 @@ def test_of_two_that_a_run_made_the_one_that_it_was_told_of_stays(server: FakeLl
     assert (outcome.exit_code, outcome.states) == (0, ["registered"])
 
 
-def test_a_race_proves_only_what_decides_it_and_that_once(
-    server: FakeLlamaStack, run: RunHook, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_race_proves_only_what_decides_it_and_that_once(server: FakeLlamaStack, run: RunHook, waits: Waits) -> None:
     """However often it looks whether the others have agreed."""
-    monkeypatch.setattr(race, "BYSTANDER_SECONDS", 1.5)
+    waits.set(bystander_seconds=1.5)
     names = ("red_hat_docs", "eu_ai_act")
     for name in names:
         server.add(name, run_id="one")
@@ -1008,25 +925,19 @@ def test_a_lost_one_is_in_no_race(server: FakeLlamaStack, run: RunHook) -> None:
     assert "race.found" not in outcome.event_names()
 
 
-@pytest.fixture
-def creator(server: FakeLlamaStack) -> Creator:
-    """Return one of a run that began 100 s ago."""
-    now = iter([0.0])
-    deadline = Deadline(300, lambda: next(now, 100.0))
-    stack = LlamaStack(Http(Endpoint(server.url), 5, deadline))
-    prover = Prover(stack, deadline, 5, write=True)
-    return Creator(stack, Processes(stack, prover, deadline, 1), deadline)
-
-
-@pytest.mark.parametrize("known", ["found_ids", "deleted_ids"])
-def test_what_was_there_before_or_is_gone_is_not_its_own(creator: Creator, known: str) -> None:
+@pytest.mark.parametrize("known", ["preexisting", "withdrawn"])
+def test_what_was_there_before_or_is_gone_is_not_its_own(known: str) -> None:
     """Whatever its metadata say."""
-    store = VectorStore("vs_1", "red_hat_docs", made_by=creator._server.run_id)
-    assert creator.is_own(store)
+    store = VectorStore("vs_1", "red_hat_docs", made_by="this run")
+    journal = Journal("this run")
+    assert journal.is_ours(store)
 
-    getattr(creator, known).add("vs_1")
+    if known == "preexisting":
+        journal.preexisting_ids = frozenset({"vs_1"})
+    else:
+        journal.add(Withdrawn("red_hat_docs", store))
 
-    assert not creator.is_own(store)
+    assert not journal.is_ours(store)
 
 
 def test_what_is_lost_is_not_proven_again_for_the_race(run: RunHook) -> None:

@@ -12,14 +12,15 @@ import pytest
 import responses
 
 from hook.deadline import Deadline
-from hook.domain import Collection, Life, Look, Model, State
+from hook.domain import Collection, Model, Observation, State, Verdict
 from hook.errors import HookError, RefusedError, UnavailableError
 from hook.http.client import Http
 from hook.http.endpoint import Endpoint
 from hook.llamastack.api import LlamaStack
 from hook.llamastack.dialects import VectorDbsDialect, VectorStoresDialect, find_dialect
 from hook.llamastack.verdicts import INSERT, QUERY
-from hook.registration.plan import plan
+from hook.registration.journal import Journal
+from hook.registration.judge import Judge
 from hook.registration.resolve import resolve
 from tests.fake_llamastack import GRANITE
 
@@ -98,9 +99,11 @@ def test_what_was_created_is_found_as_present(release: str, replay: Callable[...
     created = server.create_vector_store(target)
     proof = server.prove(created.id, target.provider.kind, [INSERT, QUERY])
     proofs = {store.id: proof for store in listed}
-    finding = plan([target], Look(1, listed, proofs=proofs), accept_oldest=True)["red_hat_docs"]
+    finding = Judge(accept_oldest=True).findings([target], Observation(1, listed, proofs=proofs), Journal("this run"))[
+        "red_hat_docs"
+    ]
 
-    assert proof.life is Life.ALIVE
+    assert proof.verdict is Verdict.ALIVE
     assert proof.embedding_dimension in (None, 768)
     assert finding.state is State.PRESENT
     assert finding.addressed_by == ("name" if release in DBS_RELEASES else "id")
@@ -122,7 +125,7 @@ def test_an_id_that_nobody_knows_is_lost(release: str, question: str, replay: Ca
     name = f"{question}_unknown"
     asked = ANSWERS[release][name]["request"]["vector_db_id"]
 
-    assert LlamaStack(replay(release, name)).prove(asked, "faiss", [question]).life is Life.LOST
+    assert LlamaStack(replay(release, name)).prove(asked, "faiss", [question]).verdict is Verdict.LOST
 
 
 @pytest.mark.parametrize("release", WITH_MILVUS)
@@ -131,8 +134,8 @@ def test_milvus_is_proven_as_far_as_the_release_allows(release: str, replay: Cal
     server = LlamaStack(replay(release, "version", "milvus_insert_alive", "milvus_query_alive"))
     server.version()
 
-    expected = Life.ALIVE if release == "ogx-1.2.5" else Life.UNDECIDED
-    assert server.prove("vs_x", "milvus", [INSERT, QUERY]).life is expected
+    expected = Verdict.ALIVE if release == "ogx-1.2.5" else Verdict.UNDECIDED
+    assert server.prove("vs_x", "milvus", [INSERT, QUERY]).verdict is expected
 
 
 @pytest.mark.parametrize("release", WITH_MILVUS)
@@ -142,10 +145,10 @@ def test_milvus_is_lost_after_a_restart_where_it_is(release: str, replay: Callab
     server.version()
 
     # On ogx 1.2.5 inserts work again, and queries answer 500: what nobody can read is of no use.
-    expected = {"0.2.24": Life.UNDECIDED, "ogx-1.2.5": Life.DEAD}.get(release, Life.LOST)
+    expected = {"0.2.24": Verdict.UNDECIDED, "ogx-1.2.5": Verdict.DEAD}.get(release, Verdict.LOST)
     asked = ANSWERS[release]["milvus_insert_after_restart"]["request"]["vector_db_id"]
 
-    assert server.prove(asked, "milvus", [INSERT, QUERY]).life is expected
+    assert server.prove(asked, "milvus", [INSERT, QUERY]).verdict is expected
 
 
 @pytest.mark.parametrize("release", RELEASES)

@@ -13,8 +13,8 @@ from hook.http.endpoint import Endpoint
 from hook.kubernetes import pod
 from hook.kubernetes.deployment import wait_for_rollout
 from hook.llamastack.api import LlamaStack
-from hook.survey.processes import Processes
 from hook.survey.proof import Prover
+from hook.survey.survey import Survey
 from tests.fake_kubernetes import FakeKubernetes
 from tests.fake_llamastack import FakeLlamaStack
 from tests.unit.conftest import Outcome, Run, entries
@@ -158,7 +158,7 @@ def test_a_list_is_read_whatever_the_number_of_connections(server: FakeLlamaStac
     server.add("red_hat_docs")
     deadline = Deadline(5.0)
     stack = LlamaStack(Http(Endpoint(server.url), 5.0, deadline))
-    processes = Processes(stack, Prover(stack, deadline, 5.0, write=False), deadline, connections)
+    processes = Survey(stack, Prover(stack, deadline, 5.0, write=False), deadline, connections)
 
     assert [store.name for store in processes.stores()] == ["red_hat_docs"]
 

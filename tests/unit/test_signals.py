@@ -52,9 +52,9 @@ def test_a_signal_ends_the_run_with_a_partial_report(
 
     assert (result.exit_code, result.report["outcome"]) == (code, outcome)
     assert result.states == ["unknown", "unknown", "missing"]
-    assert result.detail() == f"it was registered as '{server.stores[0]['id']}', but not verified any more"
+    assert result.detail() == f"created as {server.stores[0]['id']}; the run ended before it could be verified"
     assert result.report["collections"][0]["id"] is None
-    assert result.detail("acme_corporate") == "its registration was begun"
+    assert result.detail("acme_corporate") == "its create was sent; the run ended before it could be verified"
     assert result.report["message"] == (
         f"Stopped by {signal.Signals(number).name} before the end; the next run carries on from there"
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hook.domain import Life
+from hook.domain import Verdict
 from hook.errors import RefusedError
 from hook.http.answers import error_text
 from hook.llamastack.verdicts import INSERT, QUERY, Outcome, is_unknown_id, prove
@@ -115,7 +115,7 @@ def test_an_id_of_any_kind_is_found_as_a_whole(store_id: str, detail: str) -> No
     assert not is_unknown_id(refused, store_id + "x")
     for question in (INSERT, QUERY):
         for kind in ("faiss", "qdrant", "chromadb"):
-            assert prove(store_id, kind, [Outcome(question, error=refused)], None).life is Life.LOST
+            assert prove(store_id, kind, [Outcome(question, error=refused)], None).verdict is Verdict.LOST
 
 
 def test_an_id_that_the_message_cuts_is_not_told_as_lost() -> None:

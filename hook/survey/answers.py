@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from threading import RLock
 
 from hook.deadline import Deadline
-from hook.domain import Life, Look, Proof, Target, VectorStore
+from hook.domain import Observation, Proof, Target, VectorStore, Verdict
 from hook.llamastack.verdicts import INSERT, KEPT_BY_EACH_PROCESS
 from hook.logs import log
-from hook.survey.heard import Heard, may_precede
 from hook.survey.order import SHOWN_FIELDS, in_order
 from hook.survey.proof import united
+from hook.survey.timed import Timed, may_precede
 
 FULLY_PROVEN = 20
 """Up to so many vector stores are proven on each connection; of more, each on fewer."""
@@ -22,7 +22,7 @@ LOST_SECONDS = 5.0
 that knows it is enough. The rich log of 0.7.3 and newer takes seconds for an error."""
 
 
-class Sweep:
+class Answers:
     """What was heard so far, and who has to be asked next; connections in threads of their own may share it."""
 
     def __init__(self, connections: int, queries: int) -> None:
@@ -36,10 +36,10 @@ class Sweep:
         self._lost = Deadline(LOST_SECONDS)
         self._lock = RLock()
         self._stores: dict[str, VectorStore] = {}
-        self._lists: list[Heard[dict[str, int]]] = []
+        self._lists: list[Timed[dict[str, int]]] = []
         self._versions: dict[str, dict[tuple[str | None, ...], VectorStore]] = {}
         """By id, what the processes show differently of one vector store."""
-        self._proofs: dict[str, list[Heard[Proof]]] = {}
+        self._proofs: dict[str, list[Timed[Proof]]] = {}
         self._begun: Counter[str] = Counter()
         """By id, how many proofs were begun, answered or not."""
         self._queried: Counter[str] = Counter()
@@ -96,10 +96,10 @@ class Sweep:
             done = self._proofs.get(store_id)
             if done is None:
                 return False
-            if any(heard.said.life in (Life.DEAD, Life.REFUSED) or heard.said.timed_out for heard in done):
+            if any(heard.said.verdict in (Verdict.DEAD, Verdict.REFUSED) or heard.said.timed_out for heard in done):
                 return True
             together = self._united(store_id)
-            return together.life is Life.DIVIDED and not together.vanished
+            return together.verdict is Verdict.DIVIDED and not together.vanished
 
     def question(self, store_id: str, target: Target) -> tuple[Proof | None, bool]:
         """Return the last proof of a vector store, and whether the next one has to ask the query, too.
@@ -127,7 +127,7 @@ class Sweep:
         """Return the proof of another vector store of the same provider and model that was not answered in time."""
         return self._hung.get((target.provider.id, target.model.id))
 
-    def heard(self, stores: Sequence[VectorStore], began: float) -> None:
+    def add_list(self, stores: Sequence[VectorStore], began: float) -> None:
         """Add a list."""
         with self._lock:
             for store in stores:
@@ -135,15 +135,15 @@ class Sweep:
                 shown = tuple(getattr(store, name) for name in SHOWN_FIELDS)
                 self._versions.setdefault(store.id, {}).setdefault(shown, store)
             places = {store.id: place for place, store in enumerate(stores)}
-            self._lists.append(Heard(places, began, self.now()))
+            self._lists.append(Timed(places, began, self.now()))
 
-    def proven(self, store_id: str, target: Target, proof: Proof, began: float) -> None:
+    def add_proof(self, store_id: str, target: Target, proof: Proof, began: float) -> None:
         """Add a proof."""
         with self._lock:
-            self._proofs.setdefault(store_id, []).append(Heard(proof, began, self.now()))
+            self._proofs.setdefault(store_id, []).append(Timed(proof, began, self.now()))
             if proof.timed_out:
                 self._hung[target.provider.id, target.model.id] = proof
-            if proof.life is Life.DEAD:
+            if proof.verdict is Verdict.DEAD:
                 self._failed.add((target.provider.id, target.model.id))
 
     def is_over(self) -> bool:
@@ -151,7 +151,7 @@ class Sweep:
         with self._lock:
             return self._opened >= self._connections and all(self._left(store_id) <= 0 for store_id in self._wanted)
 
-    def look(self) -> Look:
+    def together(self) -> Observation:
         """Return what all of it says."""
         proofs = {store_id: self._united(store_id) for store_id in self._proofs}
         asked = {store_id: len(some) for store_id, some in self._proofs.items()}
@@ -161,9 +161,9 @@ class Sweep:
         grown = any(store_id in self._wanted and self._appeared(store_id) for store_id in proofs)
         stores = in_order(self._stores.values(), lists)
         versions = {store_id: tuple(some.values()) for store_id, some in self._versions.items()}
-        return Look(self._connections, stores, dict(shown), proofs, versions, has_grown=grown)
+        return Observation(self._connections, stores, dict(shown), proofs, versions, has_grown=grown)
 
-    def _lists_by(self, store_id: str) -> tuple[list[Heard[dict[str, int]]], list[Heard[dict[str, int]]]]:
+    def _lists_by(self, store_id: str) -> tuple[list[Timed[dict[str, int]]], list[Timed[dict[str, int]]]]:
         """Return the lists that show a vector store, and those that do not."""
         return (
             [heard for heard in self._lists if store_id in heard.said],
@@ -183,9 +183,9 @@ class Sweep:
         proof = united(self._proofs[store_id])
         shown, hidden = self._lists_by(store_id)
         # What is made or deleted meanwhile changes the lists once.
-        if proof.life is not Life.LOST or may_precede(shown, hidden) or may_precede(hidden, shown):
+        if proof.verdict is not Verdict.LOST or may_precede(shown, hidden) or may_precede(hidden, shown):
             return proof
-        return Proof(Life.DIVIDED, f"{len(shown)} of {len(self._lists)} connections list it: {proof.detail}")
+        return Proof(Verdict.DIVIDED, f"{len(shown)} of {len(self._lists)} connections list it: {proof.detail}")
 
     def _is_due(self, store_id: str) -> bool:
         # As many as there are connections left for them.
@@ -201,9 +201,9 @@ class Sweep:
         if self.is_decided(store_id):
             return 0
         share = self._connections * FULLY_PROVEN // len(self._wanted)
-        if last.costly and not (last.life is Life.LOST and self._lost.remaining()):
+        if last.costly and not (last.verdict is Verdict.LOST and self._lost.remaining()):
             share = self._connections // sum(map(self._is_costly, self._wanted))
-            if last.life is Life.UNDECIDED and not self._lists_by(store_id)[1]:
+            if last.verdict is Verdict.UNDECIDED and not self._lists_by(store_id)[1]:
                 share = 0
         # Where the query may be what fails on one process of several, those without it say nothing of that.
         begun = self._queried if any(heard.said.failure for heard in done) else self._begun

@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Heard(Generic[T]):
+class Timed(Generic[T]):
     """One answer. The server made it at some moment while its request was under way."""
 
     said: T
@@ -18,7 +18,7 @@ class Heard(Generic[T]):
     """When its answer was there."""
 
 
-def may_precede(first: Iterable[Heard[T]], then: Iterable[Heard[T]]) -> bool:
+def may_precede(first: Iterable[Timed[T]], then: Iterable[Timed[T]]) -> bool:
     """Tell whether there can be a moment before which all of the first answers were made, and after it all others.
 
     So what a server forgot or learned meanwhile is told apart from what its processes take turns to say.
@@ -26,7 +26,7 @@ def may_precede(first: Iterable[Heard[T]], then: Iterable[Heard[T]]) -> bool:
     return max((each.began for each in first), default=0.0) <= min((each.ended for each in then), default=float("inf"))
 
 
-def comes_back(answers: Sequence[Heard[str]]) -> bool:
+def comes_back(answers: Sequence[Timed[str]]) -> bool:
     """Tell whether the same answer was given before another one and again after it."""
     for said in {each.said for each in answers}:
         same = [each for each in answers if each.said == said]

@@ -1,0 +1,244 @@
+"""What came of each collection, in one word and one sentence. Pure; remedies are told here and nowhere below."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from hook.domain import Finding, Observation, Proof, State, Target, VectorStore, Verdict
+from hook.errors import one_line
+from hook.llamastack.releases import Release
+from hook.registration import remedies
+from hook.registration.candidates import candidates
+from hook.registration.journal import Journal, Sent, Unclear
+from hook.registration.resolve import quoted
+from hook.survey import SHOWN_FIELDS
+
+UNVERIFIED = "unverified: on this release an empty store cannot be told from one whose backend is down"
+BLIND = "unverified: a query finds nothing here, and on this release and provider that may be so of a full store"
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Judges by what the settings ask for, and by the server's release."""
+
+    release: Release | None = None
+    accept_oldest: bool = False
+    """Whether the oldest of several vector stores of one name stands for the collection."""
+    fail_unverified: bool = False
+    """Whether what could not be verified is a failure."""
+    now_seconds: float = 0.0
+    """The time since the start of the run."""
+
+    def findings(self, targets: Sequence[Target], observation: Observation, journal: Journal) -> dict[str, Finding]:
+        """Return what is known of each target, why, and what to do next.
+
+        The observation has a proof of each candidate. A lost vector store counts only where there is no other one. What
+        the release does not show cannot differ; the detail of a present collection says so.
+        """
+        found = candidates(targets, observation.stores)
+        listed = {store.id: store for store in observation.stores}
+        findings = {}
+        for target in targets:
+            stores = found[target.name]
+            seen = _with_trial(observation, stores, journal.trial(target))
+            findings[target.name] = self._told_of_this_run(target, self._compare(target, stores, seen), listed, journal)
+        return findings
+
+    def _told_of_this_run(
+        self, target: Target, found: Finding, listed: Mapping[str, VectorStore], journal: Journal
+    ) -> Finding:
+        """Return the finding with what this run did about the collection; `listed` is all that the server shows."""
+        made, trial = journal.created().get(target.name), journal.trial(target)
+        unresolved = journal.unresolved(listed.values())
+        own = unresolved.get(target.name)
+        is_withdrawn = made is not None and made.id in journal.withdrawn()
+        if found.state not in (State.PRESENT, State.MISSING, State.LOST):
+            return found
+        if made is not None and made.id not in listed and not is_withdrawn:
+            detail = f"{_created_as(made)}, and the list does not show it: see the server's log, then run it again"
+            return replace(found, state=State.UNKNOWN, id=made.id, detail=detail)
+        if own is not None and (own.until_seconds > self.now_seconds or found.state is not State.PRESENT):
+            return self._failed(target, found, own)
+        if found.state is State.PRESENT:
+            is_ours = (made is not None and made.id == found.id) or journal.is_ours(listed[str(found.id)])
+            return replace(found, state=State.REGISTERED) if is_ours else found
+        if made is not None and is_withdrawn:
+            detail = (
+                f"deleted our duplicate {one_line(made.id, 100)} in favour of another run's store, which has since "
+                "disappeared; run it again"
+            )
+            return replace(found, detail=detail)
+        if made is not None:
+            detail = f"{_created_as(made)}, but the list does not show it under this name: see the server's log"
+            return replace(found, id=made.id, detail=detail)
+        if target.name in journal.refused():
+            return replace(found, state=State.REJECTED, detail=journal.refused()[target.name].cause)
+        failures = (each for each in unresolved.values() if each.provider_id in (None, target.provider.id))
+        if (failure := next(failures, None)) is not None:
+            return self._failed(target, found, failure)
+        if trial is not None and trial.verdict in (Verdict.DEAD, Verdict.REFUSED):
+            state = State.REJECTED if trial.verdict is Verdict.REFUSED else State.UNAVAILABLE
+            return replace(found, state=state, detail=f"not created: {trial.detail}")
+        return found
+
+    def _failed(self, target: Target, found: Finding, failure: Unclear) -> Finding:
+        """Return the finding where a create failed, be it this collection's own or one before it."""
+        if failure.provider_id is not None and failure.until_seconds <= self.now_seconds:
+            remedy = remedies.failed_backend(target, self.release)
+            detail = f"not created: the provider '{target.provider.id}' fails ({failure.cause}); {remedy}"
+            return replace(found, state=State.UNAVAILABLE, id=None, detail=detail)
+        what = "the outcome of its create is unknown"
+        if failure.name != target.name:
+            what = "not created, since the outcome of another create is unknown"
+        return replace(found, state=State.UNKNOWN, id=None, detail=f"{what} ({failure.cause}); run it again")
+
+    def _compare(self, target: Target, stores: Sequence[VectorStore], seen: Observation) -> Finding:
+        stores = sorted(stores, key=lambda store: (store.created_at, store.id))
+        proofs = seen.proofs
+        live = [store for store in stores if proofs[store.id].verdict is not Verdict.LOST]
+        lost_ids = tuple(store.id for store in stores if proofs[store.id].verdict is Verdict.LOST)
+        disagree = any(proof.verdict is Verdict.DIVIDED for proof in proofs.values())
+        replaced = [each for store in stores if store.id == target.name for each in _differences(target, store, seen)]
+        if not live and replaced:
+            # In the older dialect a create would silently replace it.
+            remedy = "correct the configuration, or delete the vector store with its data"
+            detail = f"it is lost, and {'; '.join(replaced)}; {remedy}"
+            return Finding(target.name, State.DRIFTED, target.name, detail, lost_ids)
+        if not live and lost_ids:
+            said, remedy = proofs[lost_ids[-1]].detail, remedies.lost(target, self.release)
+            remedy = remedies.NOT_CREATED if disagree else remedy
+            detail = f"the server lists it, but every insert fails ({said}): {remedy}"
+            return Finding(target.name, State.LOST, lost_ids[-1], detail, lost_ids)
+        if not live:
+            remedy = remedies.NOT_CREATED if disagree else "run `register`"
+            return Finding(target.name, State.MISSING, detail=f"the server does not list it; {remedy}")
+        if len(live) > 1 and not self.accept_oldest:
+            remedy = remedies.duplicated(*_kept_and_left(live, proofs))
+            detail = f"{len(live)} vector stores have this name: {quoted([store.id for store in live])}; {remedy}"
+            return Finding(target.name, State.DUPLICATED, None, detail, lost_ids)
+        return self._judge(target, live, lost_ids, seen)
+
+    def _judge(
+        self, target: Target, live: Sequence[VectorStore], lost_ids: tuple[str, ...], seen: Observation
+    ) -> Finding:
+        """Return the finding for the oldest of the vector stores that are not lost."""
+        store, proof = live[0], seen.proofs[live[0].id]
+        finding = Finding(target.name, State.PRESENT, store.id, "", lost_ids)
+        if proof.verdict is Verdict.REFUSED:
+            return replace(finding, state=State.REJECTED, detail=f"a proof is refused: {proof.detail}")
+        differences = _differences(target, store, seen)
+        if proof.embedding_dimension not in (None, target.embedding_dimension):
+            differences.append(f"inserts want vectors of {proof.embedding_dimension}, not {target.embedding_dimension}")
+        if differences:
+            remedy = "correct the configuration, or delete the vector store with its data and run `register`"
+            return replace(finding, state=State.DRIFTED, detail=f"{'; '.join(differences)}; {remedy}")
+        if proof.verdict is Verdict.DEAD:
+            return replace(finding, state=State.UNAVAILABLE, detail=proof.detail)
+        if proof.verdict is Verdict.DIVIDED and proof.found is not None:
+            return replace(finding, state=State.DIVIDED, detail=f"{proof.detail}: {remedies.unshared(target)}")
+        unlisted = _unlisted(store, seen)
+        if proof.verdict is Verdict.DIVIDED or (unlisted and proof.verdict is Verdict.UNDECIDED and proof.costly):
+            known = proof.detail if proof.verdict is Verdict.DIVIDED else _of(unlisted, seen)
+            remedy = remedies.divided(target, self.release)
+            detail = f"some of the server's workers know it and others do not ({known}). {remedy}"
+            return replace(finding, state=State.DIVIDED, detail=detail)
+        notes = _notes(store, proof, live[1:], lost_ids)
+        if unlisted:
+            notes.append(f"inserts and queries work, but {_of(unlisted, seen)}")
+        unverified = proof.verdict is Verdict.UNDECIDED or proof.blind
+        state = State.UNKNOWN if unverified and self.fail_unverified else State.PRESENT
+        return replace(finding, state=state, detail="; ".join(notes), unproven=unverified)
+
+
+def unfinished(findings: Mapping[str, Finding], journal: Journal) -> dict[str, Finding]:
+    """Return the findings of a run that ended before its last observation: nothing that it wrote is verified."""
+    told = dict(findings)
+    created, refused = journal.created(), journal.refused()
+    for name in journal.names(Sent):
+        if name in refused:
+            told[name] = Finding(name, State.REJECTED, detail=refused[name].cause)
+            continue
+        # Not as its id, which nobody may use before it is verified: it may be withdrawn until then.
+        store = created.get(name)
+        what = "its create was sent" if store is None else _created_as(store)
+        told[name] = Finding(name, State.UNKNOWN, detail=f"{what}; the run ended before it could be verified")
+    return told
+
+
+def _with_trial(seen: Observation, stores: Sequence[VectorStore], trial: Proof | None) -> Observation:
+    """Return the observation with the proof of the throw-away vector store for what its own answers cannot tell."""
+    if trial is None or trial.verdict is Verdict.UNDECIDED:
+        return seen
+    told = {}
+    for store in stores:
+        proof = seen.proofs[store.id]
+        # What is proven on few connections, and not listed on each, may be unknown to a worker.
+        is_sure = not (proof.costly and _unlisted(store, seen))
+        if proof.blind or (proof.verdict is Verdict.UNDECIDED and is_sure):
+            told[store.id] = replace(proof, blind=False) if proof.verdict is trial.verdict else trial
+    return replace(seen, proofs={**seen.proofs, **told})
+
+
+def _created_as(store: VectorStore) -> str:
+    return f"created as {one_line(store.id, 100)}"
+
+
+def _unlisted(store: VectorStore, seen: Observation) -> int:
+    """Return how many connections do not list a vector store."""
+    return seen.connections - seen.shown.get(store.id, seen.connections)
+
+
+def _of(unlisted: int, seen: Observation) -> str:
+    return f"{unlisted} of {seen.connections} connections do not list it"
+
+
+def _kept_and_left(live: Sequence[VectorStore], proofs: Mapping[str, Proof]) -> tuple[str, list[str], bool]:
+    """Return the id that is kept, those that can go, and whether they certainly hold nothing.
+
+    Where none is in use, the oldest is kept; where several are, nothing can go. What nobody can tell of can go only
+    where a run of this program made it.
+    """
+    for certain in (True, False):
+        left = [store for store in live if store.files == 0 and _may_be_empty(store, proofs[store.id], certain)]
+        kept = [store for store in live if store not in left] or [left.pop(0)]
+        if len(kept) == 1:
+            return kept[0].id, [store.id for store in left], certain
+    return "", [], False
+
+
+def _may_be_empty(store: VectorStore, proof: Proof, certain: bool) -> bool:
+    unknown = not certain and proof.empty is None and store.made_by is not None
+    return bool(proof.empty) or (unknown and proof.verdict in (Verdict.ALIVE, Verdict.UNDECIDED))
+
+
+def _notes(store: VectorStore, proof: Proof, others: Sequence[VectorStore], lost_ids: Sequence[str]) -> list[str]:
+    """Return what is remarkable about a vector store that is accepted."""
+    notes = []
+    if others:
+        notes.append(f"the oldest of {len(others) + 1}; the others are {quoted([other.id for other in others])}")
+    if lost_ids:
+        notes.append(f"lost and left alone: {quoted(lost_ids)}")
+    if proof.verdict is Verdict.UNDECIDED:
+        notes.append(UNVERIFIED)
+    if proof.failure:
+        notes.append(f"1 request failed, and worked when it was repeated ({proof.failure})")
+    if proof.blind:
+        notes.append(BLIND)
+    hidden = [
+        name for name in ("provider_id", "embedding_model", "embedding_dimension") if getattr(store, name) is None
+    ]
+    if hidden:
+        notes.append(f"the server does not show its {', '.join(hidden)}")
+    return notes
+
+
+def _differences(target: Target, store: VectorStore, seen: Observation) -> list[str]:
+    """Compare what each process shows; its metadata can be replaced by anyone, but a difference is always a fault."""
+    models = [name for name in (target.model.id, target.model.resource_id) if name is not None]
+    wanted = (["completed"], [target.provider.id], models, [str(target.embedding_dimension)])
+    differences = []
+    for version in seen.versions.get(store.id, (store,)):
+        for name, right in zip(SHOWN_FIELDS, wanted, strict=True):
+            found = getattr(version, name)
+            if found is not None and found not in right:
+                differences.append(f"{name} is '{one_line(found, 100)}', not '{right[0]}'")
+    return list(dict.fromkeys(differences))

@@ -1,0 +1,155 @@
+"""Asks until the answer stands: what this run made is listed, and the runs of the same instant have agreed."""
+
+import random
+import time
+from collections.abc import Sequence
+from functools import partial
+
+from hook.deadline import Deadline, sleep
+from hook.domain import Observation, Proof, Target, VectorStore, Verdict
+from hook.llamastack.api import LlamaStack
+from hook.logs import log
+from hook.registration.candidates import by_age, candidates, earlier_ones, provable, unsettled
+from hook.registration.deletion import Deleter, Duplicate
+from hook.registration.journal import Journal, Withdrawn
+from hook.survey import QUERIES_BEFORE_A_WRITE, Survey
+from hook.timings import Timings
+
+Stores = Sequence[VectorStore]
+
+
+class Settler:
+    """Observes the server until nothing is about to change, and withdraws what this run made too many."""
+
+    def __init__(
+        self, server: LlamaStack, survey: Survey, deadline: Deadline, journal: Journal, timings: Timings
+    ) -> None:
+        self._server = server
+        self._survey = survey
+        self._deadline = deadline
+        self._journal = journal
+        self._timings = timings
+        self._lost: dict[str, Proof] = {}
+        """By id, what is lost: nothing revives it, and each further proof is an error in the server's log."""
+
+    def observe(self, targets: Sequence[Target], queries: int) -> Observation:
+        """Return what all workers say of the targets. Raises as the server's API does.
+
+        `queries` is how often each vector store is queried where an empty insert tells as much.
+        """
+        self._wait_for_late_creates(targets)
+        # The last observation needs time, too, so that the message can say what is missing.
+        lag = Deadline(min(self._timings.lag_seconds, self._deadline.remaining() / 2))
+        settled: frozenset[str] = frozenset()
+        while True:
+            observation = self._survey.observe(partial(provable, targets, settled), queries)
+            self._lost |= {key: each for key, each in observation.proofs.items() if each.verdict is Verdict.LOST}
+            if unsettled(targets, observation.stores, settled):
+                settled |= self._agree(targets, observation.stores)
+            elif self._journal.unlisted_ids(observation.stores) and lag.remaining():
+                sleep(self._timings.lag_pause_seconds)
+            else:
+                return observation
+
+    def _wait_for_late_creates(self, targets: Sequence[Target]) -> None:
+        """Let each create without a clear answer have its time, up to half of the budget that is left.
+
+        What is too many is withdrawn meanwhile, since the other runs of this instant wait for that.
+        """
+        patience = Deadline(self._deadline.remaining() / 2)
+        proofs = dict(self._lost)
+        stores: Stores = ()
+        while patience.remaining() and any(
+            each.until_seconds > self._deadline.elapsed() for each in self._journal.unresolved(stores).values()
+        ):
+            stores = self._survey.stores()
+            self._withdraw_surplus(targets, stores, proofs)
+            sleep(self._timings.late_pause_seconds)
+
+    def _agree(self, targets: Sequence[Target], stores: Stores) -> frozenset[str]:
+        """Return the ids that stay, as soon as no run of this instant is about to change what the server lists.
+
+        Each run withdraws its own where another one came first; then one is left, and all of them find it. Only the
+        vector stores that decide that are proven, since twenty runs with twenty of a name would need too many.
+        """
+        patience = Deadline(self._deadline.remaining() / 2)
+        quiet = Deadline(self._timings.race_seconds)
+        began = time.time()
+        seen: list[set[str]] = []
+        proofs = dict(self._lost)
+        while True:
+            proven_before = frozenset(proofs)
+            found = candidates(targets, stores)
+            self._withdraw_surplus(targets, stores, proofs)
+            raced = [each for each in targets if self._is_raced(each, found[each.name], began, proofs, proven_before)]
+            racing = [store for target in raced for store in found[target.name]]
+            # What workers show by turns is no change, so only what was never there before is one.
+            if (now := {store.id for store in racing}) not in seen:
+                has_own = any(map(self._journal.is_ours, racing))
+                quiet = Deadline(self._timings.race_seconds if has_own else self._timings.bystander_seconds)
+                seen.append(now)
+            remaining = min(patience.remaining(), quiet.remaining())
+            if not raced or remaining == 0:
+                return frozenset(store.id for store in stores)
+            log.info("race.found", collections=len(raced), remaining_seconds=round(remaining, 2))
+            # Not all at once: the others ask, too.
+            sleep(random.uniform(*self._timings.race_pause_seconds))
+            stores = self._survey.stores()
+
+    def _is_raced(
+        self, target: Target, found: Stores, began: float, proofs: dict[str, Proof], proven_before: frozenset[str]
+    ) -> bool:
+        """Tell whether another run had made one of several so lately that it may be about to withdraw it.
+
+        Lately is what was made near this run's own one, by the server's clock, or else near when this race `began`.
+        What vanished in the middle of its proof is divided only where that was `proven_before` this list.
+        """
+        own = self._journal.made_at(target.name, found)
+        now = began if own is None else own
+        others = [store for store in found if store.made_by not in (None, self._journal.run_id)]
+        recent = {store.id for store in others if abs(now - store.created_at) < self._timings.recent_seconds}
+        if len(found) < 2 or not recent:
+            return False
+        # One that a restart has lost is in no race; the oldest is proven in any case.
+        self._prove(by_age(found)[0].id, target, proofs)
+        alive = [store for store in found if store.id not in proofs or proofs[store.id].verdict is not Verdict.LOST]
+        # What only some workers know is withdrawn by nobody.
+        divided = {each.id for each in alive if each.id in proofs and proofs[each.id].verdict is Verdict.DIVIDED}
+        if any(store_id in proven_before or not proofs[store_id].vanished for store_id in divided):
+            return False
+        return len(alive) > 1 and any(store.id in recent for store in alive)
+
+    def _withdraw_surplus(self, targets: Sequence[Target], stores: Stores, proofs: dict[str, Proof]) -> None:
+        found = candidates(targets, stores)
+        for target in targets:
+            self._withdraw(target, found[target.name], proofs)
+
+    def _withdraw(self, target: Target, found: Stores, proofs: dict[str, Proof]) -> None:
+        """Delete what this run made, if another one of the name was there before, and is usable.
+
+        Usable by every worker: where only some know it, consumers may depend on either, and both stay. A gateway that
+        sends a create twice makes one more; of this run's own, the one that it was told of stays.
+        """
+        journal = self._journal
+        own = by_age(store for store in found if journal.is_ours(store))
+        before = earlier_ones(found, {store.id for store in own})
+        verdicts = (self._prove(store.id, target, proofs).verdict for store in before if own)
+        first = next((each for each in verdicts if each is not Verdict.LOST), Verdict.LOST)
+        if first not in (Verdict.ALIVE, Verdict.UNDECIDED, Verdict.REFUSED):
+            told = journal.created().get(target.name)
+            own.sort(key=lambda store: told is None or store.id != told.id)
+            del own[:1]
+        ids_before = frozenset(map(str.casefold, journal.preexisting_ids))
+        for store in own:
+            # Somebody may use it already.
+            empty = self._survey.prove_once(store.id, target).empty
+            claim = Duplicate(target.name, journal.run_id, ids_before, empty)
+            if Deleter(self._server, self._deadline).delete(store, claim):
+                journal.add(Withdrawn(target.name, store))
+                log.info("collection.taken_back", collection=target.name, vector_store_id=store.id)
+
+    def _prove(self, store_id: str, target: Target, proofs: dict[str, Proof]) -> Proof:
+        """Return the proof of a vector store that is old enough to decide, taken once for the race."""
+        if store_id not in proofs:
+            proofs |= self._survey.observe(lambda _: {store_id: target}, QUERIES_BEFORE_A_WRITE).proofs
+        return proofs[store_id]

@@ -1,0 +1,33 @@
+"""How long a run waits for others, in seconds; handed in, so that tests need not wait."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """The waits of a registration."""
+
+    lag_seconds: float = 30.0
+    """How far a list may be behind, as one that is read from a replica of the server's database."""
+    lag_pause_seconds: float = 0.5
+    late_seconds: float = 15.0
+    """How long a create may still take place whose connection broke: a gateway gives it up while its server goes on."""
+    late_pause_seconds: float = 1.0
+    """Between two looks at what such a create made: so long at most do other runs see a duplicate."""
+    race_seconds: float = 30.0
+    """How long a run that keeps what it made waits while the others of this instant change nothing."""
+    bystander_seconds: float = 10.0
+    """The same of a run that has made nothing, or has withdrawn it."""
+    race_pause_seconds: tuple[float, float] = (0.1, 0.6)
+    recent_seconds: float = 60.0
+    """How lately another run must have made a vector store to be still about to withdraw it."""
+    trial_least_seconds: float = 10.0
+    """What the budget must have left for a trial, so that what it makes can be deleted."""
+    trial_listed_seconds: float = 8.0
+    """How long the list may take to show a trial's vector store; a pod that is told to end has 30 s for all of that."""
+    trial_found_seconds: float = 10.0
+    """How long a query may take to find what was inserted: a Milvus server reads what is some seconds old."""
+    trial_pause_seconds: float = 0.5
+
+
+DEFAULT_TIMINGS = Timings()
