@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from hook import __version__
-from tests.cluster.kube import APPLICATIONS, HOOK, LABEL, Room, run
+from tests.cluster.kube import APPLICATIONS, HOOK, LABEL, Outcome, Room, run
 from tests.cluster.place import ARGOCD, ask_argocd
 
 
@@ -142,6 +142,20 @@ class App:
         """Return by what one run of the hook is told from the next."""
         uid: str = self.room.job(HOOK)["metadata"]["uid"]
         return uid
+
+    def outcome_after(self, uid: str) -> Outcome:
+        """Wait until the Job that has replaced this one has ended, and return how.
+
+        The sync may be over before: where Argo CD's cache lags, it takes the old Job's end for the new one's
+        (https://github.com/argoproj/argo-cd/issues/10077).
+        """
+
+        def replaced() -> bool:
+            job = self.room.job(HOOK)
+            return job is not None and job["metadata"]["uid"] != uid
+
+        self.room.api.until("the hook has a new Job", replaced)
+        return self.room.outcome()
 
 
 def _revision(operation: Any) -> str:

@@ -93,12 +93,16 @@ class TestStage02:
         assert app.node("CronJob")["health"] == {"status": "Healthy", "message": "CronJob is Suspended"}
 
     def test_a_second_commit_registers_what_it_adds(self, app: App) -> None:
+        before = app.job_uid()
         commit(app, collections("red_hat_docs", "second_commit"))
 
         assert app.live()["status"]["sync"]["status"] == "OutOfSync"
         assert app.synced()["phase"] == "Succeeded"
         assert app.hook()["hookPhase"] == "Succeeded"
-        assert len(app.room.stores("second_commit")) == 1
+        outcome = app.outcome_after(before)
+        said = [outcome.message, *outcome.tries, app.room.kubectl("logs", f"job/{HOOK}", "--tail=-1").stdout]
+        assert outcome.complete, said
+        assert len(app.room.stores("second_commit")) == 1, said
 
     def test_each_full_sync_runs_the_hook_anew(self, app: App) -> None:
         """Also where nothing has changed."""
