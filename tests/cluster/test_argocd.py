@@ -281,9 +281,9 @@ def test_a_failed_commit_is_not_tried_again_and_the_next_one_is(app: App) -> Non
         time.sleep(4)
 
     assert app.job_uid() == before
-    good = commit(app, collections("not_again"))
-    app.until_synced(good, "Succeeded")
-    assert app.job_uid() != before
+    commit(app, collections("not_again"))
+    outcome = app.outcome_after(before)  # where its cache lags, Argo CD takes the failed Job's end for that of this one
+    assert outcome.complete, outcome.tries
 
 
 @pytest.mark.long(40)
