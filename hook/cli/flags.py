@@ -43,6 +43,7 @@ SETTINGS = (
     Setting("--prove", "HOOK_PROVE", "write", "prove by an empty insert and a query, or the query", ("write", "read")),
     Setting("--on-duplicate", "HOOK_ON_DUPLICATE", "fail", "several vector stores of one name", ("fail", "oldest")),
     Setting("--on-lost", "HOOK_ON_LOST", "fail", "a vector store that is listed but dead", ("fail", "recreate")),
+    Setting("--on-unproven", "HOOK_ON_UNPROVEN", "warn", "what only a write could prove", ("warn", "fail")),
     Setting("--publish-configmap", "HOOK_PUBLISH_CONFIGMAP", None, "a ConfigMap that gets the addresses to use"),
     Setting("--wait-for-deployment", "HOOK_WAIT_FOR_DEPLOYMENT", None, "a Deployment whose rollout has to end first"),
     Setting("--output", "HOOK_OUTPUT", None, "the report; text on a terminal, else json", ("text", "json")),

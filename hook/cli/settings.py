@@ -39,6 +39,8 @@ class Settings:
     """The collections that `resolve` was asked for."""
     connections: int = 20
     """On how many fresh connections each question is asked, to meet every process of the server."""
+    fail_unproven: bool = False
+    """Whether `check` and `resolve` fail (exit code 3) for a collection that they cannot prove without writing."""
     prove_write: bool = True
     """Whether a proof includes the empty insert; without it, it only reads."""
     consumer: Endpoint | None = None
@@ -92,6 +94,7 @@ def parse(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
         request_timeout_seconds=values.seconds("--request-timeout"),
         accept_oldest=values.choice("--on-duplicate") == "oldest",
         recreate_lost=values.choice("--on-lost") == "recreate",
+        fail_unproven=values.choice("--on-unproven") == "fail",
         publish_configmap=values.object_name("--publish-configmap", "ConfigMap"),
         names=tuple(arguments["names"]),
         connections=values.whole_number("--connections", MAX_CONNECTIONS),

@@ -96,6 +96,7 @@ _CHARTS: dict[str, dict[str, Any]] = {
         "prove": "read",
         "onDuplicate": "oldest",
         "onLost": "recreate",
+        "onUnproven": "fail",
         "publishConfigMap": PUBLISHED,
         "waitForDeployment": DEPLOYMENT,
         "output": "text",

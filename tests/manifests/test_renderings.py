@@ -396,6 +396,7 @@ def test_helm_lints_the_chart() -> None:
         ("connections=201", "maximum"),
         ("prove=nothing", "must be one of"),
         ("onLost=forget", "must be one of"),
+        ("onUnproven=ignore", "must be one of"),
         ("podLabels.app=llama-stack", "'not' failed"),
         (r"podLabels.app\.kubernetes\.io/name=other", "false schema"),
         (r"podLabels.app\.kubernetes\.io/instance=other", "false schema"),
@@ -462,6 +463,7 @@ def test_the_chart_hands_its_settings_on() -> None:
         "HOOK_PROVE": "read",
         "HOOK_ON_DUPLICATE": "oldest",
         "HOOK_ON_LOST": "recreate",
+        "HOOK_ON_UNPROVEN": "fail",
         "HOOK_PUBLISH_CONFIGMAP": PUBLISHED,
         "HOOK_WAIT_FOR_DEPLOYMENT": DEPLOYMENT,
         "HOOK_OUTPUT": "text",
@@ -478,7 +480,10 @@ def test_the_chart_has_a_value_for_each_setting_of_the_program() -> None:
     assert {setting.variable for setting in SETTINGS} == environment("chart+settings").keys()
 
 
-@pytest.mark.parametrize(("key", "variable"), [("logLevel", "HOOK_LOG_LEVEL"), ("onLost", "HOOK_ON_LOST")])
+@pytest.mark.parametrize(
+    ("key", "variable"),
+    [("logLevel", "HOOK_LOG_LEVEL"), ("onLost", "HOOK_ON_LOST"), ("onUnproven", "HOOK_ON_UNPROVEN")],
+)
 def test_the_chart_offers_the_program_s_choices(key: str, variable: str) -> None:
     schema = json.loads((MANIFESTS / CHART / "values.schema.json").read_text())
     (choices,) = (setting.choices for setting in SETTINGS if setting.variable == variable)

@@ -60,12 +60,22 @@ def test_environment_overrides_defaults() -> None:
         HOOK_REQUEST_TIMEOUT_SECONDS="3",
         HOOK_ON_DUPLICATE="oldest",
         HOOK_ON_LOST="recreate",
+        HOOK_ON_UNPROVEN="fail",
         HOOK_PUBLISH_CONFIGMAP="ids",
         LLAMA_STACK_API_KEY="key",
     )
 
     assert asked == Settings(
-        "check", Endpoint("https://stack.example:443/prefix", "key"), Path("x.yaml"), 12.5, 3, True, True, "ids", ()
+        "check",
+        Endpoint("https://stack.example:443/prefix", "key"),
+        Path("x.yaml"),
+        timeout_seconds=12.5,
+        request_timeout_seconds=3,
+        accept_oldest=True,
+        recreate_lost=True,
+        publish_configmap="ids",
+        names=(),
+        fail_unproven=True,
     )
 
 

@@ -104,6 +104,7 @@ containers:
         (list "HOOK_PROVE" .Values.prove "write")
         (list "HOOK_ON_DUPLICATE" .Values.onDuplicate "fail")
         (list "HOOK_ON_LOST" .Values.onLost "fail")
+        (list "HOOK_ON_UNPROVEN" .Values.onUnproven "warn")
         (list "HOOK_WAIT_FOR_DEPLOYMENT" .Values.waitForDeployment "")
         (list "HOOK_PUBLISH_CONFIGMAP" .Values.publishConfigMap "")
         (list "HOOK_OUTPUT" .Values.output "json")
