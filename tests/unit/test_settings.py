@@ -212,7 +212,7 @@ def test_usage_errors_are_configuration_errors() -> None:
         parse_arguments(["resolve", "x", "--api-key=sk-secret"])
     with pytest.raises(ConfigError, match=r"unrecognized arguments: --foo; see register-collections --help"):
         parse_arguments(["--foo"])
-    with pytest.raises(ConfigError, match=r"no such command; the commands are register, check, validate, resolve; see"):
+    with pytest.raises(ConfigError, match=r"unknown command; commands: register, check, validate, resolve; see"):
         parse_arguments(["sync"])
 
 
@@ -247,7 +247,7 @@ def test_a_key_where_its_file_should_be_is_not_repeated() -> None:
     """Only what looks like a path is shown."""
     (problem,) = problems("--api-key-file", "s3cret-key")
 
-    assert problem.startswith("--api-key-file: a path that is not shown, since it may be the token: cannot be read: ")
+    assert problem.startswith("--api-key-file: path not shown, because it may be the token: cannot be read: ")
 
 
 def test_a_key_file_that_is_missing_is_a_problem(tmp_path: Path) -> None:
@@ -263,11 +263,11 @@ def test_credentials_come_from_one_place(tmp_path: Path) -> None:
     path.write_text("a")
 
     assert problems(LLAMA_STACK_API_KEY="b", LLAMA_STACK_API_KEY_FILE=str(path)) == (
-        "LLAMA_STACK_API_KEY_FILE and LLAMA_STACK_API_KEY: both are given; give one of them",
+        "LLAMA_STACK_API_KEY and LLAMA_STACK_API_KEY_FILE: set only one of them",
     )
     assert problems(LLAMA_STACK_API_KEY="schlüssel")[0].startswith("LLAMA_STACK_API_KEY: ")
     assert problems(LLAMA_STACK_API_KEY="b", LLAMA_STACK_URL="http://user:secret@stack") == (
-        "LLAMA_STACK_URL: has a user in it, and there is an API key too; give one of them",
+        "LLAMA_STACK_API_KEY and user in LLAMA_STACK_URL: set only one of them",
     )
 
 
