@@ -62,7 +62,7 @@ def main(
 def _execute(asked: Settings, environ: Mapping[str, str], progress: Progress, timings: Timings) -> None:
     """Do what was asked and write what came of it into `progress`."""
     is_lenient = asked.command == "validate" and not asked.strict
-    loaded = config.load(asked.config, environ, allow_empty=asked.allow_empty, lenient=is_lenient)
+    loaded = config.load(asked.config, environ, allow_empty=asked.allow_empty, allow_unset=is_lenient)
     log.info("config.loaded", path=str(asked.config), collections=len(loaded.collections))
     for path, hint in loaded.warnings.items():
         log.warning("config.noted", path=path, hint=hint)

@@ -1,182 +1,122 @@
-"""The entries of a section, read into collections, with what is wrong and what is remarkable about them."""
+"""The entries of a section, read into collections."""
 
 import math
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 
-from hook.config.substitution import MAX_LENGTH, UnsetError, has_substitution, substitute
-from hook.config.yaml_text import OddNumber, template_hint
+from hook.config.documents import Section
+from hook.config.substitution import MAX_LENGTH, UnsetError, substitute
+from hook.config.yaml_text import template_hint
 from hook.domain import SERVER_METADATA, Collection
 from hook.errors import MAX_PROBLEMS, one_line
 
 DISABLED = "__disabled__"
 """The provider_id with which LlamaStack switches an entry off (core/stack.py `replace_env_vars`, 0.3.5)."""
-
 _ALIAS, _METADATA = "vector_store_name", "metadata"
-_LONG_NUMBER = r"-?[1-9][0-9]{0,14}"
-"""Such as a date in seconds."""
-_MAX_KEY_LENGTH = 60
-"""More than twice as long as any known key."""
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """Where a release keeps its collections, and what it calls the fields of one."""
-
-    path: tuple[str, ...]
-    id_key: str
-    more_keys: tuple[str, ...]
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """Return the keys that an entry may have; what is near to one of them is a mistake."""
-        return (self.id_key, "embedding_model", "embedding_dimension", "provider_id", *self.more_keys)
-
-
-SECTIONS = (
-    Section(("vector_dbs",), "vector_db_id", ("provider_vector_db_id",)),
-    Section(
-        ("registered_resources", "vector_stores"),
-        "vector_store_id",
-        ("provider_vector_store_id", _ALIAS, _METADATA),
-    ),
-)
+_similar = lru_cache(MAX_PROBLEMS)(get_close_matches)
 
 
 class Reader:
-    """Reads entries into collections and gathers what is wrong with them, and what is only to be told."""
+    """Reads entries into collections, and gathers all problems and warnings."""
 
-    def __init__(self, environ: Mapping[str, str], *, lenient: bool = False) -> None:
-        """Take the variables to expand; `lenient` says that one which is unset is only to be told."""
+    def __init__(self, environ: Mapping[str, str], *, allow_unset: bool = False) -> None:
+        """Take the variables to expand; `allow_unset` makes an unset one a warning."""
         self.problems: list[str] = []
         self.warnings: dict[str, str] = {}
-        """By path, what is left out or cannot be known here."""
-        self.disabled: dict[str, str] = {}
-        """By name, the provider_id as it is written."""
+        """By path, what is ignored or cannot be known here."""
         self.names: dict[str, None] = {}
-        """All of them in their order, the disabled ones included."""
-        self.aliases: dict[str, str] = {}
-        """By name, the second one."""
-        self.disabled_aliases: dict[str, str] = {}
-        """Those of what is switched off, which may have the name of another entry."""
+        """All of them in their order, also the disabled ones."""
+        self.disabled: list[Collection] = []
+        """The entries that their provider_id switches off, which is as the file has it."""
         self._environ = environ
-        self._lenient = lenient
+        self._allow_unset = allow_unset
         self._paths: dict[str, str] = {}
-        self._near: dict[tuple[str, Section], list[str]] = {}
-        """By unknown key, the known one that it may be meant for."""
+        """By name and alias, where it is declared."""
+        self._unknown_keys: set[str] = set()
 
     def read_section(self, section: Section, entries: Any, prefix: str) -> Iterator[Collection]:
-        """Yield the collections of a section whose path begins with this prefix."""
+        """Yield what a section declares; `prefix` stands before its path."""
         path = prefix + ".".join(section.path)
-        if entries is None:
-            return
-        if not isinstance(entries, list):
-            hint = template_hint(entries) if isinstance(entries, str) else ""
-            it = f"; it {hint}" if hint else ""
-            self.problems.append(f"{path}: must be a list of collections, not {_kind(entries)}{it}")
+        if entries is None or not self._is(list, entries, path, "a list of collections"):
             return
         for index, entry in enumerate(entries):
-            if not isinstance(entry, dict):
-                self.problems.append(f"{path}[{index}]: must be a mapping, not {_kind(entry)}")
-                continue
-            collection = self._read_entry(section, entry, f"{path}[{index}]")
-            if collection is not None:
-                yield collection
+            if self._is(dict, entry, f"{path}[{index}]", "a mapping"):
+                yield from self._read_entry(section, entry, f"{path}[{index}]")
 
     def default_model(self, value: Any, path: str) -> str | None:
-        """Return the id that a model has on the server which LlamaStack's `default_embedding_model` names, if any."""
-        if value is None:
+        """Return the server's id of the model that LlamaStack's `default_embedding_model` names, if any."""
+        if value is None or not self._is(dict, value, path, "a mapping with provider_id and model_id"):
             return None
-        if not isinstance(value, dict):
-            self.problems.append(f"{path}: must be a mapping with provider_id and model_id, not {_kind(value)}")
-            return None
-        provider, model = (self._text(value, key, path, required=True) for key in ("provider_id", "model_id"))
-        return f"{provider}/{model}"
+        return "/".join(str(self._text(value, key, path, required=True)) for key in ("provider_id", "model_id"))
 
-    def _read_entry(self, section: Section, entry: dict[Any, Any], path: str) -> Collection | None:
-        before = len(self.problems)
+    def _read_entry(self, section: Section, entry: dict[Any, Any], path: str) -> Iterator[Collection]:
+        problems_before = len(self.problems)
         for key in entry:
             if key not in section.keys:
-                self._unknown(str(key), section, path)
-        name = self._text(entry, section.id_key, path, required=True)
-        if "provider_id" in entry and self._is_disabled(entry["provider_id"]):
-            if name is not None:
-                self.disabled[name] = entry["provider_id"]
-                self.names[name] = None
-                alias = self._text(entry, _ALIAS, path) if _ALIAS in section.more_keys else None
-                self.disabled_aliases |= {} if alias is None else {name: alias}
-            return None
-        model = self._text(entry, "embedding_model", path)
-        provider_id = self._text(entry, "provider_id", path)
-        dimension = self._dimension(entry, path)
-        texts = {key: self._text(entry, key, path) for key in section.more_keys if key != _METADATA}
-        alias = texts.get(_ALIAS) if texts.get(_ALIAS) != name else None
-        metadata = self._metadata(entry, path) if _METADATA in section.more_keys else {}
-        if name is not None:
-            self._claim(name, path, f"{path}.{section.id_key}")
-        if alias is not None:
-            self._claim(alias, f"{path}.{_ALIAS}", f"{path}.{_ALIAS}")
-        if name is None or len(self.problems) > before:
-            return None
+                self._note_unknown_key(str(key), section, path)
+        name = self._text(entry, section.id_key, path, required=True) or ""
         self.names[name] = None
-        if alias is not None:
-            self.aliases[name] = alias
-        return Collection(name, model, provider_id, dimension, alias, metadata)
+        alias = self._text(entry, _ALIAS, path) if _ALIAS in section.keys else None
+        alias = alias if alias != name else None
+        provider_id = self._text(entry, "provider_id", path)
+        if provider_id in ("", DISABLED):
+            self.disabled.append(Collection(name, provider_id=entry["provider_id"], alias=alias or None))
+            return
+        model = self._text(entry, "embedding_model", path)
+        dimension = self._dimension(entry.get("embedding_dimension"), f"{path}.embedding_dimension")
+        self._text(entry, f"provider_{section.id_key}", path)
+        metadata = self._metadata(entry.get(_METADATA), f"{path}.{_METADATA}") if _METADATA in section.keys else {}
+        self._claim(name, path, f"{path}.{section.id_key}")
+        self._claim(alias, f"{path}.{_ALIAS}", f"{path}.{_ALIAS}")
+        if len(self.problems) == problems_before:
+            yield Collection(name, model or None, provider_id, dimension, alias or None, metadata)
 
-    def _unknown(self, key: str, section: Section, path: str) -> None:
-        """Note a key that is none of LlamaStack's, which ignores it, unless it must be meant for one."""
-        path = f"{path}.{one_line(key, 60)}"
-        if len(self._near) < MAX_PROBLEMS and (key, section) not in self._near:
-            # What is longer is near to none, and to compare takes long.
-            is_short = len(key) < _MAX_KEY_LENGTH
-            self._near[key, section] = get_close_matches(key, section.keys, n=1) if is_short else []
-        near = self._near.get((key, section))
-        if near is None:
+    def _note_unknown_key(self, key: str, section: Section, path: str) -> None:
+        """Note a key that LlamaStack ignores: a problem if it looks like a typing mistake, else a warning."""
+        # A longer key resembles none.
+        key, path = key[:60], f"{path}.{one_line(key, 60)}"
+        self._unknown_keys.add(key)
+        if len(self._unknown_keys) > MAX_PROBLEMS:
             self.problems.append(f"{path}: unknown key, one of more than {MAX_PROBLEMS} different ones")
-        elif near:
+        elif near := _similar(key, section.keys, n=1):
             self.problems.append(f"{path}: unknown key; did you mean {near[0]}?")
         else:
-            self.warnings[path] = f"is not used, neither here nor by LlamaStack; known are {', '.join(section.keys)}"
+            self.warnings[path] = f"unknown key, ignored; valid keys: {', '.join(section.keys)}"
 
-    def _claim(self, name: str, path: str, where: str) -> None:
-        """Note by what a collection is known, which has to be its alone."""
-        if self._paths.setdefault(name, path) != path:
-            self.problems.append(f"{where}: '{one_line(name, 100)}' is declared already at {self._paths[name]}")
+    def _claim(self, name: str | None, path: str, where: str) -> None:
+        """Note that a name or alias belongs to one collection."""
+        if name and self._paths.setdefault(name, path) != path:
+            self.problems.append(f"{where}: '{one_line(name, 100)}' is already declared at {self._paths[name]}")
 
-    def _is_disabled(self, value: Any) -> bool:
-        """Tell whether LlamaStack would leave the entry out, as 0.3.5 does in core/stack.py."""
-        if not isinstance(value, str) or not (value == DISABLED or has_substitution(value)):
-            return False
-        # What cannot be expanded is a problem, and told as one when the text is read.
-        with suppress(ValueError):
-            return substitute(value, self._environ) in ("", DISABLED)
+    def _is(self, kind: type[Any], value: Any, path: str, wanted: str) -> bool:
+        """Tell whether a value has its type, and note a problem if not."""
+        if isinstance(value, kind):
+            return True
+        template = template_hint(value) if isinstance(value, str) else ""
+        hint = f"; it {template}" if template else "; quote it" if kind is str else ""
+        self.problems.append(f"{path}: must be {wanted}, not {_kind(value)}{hint}")
         return False
 
     def _text(self, entry: dict[Any, Any], key: str, path: str, *, required: bool = False) -> str | None:
-        value = entry.get(key)
-        if value is None:
-            if required:
-                self.problems.append(f"{path}.{key}: is missing")
+        """Return the expanded text, which is empty only if an optional one expands to nothing; None without one."""
+        value, path = entry.get(key), f"{path}.{key}"
+        if value is None and required:
+            self.problems.append(f"{path}: is missing")
+        if value is None or not self._is(str, value, path, "a string"):
             return None
-        if not isinstance(value, str):
-            self.problems.append(f"{path}.{key}: must be text, not {_kind(value)}; quote it")
-            return None
-        resolved = self._substitute(value, f"{path}.{key}")
+        resolved = self._substitute(value, path)
         if resolved is None or (resolved == "" != value and not required):
-            return None
+            return resolved
         if not resolved.strip():
-            self.problems.append(f"{path}.{key}: is empty")
+            self.problems.append(f"{path}: is empty")
         elif resolved != resolved.strip() or not resolved.isprintable():
-            self.problems.append(f"{path}.{key}: has space around it, or a character that cannot be printed")
+            self.problems.append(f"{path}: has a space at its start or end, or a character that cannot be printed")
         return resolved
 
-    def _dimension(self, entry: dict[Any, Any], path: str) -> int | None:
-        value = entry.get("embedding_dimension")
-        path = f"{path}.embedding_dimension"
+    def _dimension(self, value: Any, path: str) -> int | None:
         if isinstance(value, str):
             value = self._substitute(value, path)
             if path in self.warnings:
@@ -188,52 +128,43 @@ class Reader:
         self.problems.append(f"{path}: must be a whole number above 0 in plain digits, such as 768, not {_kind(value)}")
         return None
 
-    def _metadata(self, entry: dict[Any, Any], path: str) -> dict[str, str | float | bool]:
-        """Return what can be passed on of it. LlamaStack ignores all of it, so that what cannot be is only told."""
-        value, path = entry.get(_METADATA), f"{path}.{_METADATA}"
-        if not isinstance(value, dict):
-            if value is not None:
-                self.problems.append(f"{path}: must be a mapping, not {_kind(value)}")
-            return {}
+    def _metadata(self, value: Any, path: str) -> dict[str, str | float | bool]:
+        """Return what LlamaStack takes. It ignores all metadata of a configuration, so the rest is only a warning."""
         found: dict[str, str | float | bool] = {}
+        if value is None or not self._is(dict, value, path, "a mapping"):
+            return found
         for key, each in value.items():
             where = f"{path}.{one_line(str(key), 60)}"
             if key in SERVER_METADATA:
-                self.warnings[where] = "is not passed on, since this program or LlamaStack writes it itself"
-            elif isinstance(key, str) and isinstance(each, str):
-                # Whatever else stands in a description is no business of ours.
+                self.warnings[where] = "ignored: LlamaStack or this program writes this key"
+            elif not isinstance(key, str):
+                self.warnings[where] = "ignored: the key must be a string; quote it"
+            elif isinstance(each, str):
+                # A description may hold braces, which nobody expands.
                 text = self._substitute(each, where) if "${env." in each and not template_hint(each) else each
                 found |= {} if text is None else {key: text}
-            elif isinstance(key, str) and isinstance(each, bool | int | float) and math.isfinite(each):
+            elif isinstance(each, bool | int | float) and math.isfinite(each):
                 found[key] = each
-            elif isinstance(key, str) and isinstance(each, OddNumber) and re.fullmatch(_LONG_NUMBER, each.text):
-                found[key] = int(each.text)
-            elif not isinstance(key, str):
-                self.warnings[where] = "is not passed on, since its key is no text; quote it"
             else:
-                self.warnings[where] = f"is not passed on, since it is no text, plain number or truth: {_kind(each)}"
+                self.warnings[where] = f"ignored: must be a string, a number or a boolean, not {_kind(each)}"
         return found
 
     def _substitute(self, text: str, path: str) -> str | None:
-        """Return the expanded text, or None where that is a problem; as it is written where that is only to be told."""
-        hint = template_hint(text)
-        if hint:
-            self.problems.append(f"{path}: '{one_line(text, 80)}' {hint}")
-            return None
+        """Return the expanded text, None for a problem, or the text itself for an unset variable that is allowed."""
         try:
+            if hint := template_hint(text):
+                raise ValueError(f"'{one_line(text, 80)}' {hint}")
             return substitute(text, self._environ)
-        except UnsetError as error:
-            if self._lenient:
-                self.warnings[path] = f"{error}; the server may know it, and a run needs it, too"
-                return text
-            self.problems.append(f"{path}: {error}")
         except ValueError as error:
+            if self._allow_unset and isinstance(error, UnsetError):
+                self.warnings[path] = f"{error}; every other command needs it"
+                return text
             self.problems.append(f"{path}: {error}")
         return None
 
 
 def _kind(value: object) -> str:
-    """Return what a value is, and as text only what is short: a list may hold another one a billion times."""
+    """Return what a value is; its text only if it is short, because aliases can make a list very long."""
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list | tuple | set):

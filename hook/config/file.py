@@ -1,7 +1,6 @@
-"""The collections, read from LlamaStack's own sections so that its ConfigMap can be the one source of truth.
+"""The collections of a file, read from LlamaStack's own sections: its ConfigMap can be the one source of truth.
 
-`vector_dbs` is the section of releases up to 0.2.24, `registered_resources.vector_stores` that of 0.4.3 and newer.
-Everything else in a run.yaml is somebody else's. Every problem is collected, so that one run shows them all.
+The rest of a run.yaml is ignored. All problems are reported together.
 """
 
 from collections.abc import Mapping
@@ -10,24 +9,15 @@ from itertools import islice
 from pathlib import Path
 
 from hook import files
-from hook.config.documents import declares, dig, find_document
-from hook.config.entries import DISABLED, SECTIONS, Reader
+from hook.config.documents import find_document, mistaken, sections_of, value_at
+from hook.config.entries import DISABLED, Reader
 from hook.domain import Collection, Finding, State
 from hook.errors import MAX_PROBLEMS, ConfigError, one_line
 
 MAX_CONFIG_BYTES = 2**20
 """What etcd, and so a ConfigMap, can hold."""
-
-
 DEFAULT_MODEL = ("vector_stores", "default_embedding_model")
-"""Where LlamaStack 0.4 and newer name the model of whoever names none."""
-
-MISNAMED = {
-    ("vector_databases",): "vector_dbs",
-    ("registered_resources", "vector_dbs"): "vector_stores",
-    ("registered_resources", "vector_databases"): "vector_stores",
-}
-"""What is written for a section by mistake, and what it should be called."""
+"""Where LlamaStack 0.4 and newer name the model of collections that name none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,88 +26,82 @@ class Config:
 
     collections: tuple[Collection, ...]
     disabled: Mapping[str, str] = field(default_factory=dict)
-    """The entries that LlamaStack would leave out, since their provider_id is `__disabled__` or expands to nothing: by
-    name, the provider_id as it is written."""
+    """By name, the provider_id that switches a collection off, as the file has it."""
     warnings: Mapping[str, str] = field(default_factory=dict)
-    """By path, what is not used or cannot be known here, and why, or what to do about it."""
+    """By path, what is ignored or cannot be known here, and what to do about it."""
     names: tuple[str, ...] = ()
-    """All that are declared, in their order, the disabled ones included."""
+    """All declared names, in their order, also the disabled ones."""
     aliases: Mapping[str, str] = field(default_factory=dict)
     """By name, the second names."""
 
     def findings(self, state: State) -> dict[str, Finding]:
-        """Return what is known of each before anything is asked: this state, or that it is disabled."""
-        return {name: self._disabled(name) if name in self.disabled else Finding(name, state) for name in self.names}
-
-    def _disabled(self, name: str) -> Finding:
-        detail = (
-            f"its provider_id {one_line(self.disabled[name], 80)} switches it off; if the server's own environment "
-            "does not, give the hook the same variables"
-        )
-        return Finding(name, State.DISABLED, detail=detail)
+        """Return the findings before the server is asked: this state, or disabled."""
+        findings = {name: Finding(name, state) for name in self.names}
+        for name, provider_id in self.disabled.items():
+            remedy = "if the server has it, give the hook the server's variables too"
+            detail = f"its provider_id {one_line(provider_id, 80)} switches it off; {remedy}"
+            findings[name] = Finding(name, State.DISABLED, detail=detail)
+        return findings
 
 
-def load(path: Path, environ: Mapping[str, str], *, allow_empty: bool = False, lenient: bool = False) -> Config:
-    """Read the collections from a file, as `parse` does. Raises ConfigError with every problem of it."""
+def load(path: Path, environ: Mapping[str, str], *, allow_empty: bool = False, allow_unset: bool = False) -> Config:
+    """Read the collections from a file, as `parse` does. Raises ConfigError with all problems."""
     try:
         content = files.read(path, MAX_CONFIG_BYTES + 1)
-        text = content.decode()
+        if len(content) > MAX_CONFIG_BYTES:
+            raise ConfigError([f"is larger than {MAX_CONFIG_BYTES >> 20} MiB, more than a ConfigMap can hold"])
+        return parse(content.decode(), environ, allow_empty=allow_empty, allow_unset=allow_unset)
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}; mount it there, or set HOOK_CONFIG"]) from error
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: is not UTF-8 text: {error.reason} at byte {error.start}"]) from error
-    if len(content) > MAX_CONFIG_BYTES:
-        raise ConfigError([f"{path}: is larger than {MAX_CONFIG_BYTES // 2**20} MiB, more than a ConfigMap can hold"])
-    try:
-        return parse(text, environ, allow_empty=allow_empty, lenient=lenient)
     except ConfigError as error:
         raise ConfigError([f"{path}: {problem}" for problem in error.problems]) from error
 
 
-def parse(text: str, environ: Mapping[str, str], *, allow_empty: bool = False, lenient: bool = False) -> Config:
+def parse(text: str, environ: Mapping[str, str], *, allow_empty: bool = False, allow_unset: bool = False) -> Config:
     """Read the collections from the text of a run.yaml, of a part of one, or of a manifest that holds one.
 
-    With `allow_empty`, a section without a collection is no problem; with `lenient`, a variable that is unset is a
-    warning, and what needs it counts as it is written. Raises ConfigError with every problem, each with its path, such
-    as `vector_dbs[2].embedding_dimension`.
+    `allow_empty` accepts a section without collections. `allow_unset` makes an unset variable a warning, and leaves
+    its text as it is. Raises ConfigError with all problems, each with its path, such as
+    `vector_dbs[2].embedding_dimension`.
     """
-    document = find_document(text, [section.path for section in SECTIONS], MISNAMED)
-    ignored = document.ignored(MISNAMED)
-    reader = Reader(environ, lenient=lenient)
+    document = find_document(text)
+    sections = sections_of(document.content)
+    reader = Reader(environ, allow_unset=allow_unset)
     collections = [
         collection
-        for section in SECTIONS
-        for collection in reader.read_section(section, dig(document.content, section.path), document.prefix)
+        for section in sections
+        for collection in reader.read_section(section, value_at(document.content, section.path), document.prefix)
     ]
-    if any(collection.embedding_model is None for collection in collections):
-        path = f"{document.prefix}{'.'.join(DEFAULT_MODEL)}"
-        model = reader.default_model(dig(document.content, DEFAULT_MODEL), path)
-        collections = [replace(collection, default_embedding_model=model) for collection in collections]
-    # What a variable switches off, which may be unset only here, or what stands where nobody reads it, is not meant.
-    by_variable = [name for name, provider_id in reader.disabled.items() if provider_id != DISABLED]
-    is_empty = not ignored and not by_variable
-    if not collections and not reader.problems and not (is_empty and allow_empty):
-        sections = " and ".join(
-            document.prefix + ".".join(section.path) for section in SECTIONS if declares(document.content, section.path)
-        )
-        disabled = [f"disabled: {one_line(', '.join(reader.disabled))}"] if reader.disabled else []
-        nothing = f"{sections}: no collection is declared, so there is nothing to register"
-        remedies = [*map(" ".join, ignored.items())]
-        if by_variable:
-            remedies.append("where the server's own variables do not switch that off, give the hook the same ones")
-        if is_empty:
-            remedies.append("where that is meant, set --allow-empty or HOOK_ALLOW_EMPTY=true")
-        reader.problems.append("; ".join([nothing, *disabled, *remedies]))
+    is_needed = any(each.embedding_model is None for each in collections)
+    default = value_at(document.content, DEFAULT_MODEL) if is_needed else None
+    model = reader.default_model(default, document.prefix + ".".join(DEFAULT_MODEL))
+    names = tuple(reader.names)
+    ignored = mistaken(document)
+    if not collections and not reader.problems:
+        remedies = [f"{path} {hint}" for path, hint in ignored.items()]
+        if any(entry.provider_id != DISABLED for entry in reader.disabled):
+            # A variable may be missing only here.
+            remedies.append("give the hook the server's variables too")
+        if remedies or not allow_empty:
+            nothing = f"all {len(names)} declared collections are switched off by their provider_id"
+            nothing = f"{nothing} ({one_line(', '.join(names))})" if names else "no collection is declared"
+            remedy = "; ".join(remedies) or "if that is intended, set --allow-empty or HOOK_ALLOW_EMPTY=true"
+            path = " and ".join(document.prefix + ".".join(section.path) for section in sections)
+            reader.problems.append(f"{path}: {nothing}: {remedy}")
     if reader.problems:
         raise ConfigError(reader.problems)
-    declared = frozenset(reader.names)
-    labels = declared.union(reader.aliases.values(), reader.disabled_aliases.values())
-    collections = [replace(collection, declared=declared, labels=labels) for collection in collections]
+    # Of two entries with one name, as for two providers, one may be switched off.
     enabled = {collection.name for collection in collections}
-    # One of two entries of a name may be switched off, as for two providers; then the other one counts.
-    off = {name: provider_id for name, provider_id in reader.disabled.items() if name not in enabled}
-    warnings = dict(islice((ignored | reader.warnings).items(), MAX_PROBLEMS))
-    if len(ignored) + len(reader.warnings) > MAX_PROBLEMS:
-        warnings["…"] = f"and {len(ignored) + len(reader.warnings) - MAX_PROBLEMS} more"
-    aliases = {name: alias for name, alias in reader.disabled_aliases.items() if name in off} | reader.aliases
-    return Config(tuple(collections), off, warnings, tuple(reader.names), aliases)
+    off = [entry for entry in reader.disabled if entry.name not in enabled]
+    disabled = {entry.name: str(entry.provider_id) for entry in off}
+    aliases = {entry.name: entry.alias for entry in (*off, *collections) if entry.alias is not None}
+    declared = frozenset(names)
+    labels = declared | {each.alias for each in (*reader.disabled, *collections) if each.alias is not None}
+    collections = [replace(c, default_embedding_model=model, declared=declared, labels=labels) for c in collections]
+    noted = ignored | reader.warnings
+    warnings = dict(islice(noted.items(), MAX_PROBLEMS))
+    if len(noted) > MAX_PROBLEMS:
+        warnings["…"] = f"and {len(noted) - MAX_PROBLEMS} more"
+    return Config(tuple(collections), disabled, warnings, names, aliases)

@@ -54,7 +54,7 @@ def test_validate_shows_every_problem(run: Run) -> None:
 
     assert outcome.exit_code == 2
     assert [problem.split(": ", 1)[1] for problem in outcome.report["problems"]] == [
-        "vector_dbs[0].vector_db_id: must be text, not 1; quote it",
+        "vector_dbs[0].vector_db_id: must be a string, not 1; quote it",
         "vector_dbs[1].vector_db_id: is missing",
     ]
     assert outcome.event_names() == ["config.invalid", "config.invalid", "hook.failed"]
@@ -83,8 +83,8 @@ def test_disabled_collections_are_in_the_report(server: FakeLlamaStack, run: Run
     assert outcome.states[0] == "disabled"
     assert [collection["name"] for collection in outcome.report["collections"]] == ["a", "b"]
     assert outcome.detail("a") == (
-        "its provider_id ${env.OFF:+milvus-shared} switches it off; if the server's own environment does not, give "
-        "the hook the same variables"
+        "its provider_id ${env.OFF:+milvus-shared} switches it off; if the server has it, give the hook the "
+        "server's variables too"
     )
     assert outcome.report["message"].startswith("1 collection ")
     assert outcome.report["message"].endswith("; 1 more disabled")
@@ -102,7 +102,7 @@ def test_a_section_that_nobody_reads_is_logged_and_the_run_goes_on(
     events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     (event,) = [event for event in events if event["event"] == "config.noted"]
     assert (event["level"], event["path"]) == ("warning", "vector_databases")
-    assert event["hint"] == "is read by no LlamaStack release: rename it to vector_dbs"
+    assert event["hint"] == "is unknown to LlamaStack; rename it to vector_dbs"
 
 
 def test_what_is_not_used_is_in_the_report(run: Run) -> None:
@@ -111,9 +111,7 @@ def test_what_is_not_used_is_in_the_report(run: Run) -> None:
 
     (warning,) = outcome.report["warnings"]
     assert (outcome.exit_code, outcome.states) == (0, ["valid"])
-    assert warning.startswith(
-        "vector_dbs[0].owner: is not used, neither here nor by LlamaStack; known are vector_db_id"
-    )
+    assert warning.startswith("vector_dbs[0].owner: unknown key, ignored; valid keys: vector_db_id, ")
     (event,) = [event for event in outcome.events if event["event"] == "config.noted"]
     assert f"{event['path']}: {event['hint']}" == warning
 
@@ -137,7 +135,7 @@ def test_nothing_declared_is_an_error_that_names_the_switch(run: Run, value: str
     outcome = run("http://stack", collections=[], environ={"HOOK_ALLOW_EMPTY": value})
 
     assert outcome.exit_code == 2
-    assert outcome.report["message"].endswith("where that is meant, set --allow-empty or HOOK_ALLOW_EMPTY=true")
+    assert outcome.report["message"].endswith(": if that is intended, set --allow-empty or HOOK_ALLOW_EMPTY=true")
 
 
 def test_a_variable_that_only_the_server_has_is_a_warning_of_validate(run: Run) -> None:
@@ -147,7 +145,7 @@ def test_a_variable_that_only_the_server_has_is_a_warning_of_validate(run: Run) 
     (warning,) = outcome.report["warnings"]
     assert (outcome.exit_code, outcome.states) == (0, ["valid"])
     assert outcome.report["collections"][0]["name"] == "${env.ID}"
-    assert warning.startswith("vector_dbs[0].vector_db_id: the environment variable ID is not set, and has no default")
+    assert warning.startswith("vector_dbs[0].vector_db_id: the environment variable ID is not set; set it, or write ")
 
 
 @pytest.mark.parametrize("arguments", [["validate", "--strict"], ["check"], ["register"]])
@@ -163,7 +161,7 @@ def test_warnings_are_for_people_too(tmp_path: Path, capsys: pytest.CaptureFixtu
     path.write_text(json.dumps({"vector_dbs": entries("a", owner="hr")}))
 
     assert main(["validate", "--config", str(path), "--output", "text"], {}) == 0
-    assert "  warning: vector_dbs[0].owner: is not used" in capsys.readouterr().out
+    assert "  warning: vector_dbs[0].owner: unknown key, ignored" in capsys.readouterr().out
 
 
 def test_a_wrong_setting_is_a_configuration_error_and_nothing_is_sent(server: FakeLlamaStack, run: Run) -> None:

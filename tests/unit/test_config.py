@@ -11,8 +11,12 @@ from hook.errors import ConfigError
 from tests.fake_llamastack import GRANITE
 
 MODEL = "embedding_model: m"
-NOTHING = "no collection is declared, so there is nothing to register"
-MEANT = "; where that is meant, set --allow-empty or HOOK_ALLOW_EMPTY=true"
+NOTHING = "no collection is declared"
+MEANT = ": if that is intended, set --allow-empty or HOOK_ALLOW_EMPTY=true"
+NEITHER = "declares vector_dbs or registered_resources.vector_stores"
+RENAME = "is unknown to LlamaStack; rename it to"
+UNSET = "the environment variable NONE is not set; set it, or write ${env.NONE:=DEFAULT}"
+FORMS = "only ${env.NAME}, ${env.NAME:=default} and ${env.NAME:+value}, not nested"
 
 
 def problems(text: str, environ: dict[str, str] | None = None) -> tuple[str, ...]:
@@ -147,14 +151,17 @@ def test_of_two_entries_of_a_name_one_may_be_switched_off() -> None:
     [
         (f"vector_dbs: [{{{MODEL}}}]", "vector_dbs[0].vector_db_id: is missing"),
         (f"vector_dbs: [{{vector_db_id: '', {MODEL}}}]", "vector_dbs[0].vector_db_id: is empty"),
-        (f"vector_dbs: [{{vector_db_id: 7, {MODEL}}}]", "vector_dbs[0].vector_db_id: must be text, not 7; quote it"),
+        (
+            f"vector_dbs: [{{vector_db_id: 7, {MODEL}}}]",
+            "vector_dbs[0].vector_db_id: must be a string, not 7; quote it",
+        ),
         (
             f"vector_dbs: [{{vector_db_id: ' a', {MODEL}}}]",
-            "vector_dbs[0].vector_db_id: has space around it, or a character that cannot be printed",
+            "vector_dbs[0].vector_db_id: has a space at its start or end, or a character that cannot be printed",
         ),
         (
             f'vector_dbs: [{{vector_db_id: "a\\nb", {MODEL}}}]',
-            "vector_dbs[0].vector_db_id: has space around it, or a character that cannot be printed",
+            "vector_dbs[0].vector_db_id: has a space at its start or end, or a character that cannot be printed",
         ),
         (
             f"vector_dbs: [{{vector_db_id: a, {MODEL}, embeding_dimension: 7}}]",
@@ -200,7 +207,7 @@ def test_of_two_entries_of_a_name_one_may_be_switched_off() -> None:
         ),
         (
             f"vector_dbs: [{{vector_db_id: a, {MODEL}, provider_id: [x]}}]",
-            "vector_dbs[0].provider_id: must be text, not a list; quote it",
+            "vector_dbs[0].provider_id: must be a string, not a list; quote it",
         ),
         (
             f"vector_dbs: [{{vector_db_id: a, {MODEL}, provider_id: ''}}]",
@@ -208,35 +215,31 @@ def test_of_two_entries_of_a_name_one_may_be_switched_off() -> None:
         ),
         (
             f"vector_dbs: [{{vector_db_id: a, {MODEL}, provider_vector_db_id: {{}}}}]",
-            "vector_dbs[0].provider_vector_db_id: must be text, not a mapping; quote it",
+            "vector_dbs[0].provider_vector_db_id: must be a string, not a mapping; quote it",
         ),
         (
             f"vector_dbs: [{{vector_db_id: '${{env.NONE}}', {MODEL}}}]",
-            "vector_dbs[0].vector_db_id: the environment variable NONE is not set, and has no default (${env.NONE:=…})",
+            f"vector_dbs[0].vector_db_id: {UNSET}",
         ),
         (
             f"vector_dbs: [{{vector_db_id: a, {MODEL}, embedding_dimension: '${{env.NONE}}'}}]",
-            "vector_dbs[0].embedding_dimension: the environment variable NONE is not set, and has no default "
-            "(${env.NONE:=…})",
+            f"vector_dbs[0].embedding_dimension: {UNSET}",
         ),
         (
             f"vector_dbs: [{{vector_db_id: a, {MODEL}, provider_id: '${{env.NONE}}'}}]",
-            "vector_dbs[0].provider_id: the environment variable NONE is not set, and has no default (${env.NONE:=…})",
+            f"vector_dbs[0].provider_id: {UNSET}",
         ),
         (
             f"vector_dbs: [{{vector_db_id: '${{env.lower}}', {MODEL}}}]",
-            "vector_dbs[0].vector_db_id: '${env.lower}' has a substitution that LlamaStack does not know; "
-            "it knows ${env.NAME}",
+            f"vector_dbs[0].vector_db_id: LlamaStack does not expand '${{env.lower}}', {FORMS}",
         ),
         (
             f"vector_dbs: [{{vector_db_id: '${{env.NONE:=${{env.HOME}}}}', {MODEL}}}]",
-            "vector_dbs[0].vector_db_id: '${env.NONE:=${env.HOME}}' has a substitution within a substitution, which "
-            "LlamaStack leaves half done; write one of them",
+            f"vector_dbs[0].vector_db_id: LlamaStack does not expand '${{env.NONE:=${{env.HOME}}}}', {FORMS}",
         ),
         (
             f"vector_dbs: [{{vector_db_id: a, {MODEL}, provider_id: '${{env.NONE:+${{env.HOME}}}}'}}]",
-            "vector_dbs[0].provider_id: '${env.NONE:+${env.HOME}}' has a substitution within a substitution, which "
-            "LlamaStack leaves half done; write one of them",
+            f"vector_dbs[0].provider_id: LlamaStack does not expand '${{env.NONE:+${{env.HOME}}}}', {FORMS}",
         ),
         (
             f"vector_dbs: [{{{MODEL}, provider_id: __disabled__}}, {{vector_db_id: b, {MODEL}}}]",
@@ -252,12 +255,12 @@ def test_of_two_entries_of_a_name_one_may_be_switched_off() -> None:
         ),
         (
             f"vector_dbs: [{{vector_db_id: a, {MODEL}, provider_id: __disabled__}}]",
-            f"vector_dbs: {NOTHING}; disabled: a{MEANT}",
+            f"vector_dbs: all 1 declared collections are switched off by their provider_id (a){MEANT}",
         ),
         (
             f"vector_dbs: [{{vector_db_id: a, {MODEL}}}]\n"
             f"registered_resources: {{vector_stores: [{{vector_store_id: a, {MODEL}}}]}}",
-            "registered_resources.vector_stores[0].vector_store_id: 'a' is declared already at vector_dbs[0]",
+            "registered_resources.vector_stores[0].vector_store_id: 'a' is already declared at vector_dbs[0]",
         ),
         (
             f"kind: ConfigMap\ndata:\n  run.yaml: 'vector_dbs: [{{{MODEL}}}]'",
@@ -269,45 +272,49 @@ def test_of_two_entries_of_a_name_one_may_be_switched_off() -> None:
         ),
         (
             "vector_dbs: []\n---\nkind: ConfigMap\ndata:\n  a: 'vector_dbs: []'",
-            "more than one part declares collections: document 1 (line 1), data[a] of document 2 (line 3), there "
-            "document 1 (line 1); keep one of them",
+            "2 parts declare collections: document 1 (line 1), document 1 (line 1) of data[a] of document 2 (line 3); "
+            "keep one of them",
         ),
         (
             "server: {}\nvector_databases: []",
-            "has neither vector_dbs nor registered_resources.vector_stores; its keys are: server, vector_databases; "
-            "vector_databases is read by no LlamaStack release: rename it to vector_dbs",
+            f"no key {NEITHER} (keys: server, vector_databases); vector_databases {RENAME} vector_dbs",
         ),
         (
             "registered_resources: {vector_dbs: []}\n---\nvector_databases: []",
-            "has neither vector_dbs nor registered_resources.vector_stores; its keys are: registered_resources, "
-            "vector_databases; registered_resources.vector_dbs is read by no LlamaStack release: rename it to "
-            "vector_stores; vector_databases is read by no LlamaStack release: rename it to vector_dbs",
+            f"no key {NEITHER} (keys: registered_resources, vector_databases); "
+            f"registered_resources.vector_dbs {RENAME} vector_stores; vector_databases {RENAME} vector_dbs",
         ),
         (
             "kind: ConfigMap\ndata:\n  a: 'registered_resources: {vector_databases: []}'",
-            "has neither vector_dbs nor registered_resources.vector_stores; its keys are: "
-            "data[a].registered_resources; data[a].registered_resources.vector_databases is read by no LlamaStack "
-            "release: rename it to vector_stores",
+            f"no key of the ConfigMap {NEITHER} (keys: a); data[a].registered_resources.vector_databases {RENAME} "
+            "vector_stores",
         ),
         (
             "vector_dbs: []\nvector_databases: []",
-            f"vector_dbs: {NOTHING}; vector_databases is read by no LlamaStack release: rename it to vector_dbs",
+            f"vector_dbs: {NOTHING}: vector_databases {RENAME} vector_dbs",
         ),
         (
-            "kind: ConfigMap\ndata:\n  run.yaml: 'server: 1'",
-            "has neither vector_dbs nor registered_resources.vector_stores; its keys are: data[run.yaml].server",
+            "kind: ConfigMap\nmetadata: {name: x}\ndata:\n  run.yaml: 'server: 1'\n  notes.sh: 'echo'",
+            f"no key of ConfigMap 'x' {NEITHER} (keys: run.yaml, notes.sh)",
         ),
+        ("server: {}\nvector_stores: {}", f"no key {NEITHER} (keys: server, vector_stores)"),
         (
-            "{}",
-            "has neither vector_dbs nor registered_resources.vector_stores; its keys are: none",
+            "vector_stores: [{vector_store_id: a}]",
+            f"no key {NEITHER} (keys: vector_stores); vector_stores belongs under registered_resources:",
         ),
-        ("", "is empty or no mapping; it needs vector_dbs: with at least one collection"),
+        ("{}", f"no key {NEITHER} (keys: none)"),
+        (
+            "",
+            "is empty, or not a mapping; declare collections under vector_dbs or registered_resources.vector_stores",
+        ),
+        ("vector_dbs:\n\t- vector_db_id: a", "line 2: a tab; YAML indents with spaces"),
+        ("vector_dbs:\n  - vector_db_id: a\n\t  embedding_model: m", "line 3: a tab; YAML indents with spaces"),
         ("a: [", "line 2, column 1: not valid YAML: did not find expected node content"),
         (
             "a: {<<: text}",
             "line 1, column 9: not valid YAML: expected a mapping or list of mappings for merging, but found scalar",
         ),
-        ("a: 1\na: 2", "line 2, column 1: not valid YAML: the key 'a' stands twice in one mapping"),
+        ("a: 1\na: 2", "line 2, column 1: not valid YAML: duplicate key 'a'"),
         ("a: \x00", "not valid YAML: unacceptable character #x0000: control characters are not allowed in "
          '"<unicode string>", position 3'),
     ],
@@ -327,7 +334,7 @@ def test_a_flood_of_values_is_a_problem() -> None:
     """What fits into a ConfigMap and holds a value in every other byte is no configuration."""
     (problem,) = problems(f"a: [{'[],' * 200_000}]")
 
-    assert "not valid YAML: more than 50,000 values up to here" in problem
+    assert "not valid YAML: more than 50,000 values, with each alias expanded" in problem
 
 
 def test_a_large_file_costs_few_steps_a_collection() -> None:
@@ -365,14 +372,17 @@ def test_a_large_file_costs_few_steps_a_collection() -> None:
 )
 def test_merges_are_bounded_in_every_way(text: str) -> None:
     """None of these is large, and each would take minutes."""
-    assert " values up to here, each alias counted as all that it stands for" in problems(text)[0]
+    assert " values, with each alias expanded" in problems(text)[0]
 
 
-def test_a_configmap_of_many_values_is_a_problem() -> None:
-    """Each is read as a document of its own."""
-    text = f"kind: ConfigMap\ndata: {{{', '.join(f'k{number}: x' for number in range(1001))}}}"
+def test_a_script_in_a_configmap_is_named_where_nothing_is_declared() -> None:
+    """It may be a file without the right ending; but the keys come first."""
+    text = "kind: ConfigMap\nmetadata: {name: x}\ndata:\n  config: 'vector_dbs: ['\n  other.yaml: 'a: b'"
 
-    assert problems(text) == ("document 1 (line 1): more than 1000 values of ConfigMaps up to here; leave some out",)
+    assert problems(text) == (
+        f"no key of ConfigMap 'x' {NEITHER} (keys: config, other.yaml)",
+        "data[config]: line 2, column 1: not valid YAML: did not find expected node content",
+    )
 
 
 def test_a_section_that_nobody_reads_is_told_beside_the_right_one() -> None:
@@ -380,7 +390,7 @@ def test_a_section_that_nobody_reads_is_told_beside_the_right_one() -> None:
     text = f"vector_dbs: [{{vector_db_id: a, {MODEL}}}]\nregistered_resources: {{vector_dbs: []}}"
 
     assert parse(text, {}).warnings == {
-        "registered_resources.vector_dbs": "is read by no LlamaStack release: rename it to vector_stores"
+        "registered_resources.vector_dbs": "is unknown to LlamaStack; rename it to vector_stores"
     }
 
 
@@ -388,7 +398,7 @@ def test_merged_mappings_cannot_multiply() -> None:
     """Five lines of YAML that would fill the memory."""
     levels = [f"l{n}: &l{n} {{<<: [{', '.join([f'*l{n - 1}'] * 40)}]}}" for n in range(1, 9)]
 
-    assert "more than 50,000 values up to here" in problems("\n".join(["l0: &l0 {a: b}", *levels]))[0]
+    assert "more than 50,000 values, with each alias expanded" in problems("\n".join(["l0: &l0 {a: b}", *levels]))[0]
 
 
 def test_a_flood_of_problems_is_cut() -> None:
@@ -418,7 +428,7 @@ def test_a_number_of_thousands_of_digits_is_a_problem() -> None:
     """Python does not even print it, so it is told as it is written."""
     text = f"vector_dbs: [{{vector_db_id: 0x{'f' * 5000}, {MODEL}}}]"
 
-    assert problems(text) == (f"vector_dbs[0].vector_db_id: must be text, not 0x{'f' * 77}…; quote it",)
+    assert problems(text) == (f"vector_dbs[0].vector_db_id: must be a string, not 0x{'f' * 77}…; quote it",)
 
 
 def test_a_broken_part_of_a_configmap_is_not_passed_over() -> None:

@@ -79,9 +79,8 @@ class TestKeys:
 
         assert names(config) == ["a"]
         assert config.warnings == {
-            "registered_resources.vector_stores[0].owner": "is not used, neither here nor by LlamaStack; known are "
-            "vector_store_id, embedding_model, embedding_dimension, provider_id, provider_vector_store_id, "
-            "vector_store_name, metadata"
+            "registered_resources.vector_stores[0].owner": "unknown key, ignored; valid keys: vector_store_id, "
+            "embedding_model, embedding_dimension, provider_id, provider_vector_store_id, vector_store_name, metadata"
         }
 
     def test_what_must_be_meant_for_a_known_key_is_wrong(self) -> None:
@@ -130,8 +129,8 @@ class TestMetadata:
 
         assert config.collections[0].metadata == {"b": "c"}
         assert config.warnings == {
-            "registered_resources.vector_stores[0].metadata.x": "is not passed on, since it is no text, plain number "
-            f"or truth: {kind}"
+            "registered_resources.vector_stores[0].metadata.x": "ignored: must be a string, a number or a boolean, "
+            f"not {kind}"
         }
 
     def test_a_key_that_is_no_text_is_told(self) -> None:
@@ -139,7 +138,7 @@ class TestMetadata:
 
         assert config.collections[0].metadata == {}
         assert config.warnings == {
-            "registered_resources.vector_stores[0].metadata.1": "is not passed on, since its key is no text; quote it"
+            "registered_resources.vector_stores[0].metadata.1": "ignored: the key must be a string; quote it"
         }
 
     @pytest.mark.parametrize("number", [0, 7, -5, 1_700_000_000, -123_456_789_012_345])
@@ -164,14 +163,14 @@ class TestMetadata:
 
         assert config.collections[0].metadata == {}
         assert config.warnings == {
-            f"registered_resources.vector_stores[0].metadata.{key}": "is not passed on, since this program or "
-            "LlamaStack writes it itself"
+            f"registered_resources.vector_stores[0].metadata.{key}": "ignored: LlamaStack or this program "
+            "writes this key"
         }
 
     def test_a_variable_that_is_unset_is_wrong_in_it_too(self) -> None:
         assert problems(stores({"vector_store_id": "a", "metadata": {"x": "${env.NONE}"}})) == (
-            "registered_resources.vector_stores[0].metadata.x: the environment variable NONE is not set, and has no "
-            "default (${env.NONE:=…})",
+            "registered_resources.vector_stores[0].metadata.x: the environment variable NONE is not set; set it, "
+            "or write ${env.NONE:=DEFAULT}",
         )
 
     def test_a_description_may_be_long_and_full_of_brackets(self) -> None:
@@ -192,16 +191,16 @@ class TestAliases:
                     {"vector_store_id": "a", "vector_store_name": "x"},
                     {"vector_store_id": "b", "vector_store_name": "x"},
                 ],
-                "[1].vector_store_name: 'x' is declared already at registered_resources.vector_stores[0]"
+                "[1].vector_store_name: 'x' is already declared at registered_resources.vector_stores[0]"
                 ".vector_store_name",
             ),
             (
                 [{"vector_store_id": "a"}, {"vector_store_id": "b", "vector_store_name": "a"}],
-                "[1].vector_store_name: 'a' is declared already at registered_resources.vector_stores[0]",
+                "[1].vector_store_name: 'a' is already declared at registered_resources.vector_stores[0]",
             ),
             (
                 [{"vector_store_id": "a", "vector_store_name": "b"}, {"vector_store_id": "b"}],
-                "[1].vector_store_id: 'b' is declared already at registered_resources.vector_stores[0]"
+                "[1].vector_store_id: 'b' is already declared at registered_resources.vector_stores[0]"
                 ".vector_store_name",
             ),
         ],
@@ -233,7 +232,7 @@ class TestModels:
         [
             ("granite", ": must be a mapping with provider_id and model_id, not 'granite'"),
             ({"provider_id": "st"}, ".model_id: is missing"),
-            ({"provider_id": 1, "model_id": "x"}, ".provider_id: must be text, not 1; quote it"),
+            ({"provider_id": 1, "model_id": "x"}, ".provider_id: must be a string, not 1; quote it"),
         ],
     )
     def test_a_default_that_is_none_is_wrong_where_it_is_needed(self, default: Any, expected: str) -> None:
@@ -263,11 +262,12 @@ class TestEmpty:
         [
             (
                 "vector_dbs: [{vector_db_id: a, provider_id: '${env.P:+milvus}'}]",
-                "disabled: a; where the server's own variables do not switch that off, give the hook the same ones",
+                "all 1 declared collections are switched off by their provider_id (a): give the hook the server's "
+                "variables too",
             ),
             (
                 "vector_dbs: []\nvector_databases: [{vector_db_id: a}]",
-                "vector_databases is read by no LlamaStack release",
+                "vector_databases is unknown to LlamaStack; rename it to vector_dbs",
             ),
         ],
     )
@@ -289,20 +289,20 @@ class TestUnset:
     def test_a_variable_that_only_the_server_has_may_be_told(self, key: str) -> None:
         """On a pull request nobody knows it; the collection counts, as it is written."""
         entry = {"vector_store_id": "a", "embedding_model": "m", key: "${env.NONE}"}
-        config = parse(stores(entry), {}, lenient=True)
+        config = parse(stores(entry), {}, allow_unset=True)
 
         assert names(config) == [entry["vector_store_id"]]
         assert config.collections[0].embedding_dimension is None
         assert config.warnings == {
-            f"registered_resources.vector_stores[0].{key}": "the environment variable NONE is not set, and has no "
-            "default (${env.NONE:=…}); the server may know it, and a run needs it, too"
+            f"registered_resources.vector_stores[0].{key}": "the environment variable NONE is not set; set it, or "
+            "write ${env.NONE:=DEFAULT}; every other command needs it"
         }
 
     @pytest.mark.parametrize("value", ["${env.lower}", "${env.NONE} ${x}", "${env.NONE:=${env.NONE}}"])
     def test_what_nobody_can_expand_is_wrong_all_the_same(self, value: str) -> None:
-        (problem,) = problems(stores({"vector_store_id": value}), lenient=True)
+        (problem,) = problems(stores({"vector_store_id": value}), allow_unset=True)
 
-        assert "has a substitution" in problem
+        assert "LlamaStack does not expand" in problem
 
 
 class TestManifests:
@@ -330,13 +330,13 @@ class TestManifests:
         text = f"kind: List\nitems:\n- {{{ONE}}}\n- kind: ConfigMap\n  data: {{x: '{ONE}'}}"
 
         assert problems(text) == (
-            "more than one part declares collections: items[0] of document 1 (line 1), data[x] of items[1] of document "
-            "1 (line 1), there document 1 (line 1); keep one of them",
+            "2 parts declare collections: items[0] of document 1 (line 1), document 1 (line 1) of data[x] of items[1] "
+            "of document 1 (line 1); keep one of them",
         )
 
     def test_an_empty_list_holds_nothing(self) -> None:
         assert problems("kind: List\nitems: []") == (
-            "is empty or no mapping; it needs vector_dbs: with at least one collection",
+            "is empty, or not a mapping; declare collections under vector_dbs or registered_resources.vector_stores",
         )
 
     @pytest.mark.parametrize(
@@ -347,16 +347,17 @@ class TestManifests:
         ],
         ids=["list", "data"],
     )
-    def test_what_aliases_repeat_is_read_once(self, text: str) -> None:
-        """Else a few lines would be an endless number of documents."""
-        assert names(parse(text.replace("ONE", ONE), {})) == ["a"]
+    def test_what_aliases_repeat_counts_each_time(self, text: str) -> None:
+        """The bound on the number of values keeps a few lines from becoming an endless number of documents."""
+        (problem,) = problems(text.replace("ONE", ONE))
 
-    def test_lists_within_lists_by_aliases_have_an_end(self) -> None:
+        assert problem.startswith("2 parts declare collections: ")
+
+    def test_lists_within_lists_are_searched(self) -> None:
+        """As deep as YAML may be nested."""
         lists = [f"l{n}: &l{n} {{kind: List, items: [{f'*l{n - 1}' if n else f'{{{ONE}}}'}]}}" for n in range(20)]
-        text = "\n".join([*lists, "kind: List", "items: [*l19]"])
 
-        (problem,) = problems(text)
-        assert problem.endswith("lists within lists, deeper than 10")
+        assert names(parse("\n".join([*lists, "kind: List", "items: [*l19]"]), {})) == ["a"]
 
     def test_problems_that_many_documents_share_are_told_once(self) -> None:
         """With those that a document has of its own."""
@@ -365,10 +366,10 @@ class TestManifests:
         shared, own = problems(text)
 
         assert shared.startswith("data[a.yaml]: line 2, column 1: not valid YAML")
-        assert own == "data[b]: line 1, column 12: not valid YAML: the key 'x' stands twice in one mapping"
+        assert own == "data[b]: line 1, column 12: not valid YAML: duplicate key 'x'"
 
 
-class TestDoubledKeys:
+class TestDuplicateKeys:
     def test_in_another_document_it_is_somebody_else_s(self) -> None:
         text = f"metadata: {{a: 1, a: 2}}\n---\n{ONE}"
 
@@ -382,14 +383,14 @@ class TestDoubledKeys:
     @pytest.mark.parametrize(
         ("text", "expected"),
         [
-            (f"a: 1\na: 2\n{ONE}", "line 2, column 1: not valid YAML: the key 'a' stands twice in one mapping"),
+            (f"a: 1\na: 2\n{ONE}", "line 2, column 1: not valid YAML: duplicate key 'a'"),
             (
                 f"kind: ConfigMap\nkind: ConfigMap\ndata:\n  a: '{ONE}'",
-                "line 2, column 1: not valid YAML: the key 'kind' stands twice in one mapping",
+                "line 2, column 1: not valid YAML: duplicate key 'kind'",
             ),
             (
                 f"kind: ConfigMap\ndata:\n  a: '{{{ONE}, b: 1, b: 2}}'",
-                "data[a]: line 1, column 61: not valid YAML: the key 'b' stands twice in one mapping",
+                "data[a]: line 1, column 61: not valid YAML: duplicate key 'b'",
             ),
         ],
         ids=["document", "manifest", "value"],
@@ -400,9 +401,7 @@ class TestDoubledKeys:
     def test_it_may_be_why_nothing_is_declared(self) -> None:
         text = "registered_resources: {vector_stores: []}\nregistered_resources: {}"
 
-        assert problems(text) == (
-            "line 2, column 1: not valid YAML: the key 'registered_resources' stands twice in one mapping",
-        )
+        assert problems(text) == ("line 2, column 1: not valid YAML: duplicate key 'registered_resources'",)
 
 
 class TestSeveralThatDeclare:
@@ -415,14 +414,19 @@ class TestSeveralThatDeclare:
     def test_two_with_entries_are_one_too_many(self) -> None:
         (problem,) = problems(f"{ONE}\n---\nvector_dbs: []\n---\n{ONE}")
 
-        assert problem == (
-            "more than one part declares collections: document 1 (line 1), document 3 (line 5); keep one of them"
-        )
+        assert problem == ("2 parts declare collections: document 1 (line 1), document 3 (line 5); keep one of them")
+
+    def test_a_list_of_vector_stores_at_the_top_is_a_warning(self) -> None:
+        """It is no section, and what LlamaStack keeps there is a mapping."""
+        config = parse(stores({"vector_store_id": "a"}, vector_stores=[{"vector_store_id": "b"}]), {})
+
+        assert names(config) == ["a"]
+        assert config.warnings == {"vector_stores": "belongs under registered_resources:"}
 
     def test_two_that_are_empty_are_one_too_many(self) -> None:
         (problem,) = problems("vector_dbs: []\n---\nvector_dbs: []", allow_empty=True)
 
-        assert problem.startswith("more than one part declares collections: ")
+        assert problem.startswith("2 parts declare collections: ")
 
 
 class TestValuesThatCannotBeRead:
@@ -444,7 +448,7 @@ class TestOpenShiftTemplates:
         [
             (
                 "{vector_db_id: '${ID}'}",
-                "; a parameter of an OpenShift Template is processed first",
+                "; for a parameter of an OpenShift Template, process it first",
             ),
             ("{vector_db_id: a, provider_id: '${{ID}}'}", "looks like an OpenShift Template; process it first"),
         ],

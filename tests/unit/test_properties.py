@@ -175,7 +175,7 @@ yaml_texts = st.lists(st.sampled_from(YAML_PIECES) | st.text(max_size=3), max_si
 def check_config(text: str) -> None:
     """Parse a text, and look at what comes of it; whoever is lenient accepts no less."""
     config, error = attempt(lambda: parse(text, {"SET": "value", "EMPTY": ""}))
-    lenient, _ = attempt(lambda: parse(text, {"SET": "value", "EMPTY": ""}, lenient=True, allow_empty=True))
+    lenient, _ = attempt(lambda: parse(text, {"SET": "value", "EMPTY": ""}, allow_unset=True, allow_empty=True))
     if config is None:
         assert [problem for problem in problems(error) if not printable(problem)] == []
         return

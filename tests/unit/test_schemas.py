@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from hook.cli.flags import COMMANDS
-from hook.config.entries import SECTIONS
+from hook.config.documents import SECTIONS
 from hook.config.file import parse
 from hook.domain import State
 from hook.errors import ConfigError, ExitCode
