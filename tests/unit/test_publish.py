@@ -583,7 +583,7 @@ def test_the_name_has_to_be_one(run: Run) -> None:
     """Before anything else."""
     (problem,) = run("http://stack", environ={"HOOK_PUBLISH_CONFIGMAP": "Red Hat"}).report["problems"]
 
-    assert problem == "HOOK_PUBLISH_CONFIGMAP: must be the name of a ConfigMap, not 'Red Hat'"
+    assert problem == "HOOK_PUBLISH_CONFIGMAP: must be the name of a Kubernetes object, not 'Red Hat'"
 
 
 def test_the_pod_s_token_goes_to_the_api_server_alone(server: FakeLlamaStack, publish_run: Run, tmp_path: Path) -> None:
