@@ -36,7 +36,7 @@ SETTINGS = (
     Setting("--prove", "HOOK_PROVE", "write", "prove with an insert and a query, or only a query", ("write", "read")),
     Setting("--on-duplicate", "HOOK_ON_DUPLICATE", "fail", "if vector stores share a name", ("fail", "oldest")),
     Setting("--on-lost", "HOOK_ON_LOST", "fail", "if a vector store is listed but dead", ("fail", "recreate")),
-    Setting("--on-unproven", "HOOK_ON_UNPROVEN", "warn", "check, resolve: if only a write proves it", ("warn", "fail")),
+    Setting("--on-unproven", "HOOK_ON_UNPROVEN", "warn", "if only a write could prove one", ("warn", "fail")),
     Setting("--publish-configmap", "HOOK_PUBLISH_CONFIGMAP", None, "the ConfigMap to write the addresses into"),
     Setting("--wait-for-deployment", "HOOK_WAIT_FOR_DEPLOYMENT", None, "the Deployment whose rollout to wait for"),
     Setting("--output", "HOOK_OUTPUT", None, "the report; text on a terminal, else json", ("text", "json")),

@@ -17,7 +17,7 @@ API_KEY_VARIABLE = "LLAMA_STACK_API_KEY"
 CLIENT_CERTIFICATE_VARIABLES = ("LLAMA_STACK_CLIENT_CERT", "LLAMA_STACK_CLIENT_KEY")
 MAX_SECONDS = 86400
 MAX_CONNECTIONS = 200
-"""Finds each of 43 processes with a probability of 99 %, and takes half a minute for each look."""
+"""Finds each of 43 processes with a probability of 99 %, and takes half a minute for each survey."""
 
 _SETTINGS = {setting.flag: setting for setting in SETTINGS}
 _T = TypeVar("_T")
@@ -166,7 +166,8 @@ class _Values:
         keep_out(address.secret)
         if address.url.endswith("/v1"):
             self.problems.append(f"{source}: leave out the /v1 at its end; the hook adds it")
-        keys = {API_KEY_VARIABLE: key, self._text("--api-key-file")[1]: key_file, f"user in {source}": address.secret}
+        user = address.credentials
+        keys = {API_KEY_VARIABLE: key, self._text("--api-key-file")[1]: key_file, f"user in {source}": user}
         if len(sources := [name for name, value in keys.items() if value]) > 1:
             self.problems.append(f"{' and '.join(sources)}: set only one of them")
         certificate, certificate_key = (self._environ.get(name) for name in CLIENT_CERTIFICATE_VARIABLES)
@@ -174,7 +175,7 @@ class _Values:
         if both is None and (certificate or certificate_key):
             self.problems.append(f"{' and '.join(CLIENT_CERTIFICATE_VARIABLES)}: only one is set; mTLS needs both")
         authority = self._environ.get("REQUESTS_CA_BUNDLE") or None
-        return Endpoint(address.url, key or None, key_file, address.credentials, both, authority)
+        return Endpoint(address.url, key or None, key_file, user, both, authority)
 
     def consumer(self, server: Endpoint) -> Endpoint | None:
         path = self._token_file("--consumer-api-key-file")

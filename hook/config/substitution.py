@@ -7,9 +7,8 @@ from hook.errors import one_line
 
 _SUBSTITUTION = re.compile(r"\$\{env\.([A-Z0-9_]+)(?::([=+])((?:(?!\$\{)[^}])*))?\}")
 """Without a substitution within a substitution, which LlamaStack leaves half done."""
-
 MAX_LENGTH = 1000
-"""Characters of a text, which is longer than any name."""
+"""How many characters a text may have: more than any name."""
 
 
 class UnsetError(ValueError):
@@ -43,7 +42,6 @@ def substitute(text: str, environ: Mapping[str, str]) -> str:
     if len(result) > MAX_LENGTH:
         raise ValueError(f"expands to more than {MAX_LENGTH} characters")
     if unset:
-        raise UnsetError(
-            f"the environment variable {unset[0]} is not set; set it, or write ${{env.{unset[0]}:=DEFAULT}}"
-        )
+        name = unset[0]
+        raise UnsetError(f"the environment variable {name} is not set; set it, or write ${{env.{name}:=DEFAULT}}")
     return result

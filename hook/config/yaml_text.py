@@ -106,7 +106,7 @@ class YamlReader:
             values, height = 1, 0
             if isinstance(event, yaml.AliasEvent):
                 # PyYAML itself reports an alias without an anchor.
-                values, height = sizes.get(event.anchor, (1, 0)) or _refuse("an alias of what contains it", event)
+                values, height = sizes.get(event.anchor, (1, 0)) or _refuse("an alias of what contains it", mark)
             elif isinstance(event, yaml.ScalarEvent):
                 values += len(event.value) // _CHARACTERS_PER_VALUE
                 sizes[event.anchor] = (values, 0)
@@ -122,14 +122,14 @@ class YamlReader:
             self._values += values
             parent.height = max(parent.height, height)
             if len(opened) - 1 + height > _MAX_DEPTH:
-                _refuse(f"nested deeper than {_MAX_DEPTH}", event)
+                _refuse(f"nested deeper than {_MAX_DEPTH}", mark)
             if self._values > _MAX_VALUES:
-                _refuse(f"more than {_MAX_VALUES:,} values, with each alias expanded", event)
+                _refuse(f"more than {_MAX_VALUES:,} values, with each alias expanded", mark)
         return heads
 
 
-def _refuse(problem: str, event: Any) -> NoReturn:
-    raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+def _refuse(problem: str, mark: Any) -> NoReturn:
+    raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
 
 def _explain(error: yaml.MarkedYAMLError, text: str) -> str:

@@ -173,13 +173,13 @@ yaml_texts = st.lists(st.sampled_from(YAML_PIECES) | st.text(max_size=3), max_si
 
 
 def check_config(text: str) -> None:
-    """Parse a text, and look at what comes of it; whoever is lenient accepts no less."""
+    """Parse a text, and look at what comes of it; an unset variable that is allowed changes nothing else."""
     config, error = attempt(lambda: parse(text, {"SET": "value", "EMPTY": ""}))
-    lenient, _ = attempt(lambda: parse(text, {"SET": "value", "EMPTY": ""}, allow_unset=True, allow_empty=True))
+    tolerated, _ = attempt(lambda: parse(text, {"SET": "value", "EMPTY": ""}, allow_unset=True, allow_empty=True))
     if config is None:
         assert [problem for problem in problems(error) if not printable(problem)] == []
         return
-    assert lenient == config
+    assert tolerated == config
     assert [f"{path}: {hint}" for path, hint in config.warnings.items() if not printable(path + hint)] == []
     names = [collection.name for collection in config.collections]
     assert len(set(names)) == len(names) > 0
