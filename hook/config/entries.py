@@ -123,7 +123,7 @@ class Reader:
                 return None
             if value is not None and re.fullmatch(r"[1-9][0-9]{0,8}", value):
                 value = int(value)
-        if value is None or (type(value) is int and value > 0):
+        if value is None or (type(value) is int and 0 < value < 10**9):
             return value
         self.problems.append(f"{path}: must be a whole number above 0 in plain digits, such as 768, not {_kind(value)}")
         return None

@@ -172,6 +172,11 @@ def test_of_two_entries_of_a_name_one_may_be_switched_off() -> None:
             "vector_dbs[0].embedding_dimension: must be a whole number above 0 in plain digits, such as 768, not 0",
         ),
         (
+            f"vector_dbs: [{{vector_db_id: a, {MODEL}, embedding_dimension: 1234567890}}]",
+            "vector_dbs[0].embedding_dimension: must be a whole number above 0 in plain digits, such as 768, "
+            "not 1234567890",
+        ),
+        (
             f"vector_dbs: [{{vector_db_id: a, {MODEL}, embedding_dimension: true}}]",
             "vector_dbs[0].embedding_dimension: must be a whole number above 0 in plain digits, such as 768, not True",
         ),
