@@ -9,11 +9,12 @@ import pytest
 
 from hook.domain import Model, Proof, Provider, Target, VectorStore, Verdict
 from hook.registration.carry_out import Performer
-from hook.survey import connections, survey
+from hook.survey import connections, survey, turns
 from hook.survey.answers import FEWEST_PROOFS, FULLY_PROVEN, Answers
 from hook.survey.proof import united
-from hook.survey.survey import QUERIES, QUESTIONS
+from hook.survey.survey import QUERIES
 from hook.survey.timed import Timed
+from hook.survey.turns import QUESTIONS
 from tests.fake_llamastack import FakeLlamaStack, answer
 from tests.pages import PAGES
 from tests.unit.conftest import Run, entries
@@ -653,7 +654,7 @@ def test_the_documentation_says_how_many_requests_there_are() -> None:
     assert f"every {1000 * connections.APART_SECONDS:.0f} ms" in page
     assert f"each connection sends at least {QUESTIONS} requests" in page
     assert f"queried at most {QUERIES} times a run" in page
-    assert f"waits for {survey.FLOODED_PAUSE_SECONDS} s after each proof" in page
+    assert f"waits for {turns.FLOODED_PAUSE_SECONDS} s after each proof" in page
 
 
 def test_three_changes_of_the_lists_are_enough_and_the_detail_counts_them() -> None:
@@ -697,7 +698,7 @@ def test_a_server_that_is_flooded_easily_is_asked_slowly(
     run: Run, monkeypatch: pytest.MonkeyPatch, version: str, at_once: int
 ) -> None:
     """One connection at a time, with a pause after each proof."""
-    monkeypatch.setattr(survey, "FLOODED_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(turns, "FLOODED_PAUSE_SECONDS", 0.001)
     opened: list[int] = []
     slept: list[float] = []
 
@@ -706,7 +707,7 @@ def test_a_server_that_is_flooded_easily_is_asked_slowly(
         connections.overlap(turns, ask, count)
 
     monkeypatch.setattr(survey, "overlap", noted)
-    monkeypatch.setattr(survey, "sleep", slept.append)
+    monkeypatch.setattr(turns, "sleep", slept.append)
     with FakeLlamaStack("dbs", version=version) as fake:
         outcome = run(fake.url, *ALL, collections=ONE)
         proofs = fake.lines().count(INSERT)

@@ -1,0 +1,157 @@
+"""What each connection asks of the worker that answers it."""
+
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+from hook.deadline import Deadline, sleep
+from hook.domain import Target, VectorStore, Verdict
+from hook.errors import UnavailableError
+from hook.llamastack.api import LlamaStack
+from hook.llamastack.verdicts import is_own_failure
+from hook.logs import log
+from hook.retry import retry
+from hook.survey.answers import Answers
+from hook.survey.connections import in_any_order, overlap
+from hook.survey.proof import Prover
+
+QUESTIONS = 3
+"""How many requests each connection but the first one sends at least: with one alone, fast workers are done before the
+next connection is opened, and one of four was missed in every tenth look (uvicorn)."""
+QUESTIONS_OF_LISTS = 5
+"""The same where there is nothing to prove: a list alone is answered sooner still."""
+FLOODED_PAUSE_SECONDS = 0.1
+"""After each proof where the server is flooded easily: it writes a few hundred events of its telemetry a second."""
+QUICK_SECONDS = 1.0
+"""A failure that took longer is not repeated at once: the server has tried again itself, as with a model's endpoint."""
+EARLY = 3
+"""Among so many first questions of a connection is that for the list."""
+
+T = TypeVar("T")
+Wanted = Callable[[Sequence[VectorStore]], Mapping[str, Target]]
+"""Which of the listed vector stores are to be proven, by id."""
+
+
+class Turns:
+    """What each connection asks."""
+
+    def __init__(
+        self, server: LlamaStack, prover: Prover, deadline: Deadline, wanted: Wanted, answers: Answers, *, patient: bool
+    ) -> None:
+        """Take what to ask; a patient one repeats each request that fails, and at its end proves all once more."""
+        self._server = server
+        self._prover = prover
+        self._deadline = deadline
+        self._wanted = wanted
+        self._answers = answers
+        self._is_patient = patient
+        self._is_disturbed = False
+
+    def take_first(self, server: LlamaStack, first_list: Sequence[VectorStore] | None, at_once: int) -> None:
+        """Ask for the list, unless that was asked just now, and for the first proof of each vector store.
+
+        The first of those goes alone, since it may load the embedding model. The others are shared by up to `at_once`
+        connections.
+        """
+        if first_list is None:
+            self._list(server, [])
+        else:
+            self._heard(first_list, self._answers.now(), [])
+        wanted = self._wanted(self._answers.stores)
+        _, due = self._answers.open(wanted)
+        alone = due if at_once == 1 else due[:1]
+        self._ask(self._proofs(server, wanted, alone))
+        others = due[len(alone) :]
+
+        def take_share(number: int) -> None:
+            with closing(self._server.another()) as other:
+                self._ask(self._proofs(other, wanted, others[number::at_once]))
+
+        overlap(range(min(at_once, len(others))), take_share, at_once)
+
+    def take_another(self, _: int = 0) -> None:
+        """Ask on a connection of its own for the list and for the proofs that are due, in any order.
+
+        Where that is too little to keep the worker busy, it is asked for its health besides.
+        """
+        with closing(self._server.another()) as server:
+            shown: list[str] = []
+            wanted = self._wanted(self._answers.stores)
+            asks_list, due = self._answers.open(wanted)
+            questions = in_any_order(self._proofs(server, wanted, due))
+            if asks_list:
+                # Early, since what lists take turns to show needs few proofs more.
+                questions.insert(random.randrange(EARLY), partial(self._list, server, shown))
+            least = QUESTIONS if wanted else QUESTIONS_OF_LISTS
+            questions += [partial(self._patiently, server.check_health)] * (least - len(questions))
+            self._ask(questions)
+            if asks_list:
+                wanted = self._wanted(self._answers.stores)
+                due = self._answers.due_by_list(wanted, shown, due)
+                self._ask(in_any_order(self._proofs(server, wanted, due)))
+
+    def prove_what_was_disturbed(self) -> None:
+        """Prove each once more where a request had to be repeated: the server may have restarted meanwhile."""
+        if self._is_disturbed:
+            wanted = self._wanted(self._answers.stores)
+            self._ask(self._proofs(self._server, wanted, wanted))
+
+    def _ask(self, questions: Sequence[Callable[[], None]]) -> None:
+        for question in questions:
+            if not self._answers.is_void:
+                question()
+
+    def _list(self, server: LlamaStack, shown: list[str]) -> None:
+        began = self._answers.now()
+        self._heard(self._patiently(partial(_repeated, server.vector_stores)), began, shown)
+
+    def _heard(self, stores: Sequence[VectorStore], began: float, shown: list[str]) -> None:
+        self._answers.add_list(stores, began)
+        shown += [store.id for store in stores]
+
+    def _proofs(
+        self, server: LlamaStack, wanted: Mapping[str, Target], store_ids: Iterable[str]
+    ) -> list[Callable[[], None]]:
+        return [partial(self._prove, server, store_id, wanted[store_id]) for store_id in store_ids]
+
+    def _prove(self, server: LlamaStack, store_id: str, target: Target) -> None:
+        """Add the proof of one connection. A failure counts where it is one again, or on another connection too."""
+        if self._answers.is_decided(store_id):
+            return
+        before, asks_query = self._answers.question(store_id, target)
+        ask = partial(self._prover.prove, server, store_id, target, before, asks_query=asks_query)
+        began = self._answers.now()
+        proof = self._answers.hung(target) or self._patiently(ask)
+        is_quick = self._answers.now() - began < QUICK_SECONDS and not proof.timed_out
+        if proof.verdict is Verdict.DEAD and is_quick and self._answers.is_first_failure(target):
+            again = self._patiently(ask)
+            if again.verdict is not Verdict.DEAD:
+                log.info("request.failed_once", vector_store_id=store_id, cause=proof.detail)
+                again = replace(again, failure=proof.detail)
+            proof = again
+        self._answers.add_proof(store_id, target, proof, began)
+        if server.is_flooded_easily:
+            sleep(FLOODED_PAUSE_SECONDS)
+
+    def _patiently(self, question: Callable[[], T]) -> T:
+        try:
+            return question()
+        except UnavailableError as error:
+            if not self._is_patient or error.in_flight:
+                raise
+            self._is_disturbed = True
+        return retry(question, self._deadline, "request.retry_scheduled")
+
+
+def _repeated(ask: Callable[[], T]) -> T:
+    """Ask once more where the server itself fails: now and then one does, and nothing is wrong with it."""
+    try:
+        return ask()
+    except UnavailableError as error:
+        if error.timed_out or not is_own_failure(error):
+            raise
+        log.info("request.failed_once", cause=str(error))
+    return ask()
