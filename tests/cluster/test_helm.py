@@ -186,7 +186,8 @@ def test_an_upgrade_after_a_failure_mends_the_release(helm: Helm) -> None:
 
 def test_an_image_that_cannot_be_pulled_fails_at_the_jobs_deadline(helm: Helm) -> None:
     """Since no program ever starts; that Helm's own time is longer, the tests of the manifests show."""
-    done = helm.chart("install", "--set-string", "image.tag=none", "--set", "timeoutSeconds=5,activeDeadlineSeconds=10")
+    values = "timeoutSeconds=5,activeDeadlineSeconds=10,backoffLimit=0"
+    done = helm.chart("install", "--set-string", "image.tag=none", "--set", values)
 
     assert done.returncode != 0
     assert "DeadlineExceeded" in done.stderr

@@ -379,8 +379,8 @@ def test_helm_lints_the_chart() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ("timeoutSeconds=280", "activeDeadlineSeconds must be above"),
-        ("backoffLimit=1", "activeDeadlineSeconds must be above"),
+        ("timeoutSeconds=135", "activeDeadlineSeconds must be above"),
+        ("backoffLimit=2", "activeDeadlineSeconds must be above"),
         ("timeoutSeconds=90,backoffLimit=2", "activeDeadlineSeconds must be above"),
         ("collections=null", "there is nothing to register"),
         ("collection=x", "collection' not allowed"),
