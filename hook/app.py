@@ -11,7 +11,7 @@ from hook.cli.settings import Presentation, Settings
 from hook.config import file as config
 from hook.deadline import Deadline, heed_signals
 from hook.domain import Collection, State, exit_code
-from hook.errors import ConfigError, ExitCode, HookError, Stopped, UnavailableError, one_line
+from hook.errors import ConfigError, ExitCode, HookError, Stopped, one_line
 from hook.http.client import Http
 from hook.kubernetes.configmap import Publisher, can_be_key
 from hook.kubernetes.deployment import wait_for_rollout
@@ -107,10 +107,7 @@ def _verify(
     consumer = None
     if asked.consumer is not None:
         consumer = LlamaStack(Http(asked.consumer, asked.request_timeout_seconds, deadline))
-    try:
-        Run(asked, server, consumer, deadline, progress, timings).carry_out(collections)
-    except UnavailableError as error:
-        raise UnavailableError(f"{error}; look at the LlamaStack pod and its log, then run the hook again") from error
+    Run(asked, server, consumer, deadline, progress, timings).carry_out(collections)
     findings = {name: replace(each, alias=progress.aliases.get(name)) for name, each in progress.findings.items()}
     progress.findings = {name: exposure.usable(finding) for name, finding in findings.items()}
 

@@ -21,9 +21,8 @@ T = TypeVar("T")
 def retry(call: Callable[[], T], deadline: Deadline, event: str, *, max_failures: int | None = None) -> T:
     """Return what `call` returns, and call it again while it raises an UnavailableError that is not in flight.
 
-    Each retry is one log event called `event`. Raises the last UnavailableError when the budget is used up, when the
-    server asks to be left alone for longer than that, and at the `max_failures`th answer of 5xx; any other error at
-    once.
+    Each retry is one log event called `event`. Raises the last UnavailableError when the budget is used up, when
+    `Retry-After` is longer than that, and at the `max_failures`th answer of 5xx; any other error at once.
     """
     failures = 0
     cause: UnavailableError | None = None
@@ -34,9 +33,9 @@ def retry(call: Callable[[], T], deadline: Deadline, event: str, *, max_failures
         try:
             return call()
         except UnavailableError as error:
-            asked = error.retry_after_seconds or 0.0
-            if asked > deadline.remaining():
-                error.args = (f"{error}; it asks to be left alone for {asked:g} s, which is longer than the budget",)
+            pause, left = error.retry_after_seconds or 0.0, deadline.remaining()
+            if pause > left:
+                error.args = (f"{error}; Retry-After is {pause:g} s, more than the {left:.0f} s that are left",)
             if cause is None or error.in_flight or not isinstance(error, BudgetError):
                 cause = error
             raise cause from (None if cause is error else error)
@@ -49,11 +48,11 @@ def retry(call: Callable[[], T], deadline: Deadline, event: str, *, max_failures
 
     def wait(state: tenacity.RetryCallState) -> float:
         ceiling = min(MAX_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** min(state.attempt_number - 1, 10))
-        return max(_asked_to_wait(state), min(random.uniform(0, ceiling), deadline.remaining() - reserve))
+        return max(_retry_after(state), min(random.uniform(0, ceiling), deadline.remaining() - reserve))
 
     def stop(state: tenacity.RetryCallState) -> bool:
         over = max_failures is not None and failures >= max_failures
-        return over or deadline.remaining() <= max(reserve, _asked_to_wait(state))
+        return over or deadline.remaining() <= max(reserve, _retry_after(state))
 
     def log_retry(state: tenacity.RetryCallState) -> None:
         log.info(
@@ -71,6 +70,6 @@ def retry(call: Callable[[], T], deadline: Deadline, event: str, *, max_failures
     return retrying(attempt)
 
 
-def _asked_to_wait(state: tenacity.RetryCallState) -> float:
+def _retry_after(state: tenacity.RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     return (error.retry_after_seconds or 0.0) if isinstance(error, UnavailableError) else 0.0

@@ -548,6 +548,16 @@ def fail_and_reset(handler: _Handler) -> None:
     reset(handler)
 
 
+def raw(content: bytes) -> Action:
+    """Write these bytes instead of an answer, and close the connection."""
+
+    def action(handler: _Handler) -> None:
+        handler.wfile.write(content)
+        handler.close_connection = True
+
+    return action
+
+
 def truncate(handler: _Handler) -> None:
     """Promise more bytes than are sent."""
     handler.wfile.write(b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n{"data": [')

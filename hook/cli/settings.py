@@ -182,8 +182,8 @@ class _Values:
         if path is None:
             return None
         hint = "check HOOK_CONSUMER_API_KEY_FILE"
-        advice = replace(server.advice, key=hint, rights=hint)
-        return replace(server, api_key=None, api_key_file=path, basic_auth=None, advice=advice)
+        hints = replace(server.hints, key=hint, rights=hint)
+        return replace(server, api_key=None, api_key_file=path, basic_auth=None, hints=hints)
 
     def _text(self, flag: str) -> tuple[str | None, str]:
         """Return the value and its name for a message. An empty variable counts as unset."""

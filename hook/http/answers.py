@@ -67,6 +67,11 @@ class Answer:
     """The one that was asked."""
 
     @property
+    def is_json(self) -> bool:
+        """Whether its type says so."""
+        return "json" in self.headers.get("Content-Type", "")
+
+    @property
     def date(self) -> float | None:
         """Return when the server answered, by its own clock and in seconds since the epoch; None where it is silent."""
         with suppress(ValueError):
@@ -79,35 +84,29 @@ def read(answer: Answer) -> Any:
 
     Raises UnavailableError where the same request may work later, and RefusedError where it never will.
     """
-    status, what, advice = answer.status, answer.what, answer.server.advice
+    status, what, hints = answer.status, answer.what, answer.server.hints
     if 300 <= status < 400:
         # Without its path and query, where login pages keep their state.
         target = re.match(r"(\w+://)(?:[^/?#]*@)?([^/?#]*)", answer.headers.get("Location", ""))
         where = f" to {one_line(target[1] + target[2], 100)}" if target else ""
-        raise RefusedError(
-            f"{what} answered {status}, a redirect{where}: "
-            f"a login page or another address is in front of {advice.name}; {advice.address}",
-            status=status,
-        )
+        sentence = f"{what} answered {status}, a redirect{where}: a login page or another address is in front of"
+        raise RefusedError(f"{sentence} {hints.server}; {hints.in_front}", status=status)
     if status >= 400:
         raise _status_error(answer)
     if not answer.content and status == 204:
         return None
     if memory(answer.content) > _MAX_JSON_BYTES:
-        raise RefusedError(
-            f"{what} answered {status} with more values than fit into {_MAX_JSON_BYTES >> 20} MiB of memory: "
-            f"probably not {advice.name}; {advice.address}",
-            status=status,
-        )
+        sentence = f"{what}: response over {_MAX_JSON_BYTES >> 20} MiB in memory"
+        raise RefusedError(f"{sentence}; probably not {hints.server}: {hints.address}", status=status)
     try:
         return json.loads(answer.content)
     except (ValueError, RecursionError) as error:
+        page = _page(answer.content)
+        if page:
+            raise _other_server(answer, page) from error
         kind = one_line(answer.headers.get("Content-Type", "no content type"), 60)
-        raise RefusedError(
-            f"{what} answered {status} with {kind} that is not JSON: an OAuth login page or another service is in "
-            f"front of {advice.name}; {advice.address}",
-            status=status,
-        ) from error
+        sentence = f"{what} answered {status}, but its content ({kind}) is not JSON"
+        raise RefusedError(f"{sentence}; probably not {hints.server}: {hints.address}", status=status) from error
 
 
 def memory(content: bytes) -> int:
@@ -122,35 +121,56 @@ def is_compressed(headers: Mapping[str, str]) -> bool:
 
 
 def _status_error(answer: Answer) -> UnavailableError | RefusedError:
-    status, what = answer.status, answer.what
-    detail = _denial(answer.content) if status in _DENIED else error_text(answer.content)
+    status, what, hints = answer.status, answer.what, answer.server.hints
+    page = _page(answer.content)
+    detail = _denial(answer.content) if status in _DENIED else page or error_text(answer.content)
     passed_on = re.match(_PASSED_ON, detail) is not None
+    sentence = f"{what} answered {status}"
     if status in _LATER_STATUSES or status >= 500:
+        # After a POST, what to do depends on what it was for, which the caller knows.
+        hint = f"; {hints.failed}" if status >= 500 and what.startswith("GET ") else ""
         return UnavailableError(
-            f"{what} answered {status}: {detail}",
+            f"{sentence} with {page}{hint}" if page else f"{sentence}: {detail}{hint}",
             status=status,
             retry_after_seconds=retry_after_seconds(answer.headers.get("Retry-After")),
             in_flight=status not in _OWN_WORD_STATUSES and not passed_on and what.startswith("POST "),
             timed_out=status in _TIMEOUT_STATUSES,
-            in_json="json" in answer.headers.get("Content-Type", ""),
+            in_json=answer.is_json,
             passed_on=passed_on,
         )
-    sentence, advice = f"{what} answered {status}", answer.server.advice
-    kind = answer.headers.get("Content-Type", "")
-    if "json" not in kind and tls.wanted(answer.server, status, detail):
-        sentence += f", it wants TLS; {tls.USE_HTTPS}"
     if passed_on:
-        sentence += f", which a model or a backend answered that {advice.name} asks; look at that one's settings there"
-        return RefusedError(f"{sentence}: {detail}", status=status, detail=detail)
-    if status in _DENIED and "html" in kind:
-        sentence += f", a login page in front of {advice.name}; {advice.address}"
-    if status == 401 and answer.authorized:
-        sentence += f", {advice.credential} {advice.unaccepted}; {advice.key}"
+        meaning = f"a model or a backend behind {hints.server} answered that; check its settings there"
+    elif status in _DENIED and page:
+        meaning = f"a login page is in front of {hints.server}; {hints.in_front}"
+    elif status == 401 and answer.authorized:
+        meaning = f"{answer.server.address} did not accept {hints.credential}; {hints.key}"
     elif status == 401:
-        sentence += ", it wants an API key and none is configured; set LLAMA_STACK_API_KEY_FILE"
+        meaning = "no API key is configured; set LLAMA_STACK_API_KEY_FILE"
     elif status == 403:
-        sentence += f", access is denied; {advice.rights}"
-    return RefusedError(f"{sentence}: {detail}" if detail else sentence, status=status, detail=detail)
+        meaning = f"access is denied; {hints.rights}"
+    elif not answer.is_json and tls.is_wanted(answer.server, status, _text(answer.content)):
+        meaning = f"{answer.server.address} speaks TLS; {tls.USE_HTTPS}"
+    elif page:
+        return _other_server(answer, page)
+    else:
+        return RefusedError(f"{sentence}: {detail}", status=status, detail=detail)
+    word = f" ({detail})" if detail else ""
+    return RefusedError(f"{sentence}{word}: {meaning}", status=status, detail=detail)
+
+
+def _other_server(answer: Answer, page: str) -> RefusedError:
+    server = answer.server
+    sentence = f"{server.url} is not {server.hints.server}: {answer.what} answered {answer.status} with {page}"
+    return RefusedError(f"{sentence}; {server.hints.address}", status=answer.status, detail=page)
+
+
+def _page(content: bytes) -> str:
+    """Return `an HTML page "Title"` for one, in place of its markup, or an empty text."""
+    text = _text(content)
+    if not re.match(r"\s*<(!doctype html|html|head)\b", text, re.IGNORECASE):
+        return ""
+    title = re.search(r"<title[^>]{0,100}>([^<]{1,200})", text, re.IGNORECASE)
+    return f'an HTML page "{one_line(title[1], 100)}"' if title else "an HTML page"
 
 
 def error_text(content: bytes) -> str:
@@ -159,7 +179,7 @@ def error_text(content: bytes) -> str:
     The shapes are `detail` as text or as an object (up to 0.4.7), `error.detail` (0.5.x and every validation error
     up to there), `error.message` (0.6.0 and newer), and plain text from what stands in front of the server.
     """
-    text = content[:_MAX_ERROR_BYTES].decode("utf-8", "replace")
+    text = _text(content)
     with suppress(ValueError, RecursionError):
         value: Any = json.loads(text)
         for keys in (*_MESSAGES, ("error",), ("message",)):
@@ -167,6 +187,10 @@ def error_text(content: bytes) -> str:
             if found:
                 return one_line(_readable(found)) or one_line(text)
     return one_line(text) or "an empty answer"
+
+
+def _text(content: bytes) -> str:
+    return content[:_MAX_ERROR_BYTES].decode("utf-8", "replace")
 
 
 def _denial(content: bytes) -> str:

@@ -1,54 +1,62 @@
-"""What a server is called in a message, and what to do where it cannot be reached or lets nobody in."""
+"""What a server is called in a message, and what to do where it does not answer as it should."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Advice:
-    """What is true of LlamaStack, unless said otherwise."""
+class Hints:
+    """What is true of LlamaStack, unless said otherwise. Each field but the first two is a remedy."""
 
-    name: str = "LlamaStack"
+    server: str = "LlamaStack"
     credential: str = "the API key"
-    unaccepted: str = "was not accepted"
-    """What is to say of the credential after a 401."""
     key: str = "check LLAMA_STACK_API_KEY_FILE"
-    """What to do where the credential is not accepted, or not there."""
+    """Where the credential is missing or not accepted."""
     rights: str = "check LLAMA_STACK_API_KEY_FILE"
-    """What to do where it is accepted, and has no right to what was asked."""
-    address: str = "use the Service's own URL"
-    """What to do where somebody else answers."""
+    """Where it is accepted, and has no right to what was asked."""
+    address: str = "check LLAMA_STACK_URL"
+    """Where another server answers, or nothing can be sent."""
+    in_front: str = "use the Service's own URL in LLAMA_STACK_URL"
+    """Where a login page or a proxy answers."""
+    unresolved: str = "check LLAMA_STACK_URL and the namespace (SERVICE.NAMESPACE.svc)"
+    refused: str = "check the port, then the pod (kubectl get pods,endpointslices)"
+    unreachable: str = "check LLAMA_STACK_URL, then the NetworkPolicies"
+    failed: str = "see LlamaStack's log"
     plain: str = "use http:// in LLAMA_STACK_URL"
-    """What to do where it does not speak TLS."""
-    settings: str = "LLAMA_STACK_URL and HTTP_PROXY"
-    """What says where it is."""
-    authority: str = "mount the CA that signed it and name it in REQUESTS_CA_BUNDLE"
-    """What to do where its certificate does not verify."""
+    """Where it does not speak TLS."""
     authorities: str = "REQUESTS_CA_BUNDLE"
     """What names the certificate authorities to trust."""
-    handshake: str = (
-        "it wants another client certificate, or one at all; check LLAMA_STACK_CLIENT_CERT and LLAMA_STACK_CLIENT_KEY"
-    )
-    """What to do where it ends the TLS handshake."""
+    authority: str = "mount the CA that signed it and name it in REQUESTS_CA_BUNDLE"
+    """Where nobody trusted has signed its certificate."""
+    client_certificate: str = "check LLAMA_STACK_CLIENT_CERT and LLAMA_STACK_CLIENT_KEY"
 
 
-LLAMA_STACK = Advice()
+LLAMA_STACK = Hints()
 
 
-def of_kubernetes(component: str) -> Advice:
-    """Return what is true of the Kubernetes API, for which `component` of the manifests gives the rights."""
-    elsewhere = "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT have to lead to the API server itself"
-    return Advice(
-        name="the Kubernetes API",
-        credential="the pod token",
-        unaccepted="was not accepted: it is expired or of another cluster",
-        key="mount the ServiceAccount's token of this cluster anew",
+def of_kubernetes(component: str) -> Hints:
+    """Return the hints for the Kubernetes API, to which `component` of the manifests grants access."""
+    address = "KUBERNETES_SERVICE_HOST and _PORT must lead to the API server itself"
+    return Hints(
+        server="the Kubernetes API",
+        credential="the pod's token",
+        key="mount a new token of this cluster's ServiceAccount",
         rights=f"give the pod's ServiceAccount the Role of manifests/components/{component}",
-        address=elsewhere,
-        plain=elsewhere,
-        settings="KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT and HTTPS_PROXY",
-        authority="the ca.crt beside the pod token is not that of this API server; mount that of this cluster, and "
-        "name the API server in NO_PROXY where a proxy opens the connection",
-        authorities="the ca.crt beside the pod token",
-        # A pod shows no certificate: whoever wants one is somebody else.
-        handshake=elsewhere,
+        address=address,
+        in_front=address,
+        unresolved=address,
+        refused=address,
+        unreachable=f"{address}; then check the NetworkPolicies",
+        failed="the API server may be overloaded or about to restart",
+        plain=address,
+        authorities="the ca.crt beside the pod's token",
+        authority="mount the ca.crt of this cluster beside the pod's token; if a proxy opens the connection, "
+        "name the API server in NO_PROXY",
+        # A pod shows no certificate, so a server that requires one is not the API server.
+        client_certificate=address,
     )
+
+
+def of_proxy(host: str) -> Hints:
+    """Return the hints for a proxy on the way to a host."""
+    remedy = f"this is the proxy of HTTP_PROXY or HTTPS_PROXY: correct it, or name {host} in NO_PROXY"
+    return Hints("the proxy", unresolved=remedy, refused=remedy, unreachable=remedy, failed=remedy)

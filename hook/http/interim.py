@@ -1,4 +1,4 @@
-"""Interim answers (1xx), such as «still working on it», after which the answer itself comes."""
+"""Interim answers (1xx), such as «102 Processing», after which the answer itself comes."""
 
 from http.client import CONTINUE, HTTPResponse
 from typing import Any
@@ -7,19 +7,19 @@ from hook.deadline import Deadline
 
 
 class FinalResponse(HTTPResponse):
-    """An answer that is none of those (RFC 9110, 15.2); http.client itself passes over 100 alone.
+    """The first answer that is not interim (RFC 9110, 15.2); http.client itself skips only 100.
 
-    Raises TimeoutError where they go on for longer than one read may take.
+    Raises TimeoutError where interim answers go on for longer than one read may take.
     """
 
     def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self._patience = Deadline(sock.gettimeout())
+        self._limit = Deadline(sock.gettimeout())
 
     def _read_status(self) -> tuple[str, int, str]:
         version, status, reason = super()._read_status()  # type: ignore[misc]
         if not 100 <= status < 200:
             return version, status, reason
-        if self._patience.remaining() == 0:
+        if self._limit.remaining() == 0:
             raise TimeoutError("nothing but interim answers")
         return version, CONTINUE, reason

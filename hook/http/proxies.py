@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
 from hook.errors import ConfigError
-from hook.http.url import read_address
+from hook.http.endpoint import DEFAULT_PORTS, Endpoint
+from hook.http.hints import of_proxy
+from hook.http.url import Address, read_address
 from hook.secrets import keep_out
 
-_PORTS = {"http": 80, "https": 443}
 _ENTRY = re.compile(r"(?:\[(?P<literal>[^\]]*)\]|(?P<host>[^:]*|.*:.*:.*))(?::(?P<port>\d+))?")
 """A host and its port. An IPv6 address without brackets has more than one colon, and no port."""
 
@@ -26,26 +27,32 @@ def checked_proxy(url: str) -> str | None:
     is_spared = is_exempt(url) if getproxies_environment() else proxy_bypass(parts.hostname or "")
     needed = None if is_spared else proxies.get(parts.scheme, proxies.get("all"))
     for key, text in proxies.items():
-        variable = f"{key.upper()}_PROXY"
         try:
-            address = read_address(text if "://" in text else f"http://{text}", "http://proxy:3128")
+            keep_out(_address(text).secret)
         except ValueError as error:
             if text == needed:
-                raise ConfigError([f"{variable}: the proxy's address {error}"]) from error
-            continue
-        keep_out(address.secret)
+                raise ConfigError([f"{key.upper()}_PROXY: the proxy's address {error}"]) from error
     return needed
+
+
+def endpoint(proxy: str, host: str) -> Endpoint:
+    """Return the endpoint that a proxy on the way to a host is, for a message."""
+    return Endpoint(_address(proxy).url, hints=of_proxy(host))
+
+
+def _address(text: str) -> Address:
+    return read_address(text if "://" in text else f"http://{text}", "http://proxy:3128")
 
 
 def is_exempt(url: str) -> bool:
     """Tell whether NO_PROXY, or `no_proxy`, names the server of a URL.
 
-    As with curl, Go and requests together: `*` is every server; a name is its subdomains too, with a dot before it or
-    without; an IP address may be a network (CIDR); and each may have a port, which is then the only one.
+    As with curl, Go and requests together: `*` is every server; a name includes its subdomains, with a dot before it
+    or without; an IP address may be a network (CIDR); and each may have a port, which is then the only one.
     """
     parts = urlsplit(url)
-    host, port = _plain(parts.hostname or ""), _PORTS.get(parts.scheme)
-    # What is no port is told where the request is sent.
+    host, port = _plain(parts.hostname or ""), DEFAULT_PORTS.get(parts.scheme)
+    # An invalid port is reported where the request is sent.
     with suppress(ValueError):
         port = parts.port or port
     named = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
@@ -56,7 +63,7 @@ def _names(entry: str, host: str, port: int | None) -> bool:
     found = _ENTRY.fullmatch(entry)
     if found is None or (found["port"] is not None and int(found["port"]) != port):
         return False
-    named, address = found["host"] if found["literal"] is None else found["literal"], _address(host)
+    named, address = found["host"] if found["literal"] is None else found["literal"], _ip_address(host)
     if named == "*":
         return True
     if address is not None:
@@ -71,7 +78,7 @@ def _plain(name: str) -> str:
     return name.lower().removesuffix(".")
 
 
-def _address(host: str) -> IPv4Address | IPv6Address | None:
+def _ip_address(host: str) -> IPv4Address | IPv6Address | None:
     with suppress(ValueError):
         return ip_address(host.partition("%")[0])
     return None

@@ -1,25 +1,24 @@
-"""What was asked and answered, request by request, for whoever looks with `--log-level debug`."""
+"""Each request in the log, for `--log-level debug`."""
 
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, TypeVar
 
-from hook.deadline import Deadline
 from hook.logs import log
 
 T = TypeVar("T", bound=tuple[Any, bytes])
 
 
-def traced(method: str, path: str, exchange: Callable[[], T]) -> T:
-    """Return what `exchange` returns, the response and its body, and log how it went.
+def logged(method: str, path: str, exchange: Callable[[], T]) -> T:
+    """Return what `exchange` returns, the response and its body, and log its outcome.
 
-    No header, no query and no text of an error is logged, since those may hold credentials.
+    Headers, queries and texts of errors are not logged, since they may hold credentials.
     """
-    clock = Deadline(0.0)
-    asked = {"method": method, "path": path}
+    start, request = monotonic(), {"method": method, "path": path}
     try:
-        answered = exchange()
+        result = exchange()
     except Exception as error:
-        log.debug("http.failed", **asked, error=type(error).__name__, seconds=round(clock.elapsed(), 3))
+        log.debug("http.failed", **request, error=type(error).__name__, seconds=round(monotonic() - start, 3))
         raise
-    log.debug("http.answered", **asked, status=answered[0].status_code, seconds=round(clock.elapsed(), 3))
-    return answered
+    log.debug("http.answered", **request, status=result[0].status_code, seconds=round(monotonic() - start, 3))
+    return result

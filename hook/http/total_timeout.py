@@ -1,4 +1,4 @@
-"""Waiting for what cannot be interrupted, and no longer than it may take."""
+"""A timeout for the whole of a call that cannot be interrupted."""
 
 import queue
 from collections.abc import Callable
@@ -13,10 +13,9 @@ T = TypeVar("T")
 def within(seconds: float, call: Callable[[], T]) -> T:
     """Return what `call` returns, or raise what it raises, TimeoutError after so many seconds, or Stopped at a signal.
 
-    Raises UnavailableError, before anything is called, where no thread can be started.
-
-    The timeout of requests starts anew with every byte and does not cover name resolution, and neither lets a
-    signal through; waiting for a thread does all three. The thread that is given up ends with the process.
+    Raises UnavailableError, before anything is called, where no thread can be started. The timeout of requests starts
+    anew with every byte and does not cover name resolution, and no signal interrupts it. A thread that is given up
+    ends with the process.
     """
     heed_signals()
     outcome: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
@@ -24,15 +23,15 @@ def within(seconds: float, call: Callable[[], T]) -> T:
     def run() -> None:
         try:
             outcome.put((call(), None))
-        except BaseException as error:  # noqa: BLE001  whatever it is, it is raised again in the caller's thread
+        except BaseException as error:  # noqa: BLE001  raised again in the caller's thread
             outcome.put((None, error))
 
     start_thread(run)
-    patience = Deadline(seconds)
-    while patience.remaining() > 0:
+    limit = Deadline(seconds)
+    while limit.remaining() > 0:
         heed_signals()
         with suppress(queue.Empty):
-            result, error = outcome.get(timeout=min(SLICE_SECONDS, patience.remaining()))
+            result, error = outcome.get(timeout=min(SLICE_SECONDS, limit.remaining()))
             if error is not None:
                 raise error
             return result  # type: ignore[return-value]

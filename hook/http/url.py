@@ -1,7 +1,6 @@
 """The addresses of servers and proxies: what a request can be sent to, and what of it is a secret.
 
-What is said of a wrong one never holds the value, nor a part of it: who cannot tell where its host begins cannot tell
-where its password ends, either.
+A message about a wrong address never holds a part of it, since nobody can tell where its password ends.
 """
 
 import re
@@ -10,8 +9,7 @@ from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 
 _FORBIDDEN = re.compile(r"[^!-~\u00a1-\ud7ff\ue000-\U0010ffff]|[<>\"\\^`{|}]")
-"""What no URL holds, neither as it is nor as an international name: white space, control characters, brackets,
-and bytes that are no UTF-8."""
+"""What a URL cannot hold, also as an international name: white space, control characters, brackets, invalid UTF-8."""
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\.?")
 
 
@@ -34,10 +32,10 @@ class Address:
 def read_address(text: str, example: str) -> Address:
     """Return the address that a URL means. Raises ValueError with what is wrong with it; `example` is a right one."""
     if "${" in text:
-        raise ValueError("has a ${…} in it that nobody expands; write the value itself")
+        raise ValueError("has a ${…} in it, which nothing expands; write the value itself")
     if _FORBIDDEN.search(text):
-        raise ValueError("has a space in it, or another character that no URL can have")
-    nonsense = "is no URL; write % / # ? @ in a password as %25 %2F %23 %3F %40"
+        raise ValueError("has a space or another character in it that a URL cannot have")
+    nonsense = "is not a URL; write % / # ? @ in a password as %25 %2F %23 %3F %40"
     try:
         parts = urlsplit(text)
         host, port = parts.hostname or "", "" if parts.port is None else f":{parts.port}"

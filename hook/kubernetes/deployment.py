@@ -1,4 +1,4 @@
-"""Waiting until the rollout of the server's Deployment is over, so that no verdict is that of a pod about to go."""
+"""Waiting until the rollout of the server's Deployment is complete, so that no old pod is verified."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,24 +13,24 @@ from hook.retry import retry
 
 VARIABLE = "HOOK_WAIT_FOR_DEPLOYMENT"
 _MAX_COUNT = 2**31 - 1
-"""What an int32 holds, as all numbers of pods are (apps/v1, Deployment)."""
+"""The largest number of pods that the API can hold, an int32 (apps/v1, Deployment)."""
 _MAX_GENERATION = 2**63 - 1
 
 
 def wait_for_rollout(name: str, environ: Mapping[str, str], request_timeout_seconds: float, deadline: Deadline) -> int:
-    """Return the number of replicas of a Deployment of the pod's namespace, as soon as only its newest pods are left.
+    """Return the number of replicas of a Deployment in the pod's namespace, as soon as only its newest pods are left.
 
-    Raises UnavailableError where the budget ends before that, RefusedError without the right to read it or where it is
-    not there, and ConfigError outside of a pod.
+    Raises UnavailableError where the budget ends before that, RefusedError where the Deployment cannot be read, and
+    ConfigError outside of a pod.
     """
     pod = own_pod(VARIABLE, "rollout", environ)
     http = Http(pod.server, request_timeout_seconds, deadline)
-    replicas = retry(lambda: _finished(http, pod.namespace, name), deadline, "rollout.retry_scheduled")
+    replicas = retry(lambda: _replicas(http, pod.namespace, name), deadline, "rollout.retry_scheduled")
     log.info("rollout.finished", deployment=name, namespace=pod.namespace, replicas=replicas)
     return replicas
 
 
-def _finished(http: Http, namespace: str, name: str) -> int:
+def _replicas(http: Http, namespace: str, name: str) -> int:
     """Return the number of replicas. Raises UnavailableError while the rollout goes on."""
     path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
     try:
@@ -39,49 +39,42 @@ def _finished(http: Http, namespace: str, name: str) -> int:
         if error.status != 404:
             raise
         raise RefusedError(
-            f"the namespace '{namespace}' has no Deployment '{name}': correct {VARIABLE}, or leave it out"
+            f"the namespace '{namespace}' has no Deployment '{name}'; correct {VARIABLE}, or leave it out"
         ) from error
-    wanted, missing = _missing(check_object(answer, f"GET {path}", "Deployment", namespace, name))
-    if missing is not None:
+    deployment = check_object(answer, f"GET {path}", "Deployment", namespace, name)
+    replicas = _count(mapping(deployment.get("spec")), "replicas", 1)
+    missing = _missing(deployment, replicas)
+    if missing:
         raise UnavailableError(
-            f"the rollout of the Deployment '{name}' is not over: {missing}; "
+            f"the rollout of Deployment '{name}' is not complete: {missing}; "
             f"look at it with `oc rollout status deployment/{name} -n {namespace}`"
         )
-    return wanted
+    return replicas
 
 
-def _missing(deployment: Mapping[str, Any]) -> tuple[int, str | None]:
-    """Return how many replicas are wanted, and what keeps the rollout from being over, or None.
-
-    A field of the status that is not there counts 0, and `spec.replicas` 1, as in the API (apps/v1, Deployment);
-    `terminatingReplicas` is shown from Kubernetes 1.33 on, where that is turned on. Raises RefusedError for a number
-    that the API cannot hold, since nothing is known of such a Deployment.
-    """
+def _missing(deployment: Mapping[str, Any], wanted: int) -> str:
+    """Return what a rollout still lacks, or "". `terminatingReplicas` is shown by some Kubernetes from 1.33 on."""
     status = mapping(deployment.get("status"))
-    wanted = _count(mapping(deployment.get("spec")), "replicas", 1)
     generation = _count(mapping(deployment.get("metadata")), "generation", 0, _MAX_GENERATION)
     count = {key: _count(status, f"{key}Replicas", 0) for key in ("updated", "ready", "available", "terminating")}
-    pods = _count(status, "replicas", 0)
+    old = max(_count(status, "replicas", 0) - count["updated"], 0) + count["terminating"]
     if _count(status, "observedGeneration", 0, _MAX_GENERATION) < generation:
-        return wanted, "Kubernetes has not seen its last change yet"
+        return "Kubernetes has not yet observed its last change"
     if wanted == 0:
-        return wanted, "it is scaled to 0 replicas"
-    left = max(pods - count["updated"], 0) + count["terminating"]
-    if left:
-        return wanted, f"{left} pods that are about to go are left"
+        return "it is scaled to 0 replicas"
+    if old:
+        return f"old pods still running: {old}"
     if not wanted == count["updated"] == count["ready"] == count["available"]:
-        ready = f"{count['ready']} of {wanted} pods are ready, {count['available']} available, {count['updated']} new"
-        return wanted, ready
-    return wanted, None
+        return f"{count['ready']} of {wanted} pods ready, {count['available']} available, {count['updated']} updated"
+    return ""
 
 
 def _count(values: Mapping[str, Any], key: str, default: int, most: int = _MAX_COUNT) -> int:
+    """Return a number of a Deployment. Raises RefusedError for one that the API cannot hold."""
     value = values.get(key)
     if value is None:
         return default
     if type(value) is int and 0 <= value <= most:
         return value
-    shown = "what is no number" if isinstance(value, dict | list) else one_line(repr(value), 40)
-    raise RefusedError(
-        f"the Deployment has {shown} for {key}, which no Kubernetes API answers: look at what stands in front of it"
-    )
+    shown = "an object" if isinstance(value, dict | list) else one_line(repr(value), 40)
+    raise RefusedError(f"the Deployment's {key} is {shown}, not a number that the Kubernetes API can hold")

@@ -27,47 +27,45 @@ class Pod:
 
 
 def own_pod(variable: str, component: str, environ: Mapping[str, str]) -> Pod:
-    """Return the pod's own access, for what `variable` asks for and `component` of the manifests gives the right to.
+    """Return the pod's own access. Raises ConfigError outside of a pod, and without a token or certificates.
 
-    Raises ConfigError where Kubernetes mounts no token, as outside of a cluster, or no certificates.
+    `variable` is the setting that needs it, and `component` the one of the manifests that grants it.
     """
     host, port = (environ.get(f"KUBERNETES_SERVICE_{key}", "") for key in ("HOST", "PORT"))
+    if not host or not port:
+        raise ConfigError(
+            [f"{variable}: not running in a pod (KUBERNETES_SERVICE_HOST and _PORT are not set); leave it out here"]
+        )
     token = SERVICE_ACCOUNT / "token"
     try:
         read_token(token)
         namespace = files.read(SERVICE_ACCOUNT / "namespace", 253).decode().strip()
     except (OSError, ValueError) as error:
-        where = f"the pod's ServiceAccount token mounted in {SERVICE_ACCOUNT}"
-        raise ConfigError([f"{variable}: needs {where}: {error}"]) from error
-    if not host or not port:
-        raise ConfigError([f"{variable}: KUBERNETES_SERVICE_HOST and _PORT are not set: this is no pod"])
+        remedy = f"use manifests/components/{component}, which mounts the ServiceAccount's token"
+        raise ConfigError([f"{variable}: no usable token in {SERVICE_ACCOUNT} ({error}); {remedy}"]) from error
     try:
         address = read_address(f"https://{f'[{host}]' if ':' in host else host}:{port}", "https://172.30.0.1:443")
     except ValueError as error:
-        raise ConfigError([f"{variable}: KUBERNETES_SERVICE_HOST and _PORT: the address of them {error}"]) from error
-    server = Endpoint(
-        address.url,
-        # By its file, since the kubelet replaces it.
-        api_key_file=token,
-        ca_bundle=str(SERVICE_ACCOUNT / "ca.crt"),
-        advice=of_kubernetes(component),
-    )
+        raise ConfigError([f"{variable}: the address in KUBERNETES_SERVICE_HOST and _PORT {error}"]) from error
+    # The file of the token, not the token: the kubelet replaces it.
+    ca_bundle = str(SERVICE_ACCOUNT / "ca.crt")
+    server = Endpoint(address.url, api_key_file=token, ca_bundle=ca_bundle, hints=of_kubernetes(component))
     tls.check_files(server)
     return Pod(namespace, server)
 
 
 def check_object(answer: Any, what: str, kind: str, namespace: str, name: str) -> Mapping[str, Any]:
-    """Return what the API server answered to `what`, if it is this object: each says its kind, namespace and name.
+    """Return what the API server answered to `what`, if it is this object. Raises RefusedError for any other.
 
-    Raises RefusedError for any other one, such as a `Status` that says in a 200 what went wrong.
+    A `Status`, which says what went wrong, can come with a 200.
     """
     found = mapping(answer)
     metadata = mapping(found.get("metadata"))
     if (found.get("kind"), metadata.get("namespace"), metadata.get("name")) == (kind, namespace, name):
         return found
-    shown = f"a {found['kind']}" if isinstance(found.get("kind"), str) else "something"
-    said = f": {found['message']}" if isinstance(found.get("message"), str) else ""
+    shown = f"a {found['kind']}" if isinstance(found.get("kind"), str) else "something else"
+    word = f" ({one_line(found['message'], 200)})" if isinstance(found.get("message"), str) else ""
     raise RefusedError(
-        f"{what} answered with {one_line(shown, 60)} that is not the {kind} '{name}' of the namespace '{namespace}'"
-        f"{one_line(said, 200)}; look at what stands in front of the Kubernetes API"
+        f"{what} answered with {one_line(shown, 60)}{word}, not with {kind} '{name}' of namespace '{namespace}'; "
+        "check what answers at KUBERNETES_SERVICE_HOST"
     )

@@ -375,7 +375,7 @@ class Column:
         without = hook.run(4, "register")["message"]
         wrong = hook.run(4, "register", token="a-wrong-token")["message"]
         require("401" in without and "401" in wrong, f"no status in: {without} / {wrong}")
-        require("wants an API key" in without, f"without a token: {without}")
+        require("no API key is configured" in without, f"without a token: {without}")
         require("not accepted" in wrong, f"with a wrong token: {wrong}")
         require(not set(NAMES) & {store["name"] for store in stores(server).values()}, "it registered all the same")
         registered = hook.expect(0, "registered", "register", token=TOKEN)

@@ -90,8 +90,8 @@ def test_the_server_s_wish_is_honoured(clock: Time) -> None:
 
 
 def test_a_wish_beyond_the_budget_ends_it_at_once(clock: Time) -> None:
-    """By the server's own word nothing would come of waiting."""
-    with pytest.raises(UnavailableError, match="busy"):
+    """The server itself says that waiting would not help."""
+    with pytest.raises(UnavailableError, match="busy; Retry-After is 3600 s, more than the 300 s that are left"):
         retry(failing(1, UnavailableError("busy", retry_after_seconds=3600)), clock.deadline(300), "e")
 
     assert clock.pauses == []

@@ -1,6 +1,7 @@
 """One request: what counts as «later», what as «never», and that nothing holds it longer than it may."""
 
 import json
+import socket
 import sys
 import threading
 import time
@@ -29,6 +30,7 @@ from tests.fake_llamastack import (
     drip,
     fail_and_reset,
     hang,
+    raw,
     reset,
     truncate,
 )
@@ -102,10 +104,11 @@ def test_no_credentials_come_from_elsewhere(
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
 def test_a_status_that_may_pass_is_unavailable(server: FakeLlamaStack, status: int) -> None:
-    """The message has the method, the path, the status and the server's words."""
+    """The message has the method, the path, the status, the server's words, and where to look if it failed."""
     error = get_failure(server, answer(status, {"detail": "not now"}, Retry_After="7"))
 
-    assert str(error) == f"GET {PATH} answered {status}: not now"
+    hint = "; see LlamaStack's log" if status >= 500 else ""
+    assert str(error) == f"GET {PATH} answered {status}: not now{hint}"
     assert isinstance(error, UnavailableError)
     assert (error.status, error.retry_after_seconds, error.in_flight) == (status, 7, False)
 
@@ -128,12 +131,12 @@ def test_a_missing_and_a_wrong_key_have_their_own_sentences(server: FakeLlamaSta
     wrong = failure(lambda: http(server.url, api_key="wrong").get("/v1/models"))
 
     assert str(missing) == (
-        "GET /v1/models answered 401, it wants an API key and none is configured; set LLAMA_STACK_API_KEY_FILE: "
-        "Authentication required. Please provide your API key"
+        "GET /v1/models answered 401 (Authentication required. Please provide your API key): "
+        "no API key is configured; set LLAMA_STACK_API_KEY_FILE"
     )
     assert str(wrong) == (
-        "GET /v1/models answered 401, the API key was not accepted; check LLAMA_STACK_API_KEY_FILE: "
-        "Authentication failed: 401"
+        f"GET /v1/models answered 401 (Authentication failed: 401): {server.url.removeprefix('http://')} did not "
+        "accept the API key; check LLAMA_STACK_API_KEY_FILE"
     )
 
 
@@ -141,7 +144,7 @@ def test_a_denial_has_its_own_sentence(server: FakeLlamaStack) -> None:
     """403 is about rights, not about the key."""
     error = get_failure(server, answer(403))
 
-    assert str(error) == f"GET {PATH} answered 403, access is denied; check LLAMA_STACK_API_KEY_FILE: scripted"
+    assert str(error) == f"GET {PATH} answered 403 (scripted): access is denied; check LLAMA_STACK_API_KEY_FILE"
 
 
 def test_a_redirect_is_refused_and_not_followed(server: FakeLlamaStack) -> None:
@@ -154,13 +157,44 @@ def test_a_redirect_is_refused_and_not_followed(server: FakeLlamaStack) -> None:
     assert server.lines() == [f"GET {PATH}"]
 
 
-@pytest.mark.parametrize("body", [b"<html>Log in</html>", b"", b"{", b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"", b"{", b"[" * 100_000])
 def test_an_answer_that_is_not_json_is_refused(server: FakeLlamaStack, body: bytes) -> None:
-    """A login page answers 200, too."""
-    error = get_failure(server, answer(200, body, Content_Type="text/html"))
+    error = get_failure(server, answer(200, body, Content_Type="text/odd"))
 
     assert isinstance(error, RefusedError)
-    assert "answered 200 with text/html that is not JSON: an OAuth login page" in str(error)
+    assert str(error) == (
+        f"GET {PATH} answered 200, but its content (text/odd) is not JSON; "
+        "probably not LlamaStack: check LLAMA_STACK_URL"
+    )
+
+
+@pytest.mark.parametrize("status", [200, 400, 404])
+@pytest.mark.parametrize(
+    ("page", "shown"),
+    [
+        (b"<html>Log in</html>", "an HTML page"),
+        (b" \n<!DOCTYPE HTML>\n<html lang='en'><title>Error\nresponse</title>", 'an HTML page "Error response"'),
+        (b"<head><title class='x'>Log in</title>", 'an HTML page "Log in"'),
+        (b"<html>" + b"<title " * 40_000, "an HTML page"),
+    ],
+)
+def test_a_page_is_another_server(server: FakeLlamaStack, status: int, page: bytes, shown: str) -> None:
+    """Its title says more than its markup."""
+    error = get_failure(server, answer(status, page))
+
+    assert isinstance(error, RefusedError)
+    assert str(error) == (
+        f"{server.url} is not LlamaStack: GET {PATH} answered {status} with {shown}; check LLAMA_STACK_URL"
+    )
+
+
+def test_a_gateway_s_page_may_pass(server: FakeLlamaStack) -> None:
+    error = get_failure(server, answer(503, b"<html><title>Application is not available</title>"))
+
+    assert isinstance(error, UnavailableError)
+    assert str(error) == (
+        f'GET {PATH} answered 503 with an HTML page "Application is not available"; see LlamaStack\'s log'
+    )
 
 
 def test_a_compressed_answer_is_refused(server: FakeLlamaStack) -> None:
@@ -236,7 +270,7 @@ def test_interim_answers_without_end_are_a_timeout(server: FakeLlamaStack, pause
     error = get_failure(server, action)
 
     assert isinstance(error, UnavailableError)
-    assert str(error) == f"GET {PATH}: no answer within 0.3 s"
+    assert f"GET {PATH}: no answer within 0.3 s" in str(error)
     assert closed.wait(5)
 
 
@@ -247,7 +281,7 @@ def test_an_answer_of_too_many_values_is_refused(server: FakeLlamaStack) -> None
     error = failure(lambda: http(server.url).get(PATH))
 
     assert isinstance(error, RefusedError)
-    assert "answered 200 with more values than fit into 32 MiB of memory" in str(error)
+    assert ": response over 32 MiB in memory; probably not LlamaStack" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -293,7 +327,7 @@ def test_a_huge_answer_is_refused(server: FakeLlamaStack) -> None:
     error = failure(lambda: http(server.url).get(PATH))
 
     assert isinstance(error, RefusedError)
-    assert "larger than 16 MiB" in str(error)
+    assert ": response over 16 MiB; probably not LlamaStack: check LLAMA_STACK_URL" in str(error)
 
 
 def test_nobody_listening_is_unavailable() -> None:
@@ -302,7 +336,10 @@ def test_nobody_listening_is_unavailable() -> None:
         error = failure(lambda: http(url).get(PATH))
 
     assert isinstance(error, UnavailableError)
-    assert str(error) == f"GET {PATH}: no answer from {url}: [Errno 111] Connection refused"
+    assert str(error) == (
+        f"GET {PATH}: nothing listens on {url.removeprefix('http://')} (Connection refused); "
+        "check the port, then the pod (kubectl get pods,endpointslices)"
+    )
 
 
 def test_an_unknown_name_is_unavailable() -> None:
@@ -310,7 +347,47 @@ def test_an_unknown_name_is_unavailable() -> None:
     error = failure(lambda: http("http://no-such-service.invalid:8321").get(PATH))
 
     assert isinstance(error, UnavailableError)
-    assert "no answer from http://no-such-service.invalid:8321: [Errno -" in str(error)
+    assert str(error).startswith(f"GET {PATH}: the name no-such-service.invalid does not resolve from here (")
+    assert str(error).endswith("); check LLAMA_STACK_URL and the namespace (SERVICE.NAMESPACE.svc)")
+
+
+def test_a_server_that_takes_no_connection_is_unavailable() -> None:
+    """As where a NetworkPolicy drops every packet: a full queue does so, too."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        address = full.getsockname()
+        with socket.create_connection(address):
+            error = failure(lambda: http(f"http://127.0.0.1:{address[1]}", 0.3).get(PATH))
+
+    assert isinstance(error, UnavailableError)
+    assert str(error) == (
+        f"GET {PATH}: 127.0.0.1:{address[1]} cannot be reached (timed out); "
+        "check LLAMA_STACK_URL, then the NetworkPolicies"
+    )
+
+
+@pytest.mark.parametrize("action", [reset, raw(b"")], ids=["reset", "closed"])
+def test_a_server_that_hangs_up_may_speak_tls_until_it_has_answered(server: FakeLlamaStack, action: Action) -> None:
+    """OpenSSL sends no alert for a request of HTTP."""
+    server.fault("GET /hang-up", action)
+    client = http(server.url)
+    address = server.url.removeprefix("http://")
+
+    assert str(failure(lambda: client.get("/hang-up"))) == (
+        f"GET /hang-up: {address} closed the connection without an answer; "
+        "if it speaks TLS, use https:// in LLAMA_STACK_URL; otherwise see LlamaStack's log"
+    )
+    client.get(PATH)
+    assert str(failure(lambda: client.get("/hang-up"))) == (
+        f"GET /hang-up: {address} closed the connection without an answer; see LlamaStack's log"
+    )
+
+
+def test_a_server_that_speaks_another_protocol_is_unavailable(server: FakeLlamaStack) -> None:
+    """The port may be taken by another service for a moment."""
+    error = get_failure(server, raw(b"SSH-2.0-OpenSSH_9.6\r\n"))
+
+    assert isinstance(error, UnavailableError)
+    assert str(error).endswith(" does not answer in HTTP (SSH-2.0-OpenSSH_9.6); check LLAMA_STACK_URL")
 
 
 @pytest.mark.parametrize("action", [reset, truncate], ids=["reset", "truncated"])
@@ -319,6 +396,7 @@ def test_a_broken_answer_is_unavailable(server: FakeLlamaStack, action: Action) 
     error = get_failure(server, action)
 
     assert isinstance(error, UnavailableError)
+    assert str(error).endswith("see LlamaStack's log")
     assert not error.in_flight
 
 
@@ -328,7 +406,9 @@ def test_nothing_holds_a_request_longer_than_it_may(server: FakeLlamaStack, acti
     error = get_failure(server, action)
 
     assert isinstance(error, UnavailableError)
-    assert str(error) == f"GET {PATH}: no answer within 0.3 s"
+    assert str(error) == (
+        f"GET {PATH}: no answer within 0.3 s from {server.url.removeprefix('http://')}; see LlamaStack's log"
+    )
 
 
 def test_a_write_without_an_answer_may_have_happened(server: FakeLlamaStack) -> None:
@@ -355,7 +435,7 @@ def test_a_used_up_budget_sends_nothing(server: FakeLlamaStack) -> None:
     client = http(server.url, budget_seconds=0.01)
     time.sleep(0.02)
 
-    assert str(failure(lambda: client.get(PATH))) == f"GET {PATH}: the budget of 0.01 s is used up"
+    assert str(failure(lambda: client.get(PATH))) == f"GET {PATH}: not sent, since the budget of 0.01 s is used up"
     assert server.requests == []
 
 
@@ -365,7 +445,7 @@ def test_a_request_that_the_budget_cuts_short_says_so(server: FakeLlamaStack) ->
     error = failure(lambda: http(server.url, budget_seconds=0.2).get(PATH))
 
     assert isinstance(error, BudgetError)
-    assert str(error).endswith(" s, the last of the budget of 0.2 s")
+    assert str(error).endswith(", at the end of the budget of 0.2 s")
 
 
 def test_speaking_tls_to_a_plain_port_is_refused(server: FakeLlamaStack) -> None:
@@ -374,7 +454,9 @@ def test_speaking_tls_to_a_plain_port_is_refused(server: FakeLlamaStack) -> None
     error = failure(lambda: http(url).get(PATH))
 
     assert isinstance(error, RefusedError)
-    assert str(error) == f"GET {PATH}: {url} does not speak TLS; use http:// in LLAMA_STACK_URL"
+    assert str(error) == (
+        f"GET {PATH}: {url.removeprefix('https://')} does not speak TLS; use http:// in LLAMA_STACK_URL"
+    )
 
 
 def test_a_missing_ca_bundle_is_a_configuration_error() -> None:
@@ -407,10 +489,37 @@ def test_a_folder_of_certificates_can_be_trusted(tmp_path: Path) -> None:
 def test_a_proxy_is_named_where_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody should look at the LlamaStack pod for it."""
     with closed_port() as proxy:
-        monkeypatch.setenv("HTTP_PROXY", proxy)
-        error = failure(lambda: http("http://stack.invalid").get(PATH))
+        monkeypatch.setenv("ALL_PROXY", proxy)
+        errors = [failure(lambda url=url: http(url).get(PATH)) for url in ("http://a.invalid", "https://a.invalid")]  # type: ignore[misc]
 
-    assert "through the proxy of HTTP_PROXY or HTTPS_PROXY (NO_PROXY names what needs none)" in str(error)
+    for error in errors:
+        assert str(error) == (
+            f"GET {PATH}: nothing listens on {proxy.removeprefix('http://')} (Connection refused); this is the proxy "
+            "of HTTP_PROXY or HTTPS_PROXY: correct it, or name a.invalid in NO_PROXY"
+        )
+
+
+def test_a_proxy_that_refuses_says_so(server: FakeLlamaStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers CONNECT in words of its own."""
+    monkeypatch.setenv("HTTPS_PROXY", server.url.replace("//", "//user:s3cret@"))
+    error = failure(lambda: http("https://stack.invalid").get(PATH))
+
+    assert isinstance(error, UnavailableError)
+    assert f"{server.url.removeprefix('http://')} cannot be reached (Tunnel connection failed: 501 " in str(error)
+    assert "name stack.invalid in NO_PROXY" in str(error)
+
+
+def test_a_proxy_that_hangs_up_is_not_said_to_speak_tls(
+    server: FakeLlamaStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.fault("GET /x", reset)
+    monkeypatch.setenv("HTTP_PROXY", server.url)
+    error = failure(lambda: http("http://stack.invalid").get("/x"))
+
+    assert f"{server.url.removeprefix('http://')} closed the connection without an answer; this is the proxy" in str(
+        error
+    )
+    assert "TLS" not in str(error)
 
 
 @pytest.mark.parametrize(
@@ -429,7 +538,9 @@ def test_a_denial_by_a_login_page_says_so(server: FakeLlamaStack) -> None:
     """OpenShift's OAuth proxy answers 403 with a page to log in."""
     error = get_failure(server, answer(403, b"<html>Log in</html>", Content_Type="text/html"))
 
-    assert "answered 403, a login page in front of LlamaStack; use the Service's own URL" in str(error)
+    assert str(error) == (
+        f"GET {PATH} answered 403: a login page is in front of LlamaStack; use the Service's own URL in LLAMA_STACK_URL"
+    )
 
 
 def test_a_compressed_error_is_an_error(server: FakeLlamaStack) -> None:

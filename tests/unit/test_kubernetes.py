@@ -15,7 +15,7 @@ from tests.fake_kubernetes import FakeKubernetes
 from tests.fake_llamastack import FakeLlamaStack
 
 PATH = "/api/v1/namespaces/private-ai-demo/configmaps/ids"
-ELSEWHERE = "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT have to lead to the API server itself"
+ELSEWHERE = "KUBERNETES_SERVICE_HOST and _PORT must lead to the API server itself"
 JSON = {"Content-Type": "application/json"}
 HTML = {"Content-Type": "text/html"}
 
@@ -61,8 +61,8 @@ def test_a_token_that_is_not_accepted_is_about_the_token(kubernetes: FakeKuberne
     (folder / "token").write_text("of-another-cluster")
 
     assert refusal(kubernetes) == (
-        f"GET {PATH} answered 401, the pod token was not accepted: it is expired or of another cluster; "
-        "mount the ServiceAccount's token of this cluster anew: Unauthorized"
+        f"GET {PATH} answered 401 (Unauthorized): 127.0.0.1:{kubernetes.port} did not accept the pod's token; "
+        "mount a new token of this cluster's ServiceAccount"
     )
 
 
@@ -70,8 +70,8 @@ def test_a_denial_is_about_the_role(kubernetes: FakeKubernetes) -> None:
     """The token was accepted."""
     kubernetes.forbidden = True
 
-    assert "403, access is denied; give the pod's ServiceAccount the Role of manifests/components/publish-ids: " in (
-        refusal(kubernetes)
+    assert refusal(kubernetes).endswith(
+        "): access is denied; give the pod's ServiceAccount the Role of manifests/components/publish-ids"
     )
 
 
@@ -79,8 +79,8 @@ def test_a_denial_is_about_the_role(kubernetes: FakeKubernetes) -> None:
     ("status", "headers", "content", "expected"),
     [
         (302, {"Location": "https://login.example/x"}, b"", "another address is in front of the Kubernetes API"),
-        (200, HTML, b"<html>", "another service is in front of the Kubernetes API"),
-        (401, HTML, b"<html>", "a login page in front of the Kubernetes API"),
+        (200, HTML, b"<html>", "is not the Kubernetes API: GET"),
+        (401, HTML, b"<html>", "a login page is in front of the Kubernetes API"),
     ],
 )
 def test_somebody_in_front_of_the_api_server(
@@ -98,7 +98,7 @@ def test_an_answer_that_is_too_large(kubernetes: FakeKubernetes) -> None:
     """It is none of this API."""
     kubernetes.answers = [(200, JSON, b" " * (MAX_ANSWER_BYTES + 1))]
 
-    assert refusal(kubernetes).endswith("larger than 16 MiB: it is none of the Kubernetes API")
+    assert refusal(kubernetes).endswith(f"response over 16 MiB; probably not the Kubernetes API: {ELSEWHERE}")
 
 
 def test_a_token_that_goes_under_way(kubernetes: FakeKubernetes, folder: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_token_that_goes_under_way(kubernetes: FakeKubernetes, folder: Path) -
 
     with pytest.raises(RefusedError) as caught:
         http.get(PATH)
-    assert said(caught.value).startswith(f"the pod token's file {folder / 'token'} cannot be read: ")
+    assert said(caught.value).startswith(f"the pod's token in {folder / 'token'} cannot be read: ")
 
 
 def test_certificates_of_the_pod_that_are_none(kubernetes: FakeKubernetes, folder: Path) -> None:
@@ -117,7 +117,7 @@ def test_certificates_of_the_pod_that_are_none(kubernetes: FakeKubernetes, folde
 
     with pytest.raises(HookError) as caught:
         client(kubernetes)
-    assert "the ca.crt beside the pod token: no certificates to trust: " in said(caught.value)
+    assert "the ca.crt beside the pod's token: no certificates to trust: " in said(caught.value)
 
 
 def test_an_api_server_of_another_authority(kubernetes: FakeKubernetes, folder: Path) -> None:
@@ -125,7 +125,7 @@ def test_an_api_server_of_another_authority(kubernetes: FakeKubernetes, folder: 
     trustme.CA().cert_pem.write_to_path(str(folder / "ca.crt"))
 
     assert "does not verify: " in (sentence := refusal(kubernetes))
-    assert "the ca.crt beside the pod token is not that of this API server" in sentence
+    assert "mount the ca.crt of this cluster beside the pod's token" in sentence
 
 
 def test_an_api_server_that_does_not_speak_tls(kubernetes: FakeKubernetes, server: FakeLlamaStack) -> None:

@@ -146,7 +146,7 @@ def test_a_key_of_the_model_s_endpoint_is_not_the_hook_s(server: FakeLlamaStack,
     outcome = run(server.url, collections=ONE)
 
     assert (outcome.exit_code, outcome.states) == (4, ["rejected"])
-    assert "which a model or a backend answered that LlamaStack asks" in outcome.detail()
+    assert "a model or a backend behind LlamaStack answered that; check its settings there" in outcome.detail()
     assert "API_KEY" not in outcome.detail()
     assert "denied" not in outcome.detail()
 

@@ -72,14 +72,14 @@ def test_a_rollout_that_is_over_is_not_waited_for(kubernetes: FakeKubernetes, wa
 @pytest.mark.parametrize(
     ("unfinished", "said"),
     [
-        (deployment(generation=4), "Kubernetes has not seen its last change yet"),
-        (deployment(readyReplicas=0), "0 of 1 pods are ready, 1 available, 1 new"),
-        (deployment(2, updatedReplicas=1, replicas=2), "1 pods that are about to go are left"),
-        (deployment(availableReplicas=0), "1 of 1 pods are ready, 0 available, 1 new"),
-        (deployment(terminatingReplicas=1), "1 pods that are about to go are left"),
-        (deployment(1, updatedReplicas=0, replicas=0), "1 of 1 pods are ready, 1 available, 0 new"),
+        (deployment(generation=4), "Kubernetes has not yet observed its last change"),
+        (deployment(readyReplicas=0), "0 of 1 pods ready, 1 available, 1 updated"),
+        (deployment(2, updatedReplicas=1, replicas=2), "old pods still running: 1"),
+        (deployment(availableReplicas=0), "1 of 1 pods ready, 0 available, 1 updated"),
+        (deployment(terminatingReplicas=1), "old pods still running: 1"),
+        (deployment(1, updatedReplicas=0, replicas=0), "1 of 1 pods ready, 1 available, 0 updated"),
         (deployment(0), "it is scaled to 0 replicas"),
-        (identity(), "0 of 1 pods are ready, 0 available, 0 new"),
+        (identity(), "0 of 1 pods ready, 0 available, 0 updated"),
     ],
 )
 def test_one_that_goes_on_is_waited_for(
@@ -133,7 +133,8 @@ def test_a_number_that_no_api_server_answers_is_refused(
     outcome = waiting_run()
 
     assert outcome.exit_code == 4
-    assert " for replicas, which no Kubernetes API answers" in outcome.report["message"]
+    assert "the Deployment's replicas is " in outcome.report["message"]
+    assert ", not a number that the Kubernetes API can hold" in outcome.report["message"]
     assert len(outcome.report["message"]) < 300
     assert server.requests == []
 
@@ -142,7 +143,7 @@ def test_a_number_that_no_api_server_answers_is_refused(
 def test_nor_may_its_status_have_one(kubernetes: FakeKubernetes, waiting_run: Run, key: str) -> None:
     kubernetes.deployments[PATH] = [deployment(**{key: -1})]
 
-    assert f"-1 for {key}, which no Kubernetes API answers" in waiting_run().report["message"]
+    assert f"the Deployment's {key} is -1, not a number that" in waiting_run().report["message"]
 
 
 def test_many_replicas_are_a_number_like_any_other(kubernetes: FakeKubernetes) -> None:
@@ -166,12 +167,12 @@ def test_a_list_is_read_whatever_the_number_of_connections(server: FakeLlamaStac
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (identity("Status") | {"status": "Failure", "message": "no\nway"}, "answered with a Status that is not the "),
-        (identity("StatefulSet"), "answered with a StatefulSet that is not the Deployment 'llama-stack'"),
-        (identity(name="other"), "answered with a Deployment that is not the Deployment 'llama-stack'"),
-        (identity(namespace="other"), "of the namespace 'private-ai-demo'"),
-        ([], "answered with something that is not the Deployment"),
-        ({"kind": ["Deployment"], "metadata": 1, "message": 2}, "answered with something that is not the Deployment"),
+        (identity("Status") | {"status": "Failure", "message": "no\nway"}, "answered with a Status (no way), not with"),
+        (identity("StatefulSet"), "answered with a StatefulSet, not with Deployment 'llama-stack'"),
+        (identity(name="other"), "answered with a Deployment, not with Deployment 'llama-stack'"),
+        (identity(namespace="other"), "of namespace 'private-ai-demo'"),
+        ([], "answered with something else, not with Deployment"),
+        ({"kind": ["Deployment"], "metadata": 1, "message": 2}, "answered with something else, not with Deployment"),
     ],
 )
 def test_another_object_is_not_taken_for_the_deployment(
@@ -211,4 +212,7 @@ def test_outside_of_a_pod_it_cannot_be_asked(run: Run, server: FakeLlamaStack) -
     outcome = run(server.url, "--wait-for-deployment", "llama-stack")
 
     assert outcome.exit_code == 2
-    assert "HOOK_WAIT_FOR_DEPLOYMENT: needs the pod's ServiceAccount token mounted" in outcome.report["message"]
+    assert (
+        "HOOK_WAIT_FOR_DEPLOYMENT: not running in a pod (KUBERNETES_SERVICE_HOST and _PORT are not set)"
+        in outcome.report["message"]
+    )

@@ -133,13 +133,13 @@ def test_a_url_that_is_none_is_a_problem(url: str) -> None:
 )
 def test_a_url_that_cannot_be_read_is_a_problem(url: str) -> None:
     """Whatever the standard library says of it, it is neither a traceback nor told: it may hold a password."""
-    assert problems("--url", url) == ("--url: is no URL; write % / # ? @ in a password as %25 %2F %23 %3F %40",)
+    assert problems("--url", url) == ("--url: is not a URL; write % / # ? @ in a password as %25 %2F %23 %3F %40",)
 
 
 @pytest.mark.parametrize("url", ["http://${HOST}:8321", "http://stack/${PATH}", "http://admin:${PASSWORD}@stack"])
 def test_a_url_that_nobody_has_expanded_is_a_problem(url: str) -> None:
     """The shell or the manifest was to do it; waiting for that host would take the whole budget."""
-    assert problems("--url", url) == ("--url: has a ${…} in it that nobody expands; write the value itself",)
+    assert problems("--url", url) == ("--url: has a ${…} in it, which nothing expands; write the value itself",)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_url_that_nobody_has_expanded_is_a_problem(url: str) -> None:
 )
 def test_a_url_with_a_space_is_a_problem(url: str) -> None:
     """At once, and not when the server was waited for."""
-    assert problems("--url", url) == ("--url: has a space in it, or another character that no URL can have",)
+    assert problems("--url", url) == ("--url: has a space or another character in it that a URL cannot have",)
 
 
 @pytest.mark.parametrize(
