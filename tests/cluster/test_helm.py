@@ -151,7 +151,8 @@ def test_a_failed_install_shows_the_programs_log(
         return
     assert f'"exit_code": {code}' in done.stdout + done.stderr
     assert helm.status() == "failed"
-    assert helm.room.outcome().exit_codes == [code]
+    # What may work later is tried once more.
+    assert helm.room.outcome().exit_codes == ([3, 3] if code == 3 else [code])
 
 
 @pytest.mark.needs("Helm 3.18")
