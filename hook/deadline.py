@@ -8,7 +8,7 @@ from hook import signals
 from hook.errors import Stopped, UnavailableError
 
 SLICE_SECONDS = 0.1
-"""How long to block at a time, and so how long a signal waits to be heeded."""
+"""How long to block at a time, and so how long a signal waits."""
 
 
 class Deadline:
@@ -30,24 +30,18 @@ class Deadline:
 
 
 def start_thread(call: Callable[[], None]) -> None:
-    """Let `call` run beside everything else; it ends with the process. Raises UnavailableError where none can start."""
+    """Run `call` in a thread that ends with the process. Raises UnavailableError where none can start."""
     try:
         threading.Thread(target=call, daemon=True).start()
     except RuntimeError as error:
-        # What Python says of the container's limit of processes (pids.max) and of memory (ulimit -v) alike.
-        limit = "this container is at its limit of processes (pids) or of memory: raise it, then run the hook again"
-        raise UnavailableError(f"no thread can be started for a request ({error}): {limit}") from error
+        # Python says the same of the limit of processes (pids.max) and of memory (ulimit -v).
+        meaning = "this container is at its limit of processes (pids) or of memory; raise it, then run the hook again"
+        raise UnavailableError(f"no thread can be started for a request ({error}): {meaning}") from error
 
 
 def heed_signals() -> None:
-    """Raise Stopped once after a signal came; called where a run is about to wait, and nowhere else.
-
-    Only the main thread heeds them: those of overlapping connections end with what they have asked.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return
-    number = signals.heed()
-    if number is not None:
+    """Raise Stopped once after a signal came; called only where a run is about to wait, and only in the main thread."""
+    if threading.current_thread() is threading.main_thread() and (number := signals.heed()) is not None:
         raise Stopped(number)
 
 

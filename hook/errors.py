@@ -1,6 +1,7 @@
 """What can end a run, and with which exit code: one code for each thing that an operator would do next."""
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, InitVar, dataclass
 from enum import IntEnum
 from signal import Signals
 from typing import Any, ClassVar
@@ -10,10 +11,9 @@ from hook.secrets import masked
 TEXT_LIMIT = 400
 """Characters of somebody else's text that one message carries: enough for every answer seen, short in a log."""
 _RAW_CHARACTERS_EACH = 20
-"""How much of a text is looked at for each character of it that is shown: the rest of it would not be, unless the
-beginning is nearly all white space."""
+"""How many characters are read for each one that is shown, since white space is folded."""
 MAX_PROBLEMS = 100
-"""How many problems of one configuration are told; more come from one cause."""
+"""How many problems of one configuration are listed."""
 
 
 class ExitCode(IntEnum):
@@ -49,56 +49,48 @@ class ConfigError(HookError):
         super().__init__(f"The configuration has {count}: {'; '.join(self.problems)}")
 
 
+@dataclass(eq=False, repr=False)
 class UnavailableError(HookError):
     """The server is not ready, or stopped answering: the same call may work later."""
 
     exit_code = ExitCode.UNAVAILABLE
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        status: int | None = None,
-        retry_after_seconds: float | None = None,
-        in_flight: bool = False,
-        timed_out: bool = False,
-        in_json: bool = False,
-        passed_on: bool = False,
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        """The HTTP status, where there was an answer."""
-        self.passed_on = passed_on
-        """Whether that status is not the server's own, but that of a model or a backend which it asked itself."""
-        self.in_json = in_json
-        """Whether that answer was JSON, as all of LlamaStack's are; what a gateway answers by itself is a page."""
-        self.retry_after_seconds = retry_after_seconds
-        """How long the server asked to be left alone, in seconds."""
-        self.in_flight = in_flight
-        """Whether a write was sent and nobody knows what came of it, so that repeating it could do it twice."""
-        self.timed_out = timed_out
-        """Whether the server may be working on it for any time to come."""
+    message: InitVar[str]
+    _: KW_ONLY
+    status: int | None = None
+    """The HTTP status, where there was an answer."""
+    retry_after_seconds: float | None = None
+    """The server's `Retry-After`."""
+    in_flight: bool = False
+    """Whether a write was sent and its outcome is unknown, so that a repetition could do it twice."""
+    timed_out: bool = False
+    """Whether the server may still be working on it."""
+    in_json: bool = False
+    """Whether the answer was JSON, as all of LlamaStack's are; a gateway's own answer is a page."""
+    passed_on: bool = False
+    """Whether the status is that of a model or a backend which the server asked."""
 
 
 class BudgetError(UnavailableError):
     """The budget ended, and with it a request that might have been answered: a symptom, never the cause."""
 
 
+@dataclass(eq=False, repr=False)
 class RefusedError(HookError):
     """The server refuses, or is not the server that was meant: the same call will never work."""
 
     exit_code = ExitCode.REFUSED
 
-    def __init__(self, message: str, *, status: int | None = None, detail: str = "") -> None:
-        super().__init__(message)
-        self.status = status
-        """The HTTP status, where there was an answer."""
-        self.detail = detail
-        """What the server said, in one line."""
+    message: InitVar[str]
+    _: KW_ONLY
+    status: int | None = None
+    """The HTTP status, where there was an answer."""
+    detail: str = ""
+    """What the server said, in one line."""
 
 
 class ReplacedError(HookError):
-    """The server was replaced under the run by one of another API: what was heard before is void, so nobody waits."""
+    """The server was replaced under the run by one of another API, so earlier answers are void."""
 
     exit_code = ExitCode.UNAVAILABLE
 
@@ -120,15 +112,15 @@ class Stopped(BaseException):
 def one_line(text: str, limit: int = TEXT_LIMIT) -> str:
     """Return somebody else's text as one printable line of at most `limit` characters, without secrets.
 
-    They are masked before it is cut, which could leave half of one; and it is cut before it is cleaned, which takes
-    seconds for an answer of some MiB.
+    It is masked before it is cut, so that no half of a secret is left, and cut before it is cleaned, which takes
+    seconds for some MiB.
     """
-    looked_at = limit * _RAW_CHARACTERS_EACH
-    return printable(masked(text, looked_at), limit, is_whole=len(text) <= looked_at)
+    read = limit * _RAW_CHARACTERS_EACH
+    return printable(masked(text, read), limit, is_whole=len(text) <= read)
 
 
 def printable(text: str, limit: int, *, is_whole: bool = True) -> str:
-    """Return a text as one printable line of at most `limit` characters: for a name, which is shown as it is.
+    """Return a text as one printable line of at most `limit` characters, for a name, which is not masked.
 
     White space is folded and control characters are escaped, so that no answer can forge a line of a log.
     """

@@ -17,38 +17,35 @@ _LATER_STATUSES = (408, 425, 429)
 """The 4xx statuses that ask for the same request again later."""
 
 _OWN_WORD_STATUSES = (425, 429, 500)
-"""The statuses with which a server says that it did not do what was asked; all others can be a gateway's, which says
-nothing about what the server behind it goes on doing."""
+"""The statuses that say that the server did nothing. Any other can be a gateway's, while the server works on."""
 
 _TIMEOUT_STATUSES = (408, 504, 524)
 
 _PASSED_ON = r"(Error code|Unexpected Response): \d{3}\b"
-"""How the words of OpenAI's and of qdrant's client begin, whose status LlamaStack makes its own (0.3.5 to ogx 1.5.0, as
-where the endpoint of an embedding model answers 503 or 401)."""
+"""How OpenAI's and qdrant's clients begin a message, whose status LlamaStack takes over (0.3.5 to ogx 1.5.0)."""
 
 _MAX_RETRY_AFTER_SECONDS = 1e9
 
 _MAX_ERROR_BYTES = 256 * 1024
-"""What is read of an error answer, a thousand times what is shown of it: to take one apart can take seconds a MiB."""
+"""What is read of an error answer, a thousand times what is shown: parsing one can take seconds a MiB."""
 
 _MAX_REPR_CHARACTERS = 10_000
-"""What of it is read as Python."""
+"""What is read of one as Python's repr."""
 
 _MAX_JSON_BYTES = 32 * 1024 * 1024
-"""The memory that the values of one answer may take: those of 5,000 vector stores with all their metadata do. A whole
-run has 256 MiB, in which it remembers the ids of each list."""
+"""The memory that the values of one answer may take, enough for 5,000 vector stores. A whole run has 256 MiB."""
 _BYTES_EACH = {b"{": 240, b"[": 88, b",": 64, b":": 120}
 """What CPython takes at most for the value, or the key, that one of these characters begins."""
 
 _DENIED = (401, 403)
 
 _MESSAGES = (("error", "message"), ("error", "detail"), ("detail",))
-"""Where the words of an error stand, by release: see `error_text`."""
+"""Where the message of an error is, by release: see `error_text`."""
 
 _REPR_TEXT = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 _REPR_PART = re.compile(rf"{_REPR_TEXT}|[^\s,]+")
 _REPR_ERROR = re.compile(rf"""'loc': [\[(]((?:{_REPR_TEXT}|[^'"\])])*)[\])], 'msg': ({_REPR_TEXT})""")
-"""A place and what is wrong there. Python's own reader takes seconds for some texts, and writes warnings to stderr."""
+"""A place and what is wrong there. Python's own parser takes seconds for some texts, and writes warnings to stderr."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +70,7 @@ class Answer:
 
     @property
     def date(self) -> float | None:
-        """Return when the server answered, by its own clock and in seconds since the epoch; None where it is silent."""
+        """Return the time of the server's own clock, in seconds since the epoch, or None where it does not say."""
         with suppress(ValueError):
             return datetime.strptime(f"{self.headers.get('Date')} +0000", "%a, %d %b %Y %H:%M:%S GMT %z").timestamp()
         return None
@@ -84,29 +81,28 @@ def read(answer: Answer) -> Any:
 
     Raises UnavailableError where the same request may work later, and RefusedError where it never will.
     """
-    status, what, hints = answer.status, answer.what, answer.server.hints
+    status, hints = answer.status, answer.server.hints
+    sentence, remedy = f"{answer.what} answered {status}", f"probably not {hints.server}: {hints.address}"
     if 300 <= status < 400:
         # Without its path and query, where login pages keep their state.
         target = re.match(r"(\w+://)(?:[^/?#]*@)?([^/?#]*)", answer.headers.get("Location", ""))
         where = f" to {one_line(target[1] + target[2], 100)}" if target else ""
-        sentence = f"{what} answered {status}, a redirect{where}: a login page or another address is in front of"
-        raise RefusedError(f"{sentence} {hints.server}; {hints.in_front}", status=status)
+        meaning = f"a login page or another address is in front of {hints.server}; {hints.in_front}"
+        raise RefusedError(f"{sentence}, a redirect{where}: {meaning}", status=status)
     if status >= 400:
         raise _status_error(answer)
     if not answer.content and status == 204:
         return None
     if memory(answer.content) > _MAX_JSON_BYTES:
-        sentence = f"{what}: response over {_MAX_JSON_BYTES >> 20} MiB in memory"
-        raise RefusedError(f"{sentence}; probably not {hints.server}: {hints.address}", status=status)
+        size = f"{_MAX_JSON_BYTES >> 20} MiB in memory"
+        raise RefusedError(f"{answer.what}: response over {size}; {remedy}", status=status)
     try:
         return json.loads(answer.content)
     except (ValueError, RecursionError) as error:
-        page = _page(answer.content)
-        if page:
+        if page := _page(answer.content):
             raise _other_server(answer, page) from error
         kind = one_line(answer.headers.get("Content-Type", "no content type"), 60)
-        sentence = f"{what} answered {status}, but its content ({kind}) is not JSON"
-        raise RefusedError(f"{sentence}; probably not {hints.server}: {hints.address}", status=status) from error
+        raise RefusedError(f"{sentence}, but its content ({kind}) is not JSON; {remedy}", status=status) from error
 
 
 def memory(content: bytes) -> int:
@@ -116,7 +112,7 @@ def memory(content: bytes) -> int:
 
 
 def is_compressed(headers: Mapping[str, str]) -> bool:
-    """Tell whether the content is not sent as it is: `identity` and nothing are no encodings (RFC 9110, 8.4)."""
+    """Tell whether the content has an encoding other than `identity` (RFC 9110, 8.4)."""
     return not {each.strip().lower() for each in headers.get("Content-Encoding", "").split(",")} <= {"", "identity"}
 
 
@@ -194,10 +190,10 @@ def _text(content: bytes) -> str:
 
 
 def _denial(content: bytes) -> str:
-    """Return what the server says of a refused credential, or nothing: all else may be the very request that had it."""
+    """Return what the server says of a refused credential, or "": the rest may echo the request that had it."""
     with suppress(ValueError, RecursionError):
         value = json.loads(content[:_MAX_ERROR_BYTES])
-        # That is how the Kubernetes API says which right is missing.
+        # Here the Kubernetes API says which right is missing.
         keys = (*_MESSAGES, *([("message",)] if mapping(value).get("kind") == "Status" else []))
         return next((one_line(_readable(found)) for key in keys if isinstance(found := _dig(value, key), str)), "")
     return ""
@@ -210,11 +206,11 @@ def _dig(value: Any, keys: tuple[str, ...]) -> Any:
 
 
 def _readable(found: Any) -> str:
-    """Return a validation error as `body.limit: Input should be …`; from 0.6.0 on it comes as Python's repr."""
+    """Return a validation error as `body.limit: Input should be …`; from 0.6.0 on it is Python's repr."""
     if isinstance(found, str):
         errors = _REPR_ERROR.finditer(found, 0, _MAX_REPR_CHARACTERS) if found.startswith("{'errors'") else ()
-        told = [f"{'.'.join(map(_unquoted, _REPR_PART.findall(each[1])))}: {_unquoted(each[2])}" for each in errors]
-        return "; ".join(told) or found
+        shown = [f"{'.'.join(map(_unquoted, _REPR_PART.findall(each[1])))}: {_unquoted(each[2])}" for each in errors]
+        return "; ".join(shown) or found
     # Any other shape is shown as it is.
     with suppress(LookupError, TypeError):
         return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in found["errors"])
@@ -226,7 +222,7 @@ def _unquoted(part: str) -> str:
 
 
 def retry_after_seconds(header: str | None) -> float | None:
-    """Return the seconds that a `Retry-After` header asks for, as a number or as a date; None where it is nonsense."""
+    """Return the seconds of a `Retry-After` header, a number or a date; None where it is neither."""
     if header is None:
         return None
     if header.strip().isdecimal():

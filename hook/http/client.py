@@ -1,10 +1,10 @@
 """One HTTP request at a time, bounded in time and size."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
-from functools import partial
-from http.client import HTTPException
+from http.client import CONTINUE, HTTPException, HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
+from time import monotonic
 from typing import Any
 
 import requests
@@ -15,14 +15,12 @@ from hook.deadline import Deadline
 from hook.errors import BudgetError, RefusedError, UnavailableError, one_line
 from hook.http import tls
 from hook.http.answers import Answer, is_compressed, read
-from hook.http.credentials import bearer_token, sent_with_new_token
 from hook.http.endpoint import Endpoint
 from hook.http.failures import is_timeout, no_answer
 from hook.http.hints import Hints
-from hook.http.interim import FinalResponse
 from hook.http.proxies import checked_proxy
-from hook.http.request_log import logged
 from hook.http.total_timeout import within
+from hook.logs import log
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 """A page of 100 vector stores, each with 20 metadata keys, is under 1 MB; a list that ignores `limit` fits, too."""
@@ -30,6 +28,27 @@ _UNWRAPPED = (requests.exceptions.BaseHTTPError, HTTPException, ValueError)  # t
 """What requests lets through of the layers below, such as urllib3's of an address that it cannot parse."""
 _GRACE_SECONDS = 0.2
 """How much later the timeout around a request ends than the one inside it, whose error says more."""
+
+
+class FinalResponse(HTTPResponse):
+    """The first answer that is not interim (1xx; RFC 9110, 15.2); http.client itself skips only 100.
+
+    Raises TimeoutError where interim answers go on for longer than one read may take.
+    """
+
+    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self._limit = Deadline(sock.gettimeout())
+
+    def _read_status(self) -> tuple[str, int, str]:
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        if not 100 <= status < 200:
+            return version, status, reason
+        if self._limit.remaining() == 0:
+            raise TimeoutError("nothing but interim answers")
+        return version, CONTINUE, reason
+
+
 HTTPConnection.response_class = FinalResponse
 
 
@@ -62,13 +81,32 @@ class Http:
         return session
 
     def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        token = bearer_token(self._server)
+        token = self._server.bearer_token()
         if token is not None:
             request.headers["Authorization"] = f"Bearer {token}"
-            request.hooks["response"].append(partial(sent_with_new_token, self._server))
+            request.hooks["response"].append(self._send_with_new_token)
         elif self._server.basic_auth is not None:
             requests.auth.HTTPBasicAuth(*(part.encode() for part in self._server.basic_auth))(request)
         return request
+
+    def _send_with_new_token(self, response: Any, **sending: Any) -> Any:
+        """Return the answer to the same request with the file's present token, where a 401 met an older one.
+
+        A 401 says that nothing was done, so a create can be repeated, too: once, on a new connection.
+        """
+        if response.status_code != 401 or self._server.api_key_file is None:
+            return response
+        try:
+            authorization = f"Bearer {self._server.bearer_token()}"
+        except RefusedError:
+            response.close()
+            raise
+        if response.request.headers["Authorization"] == authorization:
+            return response
+        response.close()
+        request = response.request.copy()
+        request.headers["Authorization"] = authorization
+        return response.connection.send(request, **sending)
 
     @property
     def url(self) -> str:
@@ -129,15 +167,13 @@ class Http:
         session, self._session = self._session or self._new_session(), None
 
         def exchange() -> tuple[requests.Response, bytes]:
-            url = f"{self._server.url}{path}"
-            with session.request(
-                method, url, timeout=timeout, allow_redirects=False, stream=True, **content
-            ) as response:
+            options: dict[str, Any] = {"timeout": timeout, "allow_redirects": False, "stream": True}
+            with session.request(method, f"{self._server.url}{path}", **options, **content) as response:
                 self._has_answered = True
                 return response, _read(response, what, self._server.hints)
 
         try:
-            response, body = logged(method, path, lambda: within(timeout + _GRACE_SECONDS, exchange))
+            response, body = _logged(method, path, lambda: within(timeout + _GRACE_SECONDS, exchange))
         except TimeoutError as error:
             raise self._timeout_error(what, timeout) from error
         except (requests.RequestException, *_UNWRAPPED) as error:
@@ -145,7 +181,7 @@ class Http:
                 raise self._timeout_error(what, timeout) from error
             raise no_answer(error, what, self._server, self._proxy, has_answered=self._has_answered) from error
         except OSError as error:
-            # What requests says, without a type of its own, where a certificate's file has gone since the start.
+            # requests has no type of its own for a certificate's file that has gone since the start.
             raise RefusedError(f"{what}: cannot be sent: {one_line(str(error))}; mount it again") from error
         if response.status_code < 500:
             self._session = session
@@ -163,6 +199,20 @@ class Http:
             kind, hint = BudgetError, f", at the end of the budget of {self._deadline.seconds:g} s"
         sentence = f"{what}: no answer within {timeout:.3g} s from {self._server.address}{hint}"
         return kind(sentence, in_flight=what.startswith("POST "), timed_out=True)
+
+
+def _logged(
+    method: str, path: str, exchange: Callable[[], tuple[requests.Response, bytes]]
+) -> tuple[requests.Response, bytes]:
+    """Log an exchange, without headers, query and the texts of errors, which may hold credentials."""
+    start, request = monotonic(), {"method": method, "path": path}
+    try:
+        response, body = exchange()
+    except Exception as error:
+        log.debug("http.failed", **request, error=type(error).__name__, seconds=round(monotonic() - start, 3))
+        raise
+    log.debug("http.answered", **request, status=response.status_code, seconds=round(monotonic() - start, 3))
+    return response, body
 
 
 def _read(response: requests.Response, what: str, hints: Hints) -> bytes:

@@ -1,10 +1,12 @@
-"""Where a server is, and how to be let in."""
+"""One server that is asked: its address, its credentials, and what to say where it does not answer."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from hook.http.hints import LLAMA_STACK, Hints
+from hook.errors import RefusedError
+from hook.http.hints import Hints
+from hook.secrets import read_token
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -25,10 +27,19 @@ class Endpoint:
     """The files of the client's certificate and of its key, for mTLS."""
     ca_bundle: str | None = None
     """The file of the certificate authorities to trust, or None for the system's."""
-    hints: Hints = LLAMA_STACK
+    hints: Hints = field(default_factory=Hints)
 
     @property
     def address(self) -> str:
         """The host and the port, for a message."""
         parts = urlsplit(self.url)
         return parts.netloc if parts.port else f"{parts.netloc}:{DEFAULT_PORTS[parts.scheme]}"
+
+    def bearer_token(self) -> str | None:
+        """Return the token, from its file where it has one. Raises RefusedError where the file has become unusable."""
+        if self.api_key_file is None:
+            return self.api_key
+        try:
+            return read_token(self.api_key_file)
+        except ValueError as error:
+            raise RefusedError(f"{self.hints.credential} in {self.api_key_file} {error}; {self.hints.key}") from error

@@ -30,29 +30,22 @@ class Hints:
     client_certificate: str = "check LLAMA_STACK_CLIENT_CERT and LLAMA_STACK_CLIENT_KEY"
 
 
-LLAMA_STACK = Hints()
-
-
 def of_kubernetes(component: str) -> Hints:
     """Return the hints for the Kubernetes API, to which `component` of the manifests grants access."""
     address = "KUBERNETES_SERVICE_HOST and _PORT must lead to the API server itself"
+    # A pod has no client certificate, so a server that requires one is not the API server.
+    misdirected = ("address", "in_front", "unresolved", "refused", "plain", "client_certificate")
     return Hints(
         server="the Kubernetes API",
         credential="the pod's token",
         key="mount a new token of this cluster's ServiceAccount",
         rights=f"give the pod's ServiceAccount the Role of manifests/components/{component}",
-        address=address,
-        in_front=address,
-        unresolved=address,
-        refused=address,
         unreachable=f"{address}; then check the NetworkPolicies",
         failed="the API server may be overloaded or about to restart",
-        plain=address,
         authorities="the ca.crt beside the pod's token",
         authority="mount the ca.crt of this cluster beside the pod's token; if a proxy opens the connection, "
         "name the API server in NO_PROXY",
-        # A pod shows no certificate, so a server that requires one is not the API server.
-        client_certificate=address,
+        **dict.fromkeys(misdirected, address),
     )
 
 

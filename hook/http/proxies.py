@@ -5,7 +5,7 @@ import re
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
-from urllib.request import getproxies, getproxies_environment, proxy_bypass
+from urllib.request import getproxies_environment
 
 from hook.errors import ConfigError
 from hook.http.endpoint import DEFAULT_PORTS, Endpoint
@@ -22,10 +22,8 @@ def checked_proxy(url: str) -> str | None:
 
     Raises ConfigError where the one that is needed has no address.
     """
-    parts, proxies = urlsplit(url), getproxies()
-    # Where no variable is set, these are what macOS and Windows have, with exceptions of their own.
-    is_spared = is_exempt(url) if getproxies_environment() else proxy_bypass(parts.hostname or "")
-    needed = None if is_spared else proxies.get(parts.scheme, proxies.get("all"))
+    proxies = getproxies_environment()
+    needed = None if is_exempt(url) else proxies.get(urlsplit(url).scheme, proxies.get("all"))
     for key, text in proxies.items():
         try:
             keep_out(_address(text).secret)

@@ -23,7 +23,7 @@ def within(seconds: float, call: Callable[[], T]) -> T:
     def run() -> None:
         try:
             outcome.put((call(), None))
-        except BaseException as error:  # noqa: BLE001  raised again in the caller's thread
+        except BaseException as error:  # noqa: BLE001  raised again by the caller
             outcome.put((None, error))
 
     start_thread(run)
