@@ -2,6 +2,7 @@
 
 from http.client import BadStatusLine
 from socket import gaierror
+from ssl import SSLError
 from urllib.parse import urlsplit
 
 from hook.errors import RefusedError, UnavailableError, causes_of, one_line
@@ -52,7 +53,7 @@ def _sentence(cause: BaseException, server: Endpoint, *, may_speak_tls: bool) ->
         return f"{address} closed the connection without an answer; {tls_hint}{hints.failed}"
     if isinstance(cause, BadStatusLine):
         return f"{address} does not answer in HTTP ({word}); {hints.address}"
-    if isinstance(cause, OSError):
+    if isinstance(cause, OSError) and not isinstance(cause, SSLError):
         return f"{address} cannot be reached ({word}); {hints.unreachable}"
     return f"no complete answer from {address} ({word}); {hints.failed}"
 

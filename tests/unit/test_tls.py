@@ -1,6 +1,10 @@
 """A real TLS server with a certificate authority of its own."""
 
+import socket
 import ssl
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,6 +13,16 @@ import trustme
 
 from tests.fake_llamastack import FakeLlamaStack, answer, closed_port, raw
 from tests.unit.conftest import Run
+
+
+def suppressed(call: Callable[[], None]) -> Callable[[], None]:
+    """Return the call, which ends without a word when its listener is closed."""
+
+    def run() -> None:
+        with suppress(OSError):
+            call()
+
+    return run
 
 
 def address(url: str) -> str:
@@ -267,6 +281,26 @@ def test_a_server_that_knows_no_such_name_says_so_in_its_alert(
 
     assert outcome.exit_code == exit_code
     assert word in outcome.report["message"]
+
+
+def test_a_handshake_that_breaks_off_is_waited_for(run: Run) -> None:
+    """As behind a load balancer without a ready pod."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def hang_up() -> None:
+            while True:
+                connection, _ = listener.accept()
+                connection.recv(10_000)
+                connection.close()
+
+        threading.Thread(target=suppressed(hang_up), daemon=True).start()
+        port = listener.getsockname()[1]
+        outcome = run(f"https://127.0.0.1:{port}", "--timeout", "1")
+        listener.shutdown(socket.SHUT_RDWR)
+
+    assert outcome.exit_code == 3
+    assert f"no complete answer from 127.0.0.1:{port} (" in outcome.report["message"]
+    assert outcome.report["message"].endswith("); see LlamaStack's log")
 
 
 @pytest.mark.parametrize("said", [b"", b"nonsense\r\n"], ids=["nothing", "nonsense"])
