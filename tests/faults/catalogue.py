@@ -408,7 +408,7 @@ def _creates() -> Iterator[Fault]:
     yield Fault("400 to each create", at(CREATE, answer(400, {"error": {"message": "no room"}})), (4,), "no room")
     yield Fault("400 to one create, which does not stop the others", at(CREATE, answer(400), times=1), (4,), "scripted")
     yield Fault("409 to each create", at(CREATE, answer(409)), (4,), "answered 409")
-    yield Fault("HTML with 200 for a create", at(CREATE, _html(200)), (3, 4), "not JSON")
+    yield Fault("HTML with 200 for a create", at(CREATE, _html(200)), (3, 4), "answered 200 with an HTML page")
     yield Fault("HTML with 200 for a create that was applied", at(CREATE, applied(_html(200))), (0,))
     yield Fault(
         "a create that answers 200 and does nothing",
