@@ -27,10 +27,10 @@ def no_answer(
     refused = tls.refusal(causes, what, server)
     if refused is not None:
         return refused
-    if isinstance(error, ValueError):
-        # An invalid URL, scheme or header: never sent, and never better.
-        return RefusedError(f"{what}: cannot be sent to {server.url}: {one_line(str(error))}; {server.hints.address}")
     names = _names(causes)
+    if isinstance(error, ValueError) or "InvalidJSONError" in names:
+        # An invalid URL, scheme or header, or NaN in the body: never sent, and never better.
+        return RefusedError(f"{what}: cannot be sent to {server.url}: {one_line(str(error))}; {server.hints.address}")
     is_plain = server.url.startswith("http:")
     if proxy is not None and (is_plain or "ProxyError" in names):
         server = proxies.endpoint(proxy, str(urlsplit(server.url).hostname))

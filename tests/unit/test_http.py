@@ -566,6 +566,15 @@ def test_a_url_that_cannot_be_sent_to_is_refused(url: str) -> None:
     assert f"cannot be sent to {url}" in str(error)
 
 
+def test_a_body_that_cannot_be_sent_is_refused(server: FakeLlamaStack) -> None:
+    """JSON has no NaN."""
+    error = failure(lambda: http(server.url).post("/x", {"a": float("nan")}))
+
+    assert isinstance(error, RefusedError)
+    assert f"cannot be sent to {server.url}: Out of range float values" in str(error)
+    assert server.requests == []
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
