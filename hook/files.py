@@ -1,6 +1,6 @@
-"""Files that are read and written without ever waiting: what is no regular file is refused.
+"""Reads and writes files without ever blocking: only regular files are accepted.
 
-A pipe has no end before somebody writes to it, and a device may have none at all.
+A named pipe blocks until somebody opens its other end, and a device may never end.
 """
 
 import errno
@@ -10,30 +10,28 @@ from contextlib import suppress
 from pathlib import Path
 from stat import S_ISREG
 
-_NO_FILE = "it is not a regular file"
-
 
 def read(path: Path, limit: int) -> bytes:
-    """Return at most `limit` bytes of a file. Raises OSError, also for what is no regular file."""
+    """Return at most `limit` bytes of a file. Raises OSError, also if it is not a regular file."""
     with os.fdopen(_opened(path, os.O_RDONLY), "rb") as file:
         return file.read(limit)
 
 
 def write(path: Path, content: bytes) -> None:
-    """Replace the content of a file. Raises OSError, also for what is no regular file."""
+    """Overwrite a file. Raises OSError, also if it is not a regular file."""
     with os.fdopen(_opened(path, os.O_WRONLY | os.O_CREAT), "wb") as file:
         file.truncate()
         file.write(content)
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Put a file in the place of one, or where there is none, so that nobody ever sees a part of it; all may read it.
+    """Create or replace a file in one step, readable for all, so that nobody sees a part of it.
 
-    Raises OSError, also where there is no regular file, as behind a link.
+    Raises OSError, also if the path is not a regular file, such as a link.
     """
     with suppress(FileNotFoundError):
         if not S_ISREG(path.lstat().st_mode):
-            raise OSError(errno.EINVAL, _NO_FILE, str(path))
+            raise _odd(path)
     descriptor, name = tempfile.mkstemp(prefix=".register-collections-", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -46,7 +44,7 @@ def replace(path: Path, content: bytes) -> None:
 
 
 def check(path: Path) -> None:
-    """Raise OSError where somebody else, who is going to open it, would not find a regular file."""
+    """Raise OSError if a library that opens the file by itself would not find a regular file."""
     os.close(_opened(path, os.O_RDONLY))
 
 
@@ -54,12 +52,14 @@ def _opened(path: Path, flags: int) -> int:
     try:
         descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, 0o666)
     except OSError as error:
-        # What the kernel says of a pipe that nobody reads.
-        if error.errno == errno.ENXIO:
-            raise OSError(errno.EINVAL, _NO_FILE, str(path)) from error
-        raise
-    # Asked of what is open, and not before, so that it cannot be replaced in between.
+        # The kernel's answer for a named pipe without a reader.
+        raise (_odd(path) if error.errno == errno.ENXIO else error) from None
+    # The open file is checked, not the path, which could be replaced in between.
     if not S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, _NO_FILE, str(path))
+        raise _odd(path)
     return descriptor
+
+
+def _odd(path: Path) -> OSError:
+    return OSError(errno.EINVAL, "not a regular file", str(path))

@@ -1,4 +1,4 @@
-"""Structured logs on stderr: one event a line, a constant name and key-values."""
+"""Structured logs on stderr: one event a line, with a constant name and key-value pairs."""
 
 import sys
 from collections.abc import Mapping, MutableMapping
@@ -11,37 +11,36 @@ from hook.secrets import masked
 
 LEVELS = ("debug", "info", "warning", "error")
 
-_OWN_WORDS = ("event", "level", "timestamp")
-"""What says nothing of a server or a user, and is read by programs: a token may be one of these words."""
+_CONSTANTS = ("event", "level", "timestamp")
+"""Fields that are never masked: they hold no text of a server or a user, and programs read them."""
 
 log: Any = structlog.get_logger()
 """The logger of every module; `configure` decides where it writes."""
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Tell whether a person reads the stream; one that was closed before the start is None."""
+    """Tell whether a person reads the stream. A stream that was closed before the start is None."""
     return stream is not None and stream.isatty()
 
 
 def lost() -> int:
-    """Return how many events nobody has read in time."""
+    """Return how many events were dropped because the reader was too slow."""
     return int(getattr(getattr(sys.stderr, "buffer", None), "lost", 0))
 
 
-class _Stream:
-    """stderr, where it is there and can be written: a log that cannot be told must not stop a registration."""
+class _Stderr:
+    """The current stderr. A log that cannot be written must not stop a registration."""
 
     def write(self, text: str) -> None:
-        """Write text, if that is possible."""
         with suppress(OSError, ValueError, AttributeError):
             sys.stderr.write(text)
 
     def flush(self) -> None:
-        """Do nothing: no line of the log waits for its reader."""
+        pass
 
 
 def _mask_secrets(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return {key: value if key in _OWN_WORDS else _masked(value) for key, value in event.items()}
+    return {key: value if key in _CONSTANTS else _masked(value) for key, value in event.items()}
 
 
 def _masked(value: Any) -> Any:
@@ -51,29 +50,27 @@ def _masked(value: Any) -> Any:
 
 
 def _has_colors(environ: Mapping[str, str]) -> bool:
-    """Tell whether stderr is to be colored: an empty variable counts as unset, and NO_COLOR comes before the others."""
+    """Tell whether stderr is colored. NO_COLOR comes first, then FORCE_COLOR; an empty variable counts as unset."""
     if environ.get("NO_COLOR"):
         return False
     return bool(environ.get("FORCE_COLOR")) or (is_terminal(sys.stderr) and environ.get("TERM") != "dumb")
 
 
 def configure(level: str, log_format: str, environ: Mapping[str, str]) -> None:
-    """Send events of `level` and above to stderr, as `json` or, for a person, as `console` lines."""
-    renderer: Any
-    if log_format == "json":
-        renderer = structlog.processors.JSONRenderer(ensure_ascii=True)
-    else:
-        renderer = structlog.dev.ConsoleRenderer(colors=_has_colors(environ))
+    """Send events of `level` and above to stderr, as `json` lines or as `console` lines for a person."""
+    is_json = log_format == "json"
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             _mask_secrets,
-            renderer,
+            structlog.processors.JSONRenderer()
+            if is_json
+            else structlog.dev.ConsoleRenderer(colors=_has_colors(environ)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(_Stream()),  # type: ignore[arg-type]
-        # A second `configure`, as in the tests, must take effect.
+        logger_factory=structlog.WriteLoggerFactory(_Stderr()),  # type: ignore[arg-type]
+        # Tests configure it more than once.
         cache_logger_on_first_use=False,
     )

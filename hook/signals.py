@@ -1,7 +1,7 @@
-"""SIGTERM, SIGINT and SIGHUP: noted at once, and heeded where the run waits.
+"""SIGTERM, SIGINT and SIGHUP: noted when they come, and heeded only where the run waits.
 
-So none comes between two things that belong together, such as a line of the log and its end, and none is lost in a
-callback whose errors nobody sees. This imports next to nothing, since it has to be there before everything else.
+So a signal never separates two steps that belong together, such as a line of the log and its end. This module imports
+next to nothing, since it comes before everything else.
 """
 
 import signal
@@ -17,10 +17,10 @@ def listen() -> None:
     """Note the signals of this process from now on, also as PID 1, which has no default action for them."""
     _noted.clear()
     _heeded.clear()
-    # Blocked, so that none comes when one of the two is noted and the other is not.
+    # Blocked until all three have their handler.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     for number in SIGNALS:
-        # What `nohup` starts goes on when the terminal is closed.
+        # A program started by `nohup` ignores the end of its terminal.
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _note)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
@@ -31,7 +31,7 @@ def _note(number: int, _: FrameType | None) -> None:
 
 
 def heed() -> int | None:
-    """Return the number of the first signal that came, once: what it starts, such as cleaning up, is not stopped."""
+    """Return the number of the first signal, but only once, so that no second signal interrupts the clean-up."""
     if _heeded or not _noted:
         return None
     _heeded.append(_noted[0])

@@ -11,7 +11,7 @@ from hook.app import main
 from tests.fake_llamastack import FakeLlamaStack, closed_port
 from tests.unit.conftest import Run, entries
 
-NO_FILE = "it is not a regular file"
+NO_FILE = "not a regular file"
 
 
 @pytest.fixture

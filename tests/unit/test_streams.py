@@ -21,7 +21,7 @@ from tests.fake_llamastack import FakeLlamaStack, answer
 from tests.unit.conftest import entries
 
 REPOSITORY = Path(__file__).parents[2]
-PROGRAM = "from hook import streams, __main__; streams.STALL_SECONDS = 0.2; __main__.main()"
+PROGRAM = "from hook import streams, __main__; streams.FLUSH_SECONDS = 0.3; __main__.main()"
 SIZE = 1 << 20
 """Larger than any pipe of these tests."""
 
@@ -129,7 +129,7 @@ def test_addresses_that_nobody_reads_are_no_success(
     done = subprocess.run(command, env=environ, cwd=REPOSITORY, check=False, stdout=pipe[1], stderr=subprocess.PIPE)
 
     assert done.returncode == 6, done.stderr
-    assert "the addresses cannot be written to stdout (nobody reads it)" in termination.read_text()
+    assert "the addresses could not be written to stdout (nobody reads it)" in termination.read_text()
 
 
 def test_a_run_goes_on_while_nobody_reads_its_log(
@@ -167,7 +167,7 @@ def test_a_slow_reader_gets_everything(pipe: tuple[int, int]) -> None:
 def test_a_reader_who_takes_too_little_is_not_waited_for(
     pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(streams, "FLUSH_SECONDS", 0.01)
     stream = Stream(pipe[1])
     stream.write(b"x" * SIZE)
     reader, _ = read_slowly(pipe[0], SIZE)
@@ -179,7 +179,7 @@ def test_a_reader_who_takes_too_little_is_not_waited_for(
 
 def test_what_nobody_reads_is_lost_from_its_beginning(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     """The end says what came of the run; and what is lost is counted."""
-    monkeypatch.setattr(streams, "_MAX_BYTES", 1000)
+    monkeypatch.setattr(streams, "_MOST_WRITES", 100)
     filled = fill(pipe[1])
     stream = Stream(pipe[1])
     lines = [b"%09d\n" % number for number in range(5000)]
