@@ -17,10 +17,8 @@ from hook.kubernetes.configmap import Publisher, can_be_key
 from hook.kubernetes.deployment import wait_for_rollout
 from hook.llamastack.api import LlamaStack
 from hook.logs import log
-from hook.output import addresses as handover
-from hook.output import exposure
-from hook.output.emit import tell
-from hook.output.report import Report, closing_sentence
+from hook.output import Report, addresses, closing_sentence
+from hook.output.emit import emit
 from hook.progress import Progress
 from hook.registration.run import Run
 from hook.secrets import forget, masked
@@ -51,16 +49,16 @@ def main(
             _hand_over(asked, progress, presentation.output)
     except (HookError, Stopped) as caught:
         error = caught
-    except Exception as caught:  # noqa: BLE001  a bug: said with its traceback, and never with exit code 0
+    except Exception as caught:  # noqa: BLE001  a bug: logged with its traceback, and never with exit code 0
         log.exception("hook.crashed")
         error = caught
     # From here on the result stands, and no signal changes it.
     report = _report(progress, error, clock.elapsed())
-    return int(tell(report, progress.addresses, presentation.output, environ))
+    return int(emit(report, progress.addresses, presentation.output, environ))
 
 
 def _execute(asked: Settings, environ: Mapping[str, str], progress: Progress, timings: Timings) -> None:
-    """Do what was asked and write what came of it into `progress`."""
+    """Carry out the command, and write its results into `progress`."""
     is_lenient = asked.command == "validate" and not asked.strict
     loaded = config.load(asked.config, environ, allow_empty=asked.allow_empty, allow_unset=is_lenient)
     log.info("config.loaded", path=str(asked.config), collections=len(loaded.collections))
@@ -74,9 +72,9 @@ def _execute(asked: Settings, environ: Mapping[str, str], progress: Progress, ti
         progress.findings = loaded.findings(State.VALID)
         return
     findings = loaded.findings(State.UNKNOWN)
-    wanted = handover.labels(asked.names, findings, loaded.aliases)
+    wanted = addresses.labels(asked.names, findings, loaded.aliases)
     if asked.to is not None:
-        handover.check(asked.to, wanted)
+        addresses.check(asked.to, wanted)
     progress.findings = {name: findings[name] for name in wanted.values()} if asked.names else findings
     progress.server_url = asked.server.url
     deadline = Deadline(asked.timeout_seconds)
@@ -87,6 +85,7 @@ def _execute(asked: Settings, environ: Mapping[str, str], progress: Progress, ti
     collections = [each for each in loaded.collections if each.name in names]
     if collections:
         _verify(asked, environ, collections, deadline, progress, timings)
+        progress.findings = {name: addresses.checked(each) for name, each in progress.findings.items()}
     if publisher is not None and exit_code(progress.findings.values()) is ExitCode.OK:
         _publish(publisher, progress)
 
@@ -108,17 +107,17 @@ def _verify(
     if asked.consumer is not None:
         consumer = LlamaStack(Http(asked.consumer, asked.request_timeout_seconds, deadline))
     Run(asked, server, consumer, deadline, progress, timings).carry_out(collections)
-    findings = {name: replace(each, alias=progress.aliases.get(name)) for name, each in progress.findings.items()}
-    progress.findings = {name: exposure.usable(finding) for name, finding in findings.items()}
 
 
 def _publish(publisher: Publisher, progress: Progress) -> None:
-    """Publish the addresses of a verified run, by name and by alias; where neither can be a key it is unpublished."""
+    """Publish the addresses by name and by alias. A collection of which neither can be a key becomes unpublished."""
     found = {name: each for name, each in progress.findings.items() if each.state is not State.DISABLED}
     keys = {name: [key for key in (name, progress.aliases.get(name, "")) if can_be_key(key)] for name in found}
     left_out = [alias for name, alias in progress.aliases.items() if name in found and not can_be_key(alias)]
     if left_out:
-        log.warning("publish.aliases_left_out", aliases=left_out, hint="a ConfigMap has keys of A-Z a-z 0-9 . _ -")
+        log.warning(
+            "publish.aliases_left_out", aliases=left_out, hint="a ConfigMap key may hold only A-Z a-z 0-9 . _ -"
+        )
     for name, finding in found.items():
         if not keys[name]:
             remedy = "declare it in registered_resources.vector_stores, with a vector_store_name of A-Z a-z 0-9 . _ -"
@@ -128,28 +127,32 @@ def _publish(publisher: Publisher, progress: Progress) -> None:
 
 
 def _hand_over(asked: Settings, progress: Progress, output: str) -> None:
-    """Write the addresses into the file that was asked for, or keep them for stdout, if all collections are usable."""
+    """Write the addresses to the file of `--to`, or keep them for stdout, if all collections are usable."""
     if exit_code(progress.findings.values()) is not ExitCode.OK:
         return
-    wanted = handover.labels(asked.names, progress.findings, progress.aliases)
-    addresses = {label: str(progress.findings[name].id) for label, name in wanted.items()}
+    wanted = addresses.labels(asked.names, progress.findings, progress.aliases)
+    ids = {label: str(progress.findings[name].id) for label, name in wanted.items()}
     if asked.to is None:
-        progress.addresses = handover.render(addresses, asked.names, output)
+        progress.addresses = addresses.render(ids, asked.names, output)
     else:
-        handover.write(asked.to, addresses)
-        log.info("addresses.written", path=str(asked.to), collections=len(addresses))
+        addresses.write(asked.to, ids)
+        log.info("addresses.written", path=str(asked.to), collections=len(ids))
 
 
 def _report(progress: Progress, error: BaseException | None, elapsed_seconds: float) -> Report:
+    """Return the report. Texts are masked in it; names, ids and the server's URL are data and stay as they are."""
     findings = tuple(
-        exposure.without_secrets(replace(finding, alias=progress.aliases.get(name)))
+        replace(finding, alias=progress.aliases.get(name), detail=masked(finding.detail))
         for name, finding in progress.findings.items()
     )
-    code = exit_code(findings) if error is None else getattr(error, "exit_code", ExitCode.UNEXPECTED)
-    message = closing_sentence(progress.command, findings, progress.server_url or "") if error is None else str(error)
-    if code is ExitCode.UNEXPECTED:
-        cause = one_line(f"{type(error).__name__}: {error}")
-        message = f"This is a bug in register-collections: {cause}; the log has its traceback"
+    if error is None:
+        code, url = exit_code(findings), progress.server_url or ""
+        message = closing_sentence(progress.command, findings, url, len(progress.warnings))
+    elif isinstance(error, HookError | Stopped):
+        code, message = error.exit_code, str(error)
+    else:
+        code, cause = ExitCode.UNEXPECTED, one_line(f"{type(error).__name__}: {error}")
+        message = f"This is a bug in register-collections: {cause}; report it with the traceback in the log"
     return Report(
         command=progress.command,
         exit_code=code,

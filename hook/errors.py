@@ -106,7 +106,7 @@ class Stopped(BaseException):
 
     def __init__(self, signal_number: int) -> None:
         self.exit_code = ExitCode(128 + signal_number)
-        super().__init__(f"Stopped by {Signals(signal_number).name} before the end; the next run carries on from there")
+        super().__init__(f"interrupted by {Signals(signal_number).name}; run again to continue")
 
 
 def one_line(text: str, limit: int = TEXT_LIMIT) -> str:

@@ -3,7 +3,6 @@
 It decides nothing: what is told is in the report.
 """
 
-from hook.output.emit import tell
 from hook.output.report import Report, closing_sentence
 
-__all__ = ["Report", "closing_sentence", "tell"]
+__all__ = ["Report", "closing_sentence"]

@@ -1,37 +1,52 @@
-"""What `resolve` hands over: addresses, on stdout, or in a file that a shell and the readers of dotenv files take."""
+"""The addresses that `resolve` prints, or writes to a file for a shell, a dotenv reader or a JSON parser."""
 
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hook import files
-from hook.domain import Finding, State
+from hook.domain import GOOD_STATES, Finding, State
 from hook.errors import ConfigError, RefusedError, one_line
 
 KEY_PREFIX = "VECTOR_STORE_"
 
 
 def labels(asked: Sequence[str], findings: Mapping[str, Finding], aliases: Mapping[str, str]) -> dict[str, str]:
-    """Return the name of each collection by what it is asked for: its name, or its alias, and all where none is asked.
+    """Return the collection of each label: a label is a name or an alias, as asked, or all if none is asked.
 
-    Raises ConfigError for what has no address.
+    Raises ConfigError for a collection without an address.
     """
-    enabled = [name for name, finding in findings.items() if finding.state is not State.DISABLED]
-    known = {label: name for name in enabled for label in (name, aliases.get(name)) if label is not None}
-    declared = one_line(", ".join(known)) or "none"
-    disabled = [name for name, finding in findings.items() if finding.state is State.DISABLED]
-    off = {label: name for name in disabled for label in (name, aliases.get(name))}
+    names: dict[str, str] = {}
+    disabled: dict[str, str] = {}
+    for name, finding in findings.items():
+        for label in filter(None, (name, aliases.get(name))):
+            if finding.state is State.DISABLED:
+                disabled[label] = finding.detail
+            else:
+                names[label] = name
+    declared = one_line(", ".join(names)) or "none"
     problems = [
-        f"{one_line(label, 100)}: is disabled: {findings[off[label]].detail}"
-        if label in off
-        else f"{one_line(label, 100)}: no collection of this name is declared; there are: {declared}"
+        f"{one_line(label, 100)}: "
+        + (f"disabled: {disabled[label]}" if label in disabled else f"not declared; declared collections: {declared}")
         for label in asked
-        if label not in known
+        if label not in names
     ]
     if problems:
         raise ConfigError(problems)
-    return {label: known[label] for label in asked or known}
+    return {label: names[label] for label in asked or names}
+
+
+def checked(finding: Finding) -> Finding:
+    """Return the finding, or a rejected one if its id cannot be printed: an altered id would be no address."""
+    if finding.state not in GOOD_STATES or (finding.id or "").isprintable():
+        return finding
+    detail = (
+        "its id on the server holds an unprintable character; delete the vector store (its contents go too), then run "
+        "`register`"
+    )
+    return replace(finding, state=State.REJECTED, detail=detail)
 
 
 def key_of(label: str) -> str:
@@ -40,9 +55,9 @@ def key_of(label: str) -> str:
 
 
 def check(path: Path, wanted: Mapping[str, str]) -> None:
-    """Raise ConfigError for what is no place for a file, and where two collections would be the same variable in it.
+    """Raise ConfigError if no file can be written there, or if two collections would share a variable in it.
 
-    `wanted` is as from `labels`.
+    `wanted` is the result of `labels`.
     """
     try:
         is_odd = path.is_symlink() or (path.exists() and not path.is_file())
@@ -50,31 +65,29 @@ def check(path: Path, wanted: Mapping[str, str]) -> None:
     except OSError as error:
         raise _not_written(path, error) from error
     if is_odd:
-        raise ConfigError([f"--to: {path}: is there already, and no regular file: name another one"])
+        raise ConfigError([f"--to: {path}: exists and is not a regular file; choose another path"])
     if not has_folder:
-        raise ConfigError([f"--to: {path}: there is no such folder: mount one there"])
-    if _is_json(path):
-        return
+        raise ConfigError([f"--to: {path}: its folder does not exist; mount a volume there"])
     first: dict[str, str] = {}
     problems = [
-        f"--to: '{one_line(label, 100)}' and '{one_line(first[key_of(label)], 100)}' are both {key_of(label)}: name "
-        "the collections that you need, or write a file that ends with .json"
+        f"--to: '{one_line(label, 100)}' and '{one_line(first[key_of(label)], 100)}' map to the same variable "
+        f"{key_of(label)}; write JSON (--to FILE.json), or name only one"
         for label, name in wanted.items()
-        if wanted[first.setdefault(key_of(label), label)] != name
+        if not _is_json(path) and wanted[first.setdefault(key_of(label), label)] != name
     ]
     if problems:
         raise ConfigError(problems)
 
 
 def render(addresses: Mapping[str, str], asked: Sequence[str], output: str) -> str:
-    """Return what is printed: the address of each label, one a line as often as asked, or as a JSON object."""
+    """Return what is printed: a JSON object, or one address a line in the order of `asked`."""
     return json.dumps(addresses) if output == "json" else "\n".join(addresses[label] for label in asked)
 
 
 def write(path: Path, addresses: Mapping[str, str]) -> None:
-    """Put the addresses into a file, whole or not at all: JSON where its name says so, else a variable a line.
+    """Replace a file by one with the addresses: JSON if the path ends with .json, else one variable a line.
 
-    Raises ConfigError where it cannot be written, and RefusedError for an id that no line can hold.
+    Raises ConfigError if it cannot be written, and RefusedError for an id that no line can hold.
     """
     lines = {key_of(label): address for label, address in addresses.items()}
     text = json.dumps(addresses) + "\n" if _is_json(path) else "".join(map(_line, lines, lines.values()))
@@ -93,12 +106,11 @@ def _is_json(path: Path) -> bool:
 
 
 def _line(key: str, address: str) -> str:
-    """Return an assignment. Between quotes, shells and dotenv readers agree only on what neither gives a meaning."""
+    """Return an assignment. Shells and dotenv readers agree on single quotes, as long as these need no escape."""
     if re.fullmatch(r"[A-Za-z0-9_./:@%+,-]+", address):
         return f"{key}={address}\n"
     if not re.search(r"['\\$]", address):
         return f"{key}='{address}'\n"
     raise RefusedError(
-        f"{key}: no line for both a shell and a dotenv reader can hold the id '{one_line(address, 100)}': write a file "
-        "that ends with .json"
+        f"{key}: a shell and a dotenv reader disagree on '{one_line(address, 100)}'; write JSON (--to FILE.json)"
     )

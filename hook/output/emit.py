@@ -1,58 +1,56 @@
-"""One report, told everywhere: on stdout, in the pod's termination message, and in the log."""
+"""Writes one report to stdout, to the pod's termination message and to the log."""
 
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
 
 from hook import files
 from hook.domain import GOOD_STATES
 from hook.errors import ExitCode
-from hook.logs import log, lost
-from hook.output.report import Report, counts, render_json, render_text, termination_message
+from hook.logs import is_terminal, log, lost
+from hook.output.report import ID_HINT, Report, counts, render_json, render_text, termination_message
 
 TERMINATION_LOG = Path("/dev/termination-log")
 """Where Kubernetes mounts the file for the termination message, unless the pod says otherwise."""
 TERMINATION_LOG_VARIABLE = "HOOK_TERMINATION_LOG"
 
-ADDRESS_HINT = "on LlamaStack 0.3.0 and newer their names do not resolve: consumers must use the ids in the report"
 
+def emit(report: Report, addresses: str | None, output: str, environ: Mapping[str, str]) -> ExitCode:
+    """Write the termination message, the report and the log's summary; return the exit code.
 
-def tell(report: Report, addresses: str | None, output: str, environ: Mapping[str, str]) -> ExitCode:
-    """Write a report's termination message, the report as `output` says, and its summary; return its exit code.
-
-    `addresses` are what `resolve` prints instead, None for nothing. Where a report cannot be written, or nobody reads
-    it, the log says so, and the result stands; addresses are the result.
+    `addresses` is what `resolve` prints in place of a report, or None. A report that cannot be written changes no exit
+    code. Addresses that cannot be written do, since they are the result.
     """
     # First, since it waits for no reader.
     _write_termination_message(report, environ)
-    cause = _write_report(report, addresses, output, sys.stdout)
+    text: str | None = render_text(report) if output == "text" else render_json(report)
+    if report.command == "resolve":
+        # A pipeline reads this as an address; the cause of a failure is in the log.
+        text = addresses if report.exit_code is ExitCode.OK else None
+    cause = None if text is None else _print(text, is_for_people=report.command != "resolve")
     if cause is not None:
         log.error("report.not_written", cause=cause)
-        if addresses is not None and report.exit_code is ExitCode.OK:
-            message = f"the addresses cannot be written to stdout ({cause}): run it again where they can"
+        if report.command == "resolve":
+            message = f"the addresses could not be written to stdout ({cause}); use `resolve --to FILE`"
             report = replace(report, exit_code=ExitCode.UNPUBLISHED, message=message)
             _write_termination_message(report, environ)
-    _log_summary(report)
+    # A person who has just read the verdict needs no second one.
+    is_read = output == "text" and is_terminal(sys.stdout) and is_terminal(sys.stderr)
+    if not is_read or text is None or cause is not None:
+        _log_summary(report)
     return report.exit_code
 
 
-def _write_report(report: Report, addresses: str | None, output: str, stream: TextIO | None) -> str | None:
-    """Write it, or what `resolve` prints instead, and return what kept it from being written, or None."""
-    text: str | None = render_text(report) if output == "text" else render_json(report)
-    if report.command == "resolve":
-        # Whoever reads this takes it for an address; the log has the cause.
-        text = addresses if report.exit_code is ExitCode.OK else None
-    if text is None:
-        return None
-    if stream is None:
-        return "it is closed"
-    # An address goes on to the server, whose JSON is UTF-8; what is for people has to suit their terminal.
-    encoding = "utf-8" if report.command == "resolve" else stream.encoding
+def _print(text: str, *, is_for_people: bool) -> str | None:
+    """Print a text to stdout, and return what prevented it, or None."""
+    if sys.stdout is None:
+        return "stdout is closed"
+    # An address goes on to the server, whose JSON is UTF-8. A report has to suit the terminal.
+    encoding = sys.stdout.encoding if is_for_people else "utf-8"
     try:
-        stream.buffer.write(f"{text}\n".encode(encoding, "backslashreplace"))
-        stream.flush()
+        sys.stdout.buffer.write(f"{text}\n".encode(encoding, "backslashreplace"))
+        sys.stdout.flush()
     except OSError as error:
         return str(error)
     return None
@@ -79,12 +77,12 @@ def _log_summary(report: Report) -> None:
             log.warning("collection.noted", collection=finding.name, detail=finding.detail)
     by_id = sum(finding.addressed_by == "id" for finding in report.findings)
     if by_id:
-        log.warning("collections.addressed_by_id", collections=by_id, hint=ADDRESS_HINT)
+        log.warning("collections.addressed_by_id", collections=by_id, hint=ID_HINT)
     if lost():
-        log.warning("log.events_lost", events=lost(), hint="they were not read in time")
-    succeeded = report.exit_code is ExitCode.OK
-    (log.info if succeeded else log.error)(
-        "hook.finished" if succeeded else "hook.failed",
+        log.warning("log.events_lost", events=lost(), hint="the reader of stderr was too slow")
+    event, write = ("hook.finished", log.info) if report.exit_code is ExitCode.OK else ("hook.failed", log.error)
+    write(
+        event,
         command=report.command,
         exit_code=int(report.exit_code),
         message=report.message,

@@ -1,7 +1,6 @@
-"""One result, told three ways: the report on stdout as text or JSON, and the pod's termination message."""
+"""The result of a run, and its three forms: text, JSON, and the pod's termination message."""
 
 import json
-import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,8 @@ TERMINATION_MESSAGE_BYTES = 4096
 """What the kubelet keeps of a container's termination message."""
 _TERMINATION_LINE_BYTES = 1024
 _TERMINATION_DETAIL_CHARACTERS = 160
+
+ID_HINT = "use the ids above in /v1/vector-io/insert, not the names"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Report:
     problems: tuple[str, ...] = ()
     """What is wrong with the configuration, each with its path."""
     warnings: tuple[str, ...] = ()
-    """What of it is not used or cannot be known, each with its path; and by which model no file can be attached."""
+    """Ignored or unknown parts of the configuration, each with its path, and models that refuse file attachments."""
     server_url: str | None = None
     server_version: str | None = None
     elapsed_seconds: float = 0.0
@@ -39,31 +40,35 @@ def counts(findings: tuple[Finding, ...]) -> dict[str, int]:
     return dict(Counter(finding.state.value for finding in findings))
 
 
-def closing_sentence(command: str, findings: tuple[Finding, ...], url: str) -> str:
-    """Return the sentence for a run that came to its end: what was proven, or what failed first."""
-    disabled = sum(finding.state is State.DISABLED for finding in findings)
-    off = f"; {disabled} more disabled" if disabled else ""
-    findings = tuple(finding for finding in findings if finding.state is not State.DISABLED)
-    if not findings:
-        declared = "each declared collection is disabled" if disabled else "no collection is declared"
-        return f"{declared}, which is allowed; no server was asked"
-    total = f"{len(findings)} collection{'' if len(findings) == 1 else 's'}"
-    failed = [finding for finding in findings if finding.state not in GOOD_STATES]
+def closing_sentence(command: str, findings: tuple[Finding, ...], url: str, warnings: int = 0) -> str:
+    """Return the verdict of a run that was not cut short: how many collections are verified, or the first failure."""
+    enabled = tuple(finding for finding in findings if finding.state is not State.DISABLED)
+    off = f"; {len(findings) - len(enabled)} more disabled" if len(enabled) < len(findings) else ""
+    if not enabled:
+        declared = f"all {len(findings)} declared collections are disabled" if findings else "no collection is declared"
+        return f"{declared}; no server was asked"
+    total = _count(len(enabled), "collection")
+    failed = tuple(finding for finding in enabled if finding.state not in GOOD_STATES)
     if failed:
-        others = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
-        # What the exit code is of, since its cure comes first.
-        first = next(finding for finding in failed if exit_code([finding]) is exit_code(failed))
-        return f"{len(failed)} of {total} failed on {url}{off}: '{first.name}' is {first.state}{others}: {first.detail}"
+        # The first cause of the exit code: its remedy comes first.
+        cause = next(finding for finding in failed if exit_code([finding]) is exit_code(failed))
+        by_cause = counts(tuple(sorted(failed, key=lambda finding: finding.state is not cause.state)))
+        states = ", ".join(f"{number} {state}" for state, number in by_cause.items())
+        first = f"{states}; first: " if len(failed) > 1 else ""
+        return f"{len(failed)} of {total} failed on {url}{off}: {first}'{cause.name}' is {cause.state}: {cause.detail}"
     if command == "validate":
-        return f"{total} declared, and nothing is wrong with the configuration; no server was asked{off}"
-    new = sum(finding.state is State.REGISTERED for finding in findings)
-    shares = f"{new} new, {len(findings) - new} already there"
-    unproven = sum(finding.unproven for finding in findings)
-    if unproven:
-        proven = len(findings) - unproven
-        verified = f"{proven} verified, and for the other {unproven} it" if proven else "it"
-        return f"{total} registered on {url}: {shares}; {verified} cannot be proven that inserts and queries work{off}"
+        return f"{total}, valid{off}" + (f", {_count(warnings, 'warning')}" if warnings else "")
+    new = sum(finding.state is State.REGISTERED for finding in enabled)
+    shares = f"{new} new, {len(enabled) - new} already there"
+    unverified = sum(finding.unproven for finding in enabled)
+    if unverified:
+        verified = len(enabled) - unverified
+        return f"{total} registered on {url}: {shares}; {verified} verified, {unverified} unverified{off}"
     return f"{total} registered and verified on {url}: {shares}{off}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def as_dict(report: Report) -> dict[str, Any]:
@@ -89,6 +94,7 @@ def _collection(finding: Finding) -> dict[str, Any]:
         "id": finding.id,
         "state": finding.state.value,
         "addressed_by": finding.addressed_by,
+        "verified": finding.state in (State.PRESENT, State.REGISTERED) and not finding.unproven,
         "lost_ids": list(finding.lost_ids),
         "detail": finding.detail,
     }
@@ -100,10 +106,7 @@ def render_json(report: Report) -> str:
 
 
 def render_text(report: Report) -> str:
-    """Return the report for a person: problems, warnings, a table of the collections, and the closing sentence.
-
-    What failed comes first in the table, since nobody scrolls up to what went well.
-    """
+    """Return the report for a person: problems, warnings, a table with the failures first, and the verdict."""
     lines = [f"  {one_line(problem)}" for problem in report.problems]
     lines += [f"  warning: {one_line(warning)}" for warning in report.warnings]
     if report.findings:
@@ -111,9 +114,9 @@ def render_text(report: Report) -> str:
         findings = sorted(report.findings, key=_is_good)
         rows += [[_both_names(f), f.state.value, f.id or "-", f.addressed_by or "-", f.detail] for f in findings]
         cells = [[printable(cell, 2000) for cell in row] for row in rows]
-        widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
-        lines += ["  ".join(map(_padded, row, widths)).rstrip() for row in cells]
-        lines.append("")
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines += ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
+        lines += ["", *([ID_HINT] if any(f.addressed_by == "id" for f in findings) else [])]
     outcome = "OK" if report.exit_code is ExitCode.OK else f"FAILED ({report.exit_code.name.lower()})"
     lines.append(f"{outcome}, exit code {int(report.exit_code)}, {report.elapsed_seconds:.1f} s: {report.message}")
     return "\n".join(lines)
@@ -127,26 +130,15 @@ def _is_good(finding: Finding) -> bool:
     return finding.state in GOOD_STATES
 
 
-def _width(text: str) -> int:
-    """Return how many columns of a terminal a text takes: two for an East Asian character, none for an accent."""
-    return sum(
-        0 if unicodedata.category(c) in ("Mn", "Me") else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text
-    )
-
-
-def _padded(text: str, width: int) -> str:
-    return text + " " * (width - _width(text))
-
-
 def termination_message(report: Report) -> bytes:
-    """Return one human line and compact JSON, at most 4096 bytes together, whatever the number of collections.
+    """Return the verdict in one line, then compact JSON with the failures first: together at most 4096 bytes.
 
-    What failed comes first; `collections_omitted` counts what did not fit.
+    `collections_omitted` counts the collections for which there was no space.
     """
     line = one_line(report.message, _TERMINATION_LINE_BYTES).encode("utf-8", "replace")
     line = line[:_TERMINATION_LINE_BYTES].decode("utf-8", "ignore").encode()
     body = as_dict(report)
-    # The line says it, and stdout says all of it.
+    # The message is in the first line, and all the rest is on stdout.
     del body["message"], body["problems"], body["warnings"]
     body["server"]["url"] = body["server"]["url"] and printable(body["server"]["url"], 200)
     findings = sorted(report.findings, key=_is_good)

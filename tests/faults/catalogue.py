@@ -578,7 +578,7 @@ def _signals() -> Iterator[Fault]:
     ends = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129, signal.SIGKILL: -signal.SIGKILL}
     for number, code in ends.items():
         for phase, (arrange, real) in phases.items():
-            cause = f"Stopped by {number.name}"
+            cause = f"interrupted by {number.name}"
             yield Fault(
                 f"{number.name} {phase}", arrange(number), (code,), cause, budget=10, request_timeout=5, real=real
             )

@@ -118,8 +118,8 @@ def test_two_names_of_one_key_are_a_problem_before_anything_is_asked(
     assert resolve(server, config, "--to", str(tmp_path / "env")) == 2
     assert server.requests == []
     assert (
-        "--to: 'HR docs' and 'hr-docs' are both VECTOR_STORE_HR_DOCS: name the collections that you need, or write a "
-        "file that ends with .json" in capsys.readouterr().err
+        "--to: 'HR docs' and 'hr-docs' map to the same variable VECTOR_STORE_HR_DOCS; write JSON (--to FILE.json), or "
+        "name only one" in capsys.readouterr().err
     )
 
 
@@ -156,7 +156,7 @@ def test_a_shell_reads_each_address_as_it_is(tmp_path: Path, address: str) -> No
 
 @pytest.mark.parametrize("address", ["it's", "a\\b", "${HOME}"])
 def test_an_address_that_the_readers_would_read_differently_is_refused(tmp_path: Path, address: str) -> None:
-    with pytest.raises(RefusedError, match=r"VECTOR_STORE_A: no line for both .*: write a file that ends with \.json"):
+    with pytest.raises(RefusedError, match=r"VECTOR_STORE_A: a shell and a dotenv reader disagree .*; write JSON"):
         write(tmp_path / "env", {"a": address})
 
     write(tmp_path / "x.json", {"a": address})
@@ -166,10 +166,10 @@ def test_an_address_that_the_readers_would_read_differently_is_refused(tmp_path:
 @pytest.mark.parametrize(
     ("target", "says"),
     [
-        ("missing/env", "there is no such folder: mount one there"),
-        ("folder", "is there already, and no regular file: name another one"),
-        ("link", "is there already, and no regular file: name another one"),
-        ("pipe", "is there already, and no regular file: name another one"),
+        ("missing/env", "its folder does not exist; mount a volume there"),
+        ("folder", "exists and is not a regular file; choose another path"),
+        ("link", "exists and is not a regular file; choose another path"),
+        ("pipe", "exists and is not a regular file; choose another path"),
         ("x" * 300, "cannot be written: File name too long"),
     ],
 )

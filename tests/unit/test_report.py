@@ -20,6 +20,7 @@ from hook.output.report import (
 PRESENT = Finding("docs", State.PRESENT, "vs_1")
 DECLARED = Finding("eu_ai_act", State.REGISTERED, "eu_ai_act")
 MISSING = Finding("acme", State.MISSING, None, "the server does not list it; run `register`")
+VALID = Finding("docs", State.VALID)
 DISABLED = Finding("off", State.DISABLED, None, "its provider_id __disabled__ switches it off")
 URL = "http://stack:8321"
 
@@ -51,6 +52,7 @@ def test_json_has_every_field_of_the_schema() -> None:
                 "id": "vs_1",
                 "state": "present",
                 "addressed_by": "id",
+                "verified": True,
                 "lost_ids": [],
                 "detail": "",
             },
@@ -60,6 +62,7 @@ def test_json_has_every_field_of_the_schema() -> None:
                 "id": None,
                 "state": "missing",
                 "addressed_by": None,
+                "verified": False,
                 "lost_ids": [],
                 "detail": "the server does not list it; run `register`",
             },
@@ -76,18 +79,8 @@ def test_text_is_an_aligned_table_and_a_sentence() -> None:
         "docs        present     vs_1       id",
         "eu_ai_act   registered  eu_ai_act  name",
         "",
+        "use the ids above in /v1/vector-io/insert, not the names",
         "FAILED (mismatch), exit code 5, 1.2 s: The sentence",
-    ]
-
-
-def test_wide_and_combining_characters_keep_the_columns() -> None:
-    """A terminal gives an East Asian character two columns, and an accent of its own none."""
-    findings = [Finding(name, State.PRESENT, "vs_1") for name in ("資料庫", "cafe\u0301", "x")]
-
-    assert render_text(report(*findings)).splitlines()[1:4] == [
-        "資料庫      present  vs_1  id",
-        "cafe\u0301        present  vs_1  id",
-        "x           present  vs_1  id",
     ]
 
 
@@ -112,6 +105,7 @@ def test_text_cannot_be_forged_by_a_server() -> None:
     assert render_text(report(Finding("docs", State.PRESENT, "vs\n\x1b[2Jforged"))).splitlines()[1:] == [
         "docs        present  vs \\x1b[2Jforged  id",
         "",
+        "use the ids above in /v1/vector-io/insert, not the names",
         "OK, exit code 0, 1.2 s: The sentence",
     ]
 
@@ -121,17 +115,10 @@ def test_text_cannot_be_forged_by_a_server() -> None:
     [
         ("register", (PRESENT, DECLARED), f"2 collections registered and verified on {URL}: 1 new, 1 already there"),
         ("check", (PRESENT,), f"1 collection registered and verified on {URL}: 0 new, 1 already there"),
-        ("check", (), "no collection is declared, which is allowed; no server was asked"),
-        (
-            "register",
-            (DISABLED,),
-            "each declared collection is disabled, which is allowed; no server was asked",
-        ),
-        (
-            "validate",
-            (Finding("docs", State.VALID),),
-            "1 collection declared, and nothing is wrong with the configuration; no server was asked",
-        ),
+        ("check", (), "no collection is declared; no server was asked"),
+        ("register", (DISABLED,), "all 1 declared collections are disabled; no server was asked"),
+        ("validate", (VALID,), "1 collection, valid"),
+        ("validate", (VALID, DISABLED, VALID), "2 collections, valid; 1 more disabled"),
         (
             "register",
             (PRESENT, MISSING),
@@ -146,24 +133,23 @@ def test_text_cannot_be_forged_by_a_server() -> None:
         (
             "register",
             (replace(PRESENT, unproven=True), DECLARED, DISABLED),
-            f"2 collections registered on {URL}: 1 new, 1 already there; 1 verified, and for the other 1 it cannot be "
-            "proven that inserts and queries work; 1 more disabled",
+            f"2 collections registered on {URL}: 1 new, 1 already there; 1 verified, 1 unverified; 1 more disabled",
         ),
         (
             "check",
             (replace(PRESENT, unproven=True),),
-            f"1 collection registered on {URL}: 0 new, 1 already there; it cannot be proven that inserts and queries "
-            "work",
+            f"1 collection registered on {URL}: 0 new, 1 already there; 0 verified, 1 unverified",
         ),
         (
             "check",
             (MISSING, Finding("docs", State.REJECTED, detail="the server has no such model")),
-            f"2 of 2 collections failed on {URL}: 'docs' is rejected (and 1 more): the server has no such model",
+            f"2 of 2 collections failed on {URL}: 1 rejected, 1 missing; first: 'docs' is rejected: the server has no "
+            "such model",
         ),
         (
             "register",
             (MISSING, MISSING),
-            f"2 of 2 collections failed on {URL}: 'acme' is missing (and 1 more): the server does not list it; "
+            f"2 of 2 collections failed on {URL}: 2 missing; first: 'acme' is missing: the server does not list it; "
             "run `register`",
         ),
     ],
@@ -171,6 +157,17 @@ def test_text_cannot_be_forged_by_a_server() -> None:
 def test_the_closing_sentence_names_the_first_cause(command: str, findings: tuple[Finding, ...], expected: str) -> None:
     """It is the line that Kubernetes shows, so it has to be enough."""
     assert closing_sentence(command, findings, URL) == expected
+
+
+@pytest.mark.parametrize(("warnings", "expected"), [(1, "1 warning"), (2, "2 warnings")])
+def test_a_valid_configuration_with_warnings_says_so(warnings: int, expected: str) -> None:
+    assert closing_sentence("validate", (VALID,), URL, warnings) == f"1 collection, valid, {expected}"
+
+
+@pytest.mark.parametrize("finding", [MISSING, DISABLED, VALID, replace(PRESENT, unproven=True)])
+def test_only_a_proven_collection_is_verified(finding: Finding) -> None:
+    """A consumer that needs a proof reads this field, and not the detail."""
+    assert json.loads(render_json(report(finding)))["collections"][0]["verified"] is False
 
 
 def test_the_termination_message_is_a_line_and_json() -> None:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hook.app import main
-from hook.secrets import MASK, forget, holds_secret, keep_out, masked
+from hook.secrets import MASK, forget, keep_out, masked
 from tests.fake_llamastack import FakeLlamaStack, answer
 from tests.unit.conftest import Run, entries
 
@@ -34,7 +34,6 @@ KEY = "sk-3c7a-very-secret"
         ("GET /v1/version", answer(200, {"version": KEY})),
         ("GET /v1/models", answer(200, {"data": [{"id": f"model-{KEY}"}]})),
         ("POST /v1/vector_stores", answer(400, {"detail": [KEY]})),
-        ("POST /v1/vector_stores", answer(200, {"id": KEY, "name": "red_hat_docs", "status": KEY})),
         ("POST /v1/vector-io/insert", answer(404, {"detail": f"{KEY} not found"})),
     ],
 )
@@ -53,14 +52,18 @@ def test_an_echoed_key_is_masked_everywhere(
     assert MASK in told
 
 
-def test_the_password_of_the_url_is_masked(server: FakeLlamaStack, run: Run) -> None:
-    """As it is, and as it is sent; the user is no secret."""
-    server.fault("GET /v1/health", answer(400, {"detail": "username pa55w0rd dXNlcm5hbWU6cGE1NXcwcmQ="}))
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [("username pa55w0rd, Pa55w0rd", f"username {MASK}, {MASK}"), ("username dXNlcm5hbWU6cGE1NXcwcmQ=", MASK)],
+)
+def test_the_password_of_the_url_is_masked(server: FakeLlamaStack, run: Run, said: str, shown: str) -> None:
+    """As it is in its place, and in the whole text where it shows only after decoding; the user is no secret."""
+    server.fault("GET /v1/health", answer(400, {"detail": said}))
 
     outcome = run(server.url.replace("//", "//username:pa55w0rd@"))
 
     assert outcome.report["server"]["url"] == server.url
-    assert outcome.report["message"] == f"GET /v1/health answered 400: username {MASK} dXNlcm5hbWU6{MASK}="
+    assert outcome.report["message"] == f"GET /v1/health answered 400: {shown}"
 
 
 def test_a_user_without_a_password_is_masked(server: FakeLlamaStack, run: Run) -> None:
@@ -189,14 +192,18 @@ def test_a_denial_shows_the_message_of_the_server(server: FakeLlamaStack, run: R
     assert run(server.url).report["message"].startswith("GET /v1/health answered 403 (who?): ")
 
 
-def test_a_short_key_is_masked_as_a_word(server: FakeLlamaStack, run: Run) -> None:
+@pytest.mark.parametrize(
+    ("spelling", "shown"),
+    [("said", f"Bearer {MASK}, key={MASK}, ak1-x."), ("encoded", MASK), ("escaped", MASK)],
+)
+def test_a_short_key_is_masked_as_a_word(server: FakeLlamaStack, run: Run, spelling: str, shown: str) -> None:
     """Within other words it would destroy every message."""
-    said = f"Bearer k1-x, key=k1-x, ak1-x. {_base64('Bearer k1-x')} k1%2Dx"
-    server.fault("GET /v1/health", answer(400, {"detail": said}))
+    said = {"said": "Bearer k1-x, key=k1-x, ak1-x.", "encoded": _base64("Bearer k1-x"), "escaped": "k1%2Dx"}
+    server.fault("GET /v1/health", answer(400, {"detail": said[spelling]}))
 
     message = run(server.url, environ={"LLAMA_STACK_API_KEY": "k1-x"}).report["message"]
 
-    assert message == f"GET /v1/health answered 400: Bearer {MASK}, key={MASK}, ak1-x. QmVhcmVyI{MASK}= {MASK}"
+    assert message == f"GET /v1/health answered 400: {shown}"
 
 
 def test_no_text_is_searched_without_end() -> None:
@@ -205,12 +212,13 @@ def test_no_text_is_searched_without_end() -> None:
     texts = ["%25" * 3000, "V" * 9000, "\\" * 9000, "&amp;" * 2000, "U29t" * 2000, "ab" * 4500, "\\u005c" * 1500]
     try:
         assert all(masked(text) in (text, MASK) for text in texts)
+        assert masked("%" + "25" * 4000) == MASK
     finally:
         forget()
 
 
-def test_what_cannot_be_searched_to_its_end_is_not_shown() -> None:
-    """As where a key is hidden behind many other encoded texts."""
+def test_a_key_is_found_behind_many_other_encoded_texts() -> None:
+    """A text with too many layers to be searched to its end is not shown at all."""
     decoys = " ".join(_base64(f"this is no key but text {number}") for number in range(100))
     keep_out(ODD_KEY)
     try:
@@ -225,12 +233,11 @@ def test_a_text_without_measure_is_cut() -> None:
     keep_out(KEY)
     try:
         assert masked("x" * 10, 5) == "xxxxx"
-        assert masked(f"xxx{KEY}yyy", 5) == f"xxx{MASK}"
+        assert masked(f"xx{KEY}yyy", 5) == f"xx{MASK}"
+        assert masked(f"xxx{KEY}yyy", 5) == f"xxx{MASK}"[:5]
         assert masked(f"xxxxx{KEY}", 5) == "xxxxx"
-        assert holds_secret("x" * 2000)
     finally:
         forget()
-    assert not holds_secret("x" * 2000)
 
 
 @pytest.mark.parametrize("command", ["register", "check", "validate"])
@@ -276,45 +283,21 @@ def test_a_user_may_be_a_part_of_the_host(run: Run, password: str) -> None:
     assert outcome.exit_code == 0
 
 
-@pytest.mark.parametrize("command", ["register", "check"])
-def test_an_id_that_echoes_a_secret_is_rejected(server: FakeLlamaStack, run: Run, tmp_path: Path, command: str) -> None:
-    """Masked it would be no address, and shown it would be a leak."""
-    server.add("red_hat_docs", id="vs_default_1")
-    environ = {"LLAMA_STACK_API_KEY": "default", "HOOK_TERMINATION_LOG": str(tmp_path / "termination-log")}
-
-    outcome = run(server.url, command, environ=environ, collections=entries("red_hat_docs"))
-
-    assert (outcome.exit_code, outcome.states, outcome.report["collections"][0]["id"]) == (4, ["rejected"], None)
-    assert outcome.detail() == (
-        "the id that the server gives it contains this program's token or password, so it is not shown; use another"
-    )
-    assert "default" not in json.dumps([outcome.report, outcome.events]) + (tmp_path / "termination-log").read_text()
-
-
-def test_an_id_that_echoes_a_secret_is_in_no_report_of_a_run_that_failed(server: FakeLlamaStack, run: Run) -> None:
-    """Nor is that of a vector store that is lost."""
-    server.lost_ids.add(server.add("red_hat_docs", id="vs_default_1"))
-
-    outcome = run(server.url, "check", environ={"LLAMA_STACK_API_KEY": "default"}, collections=entries("red_hat_docs"))
-
-    assert outcome.exit_code == 5
-    assert outcome.report["collections"][0]["lost_ids"] == []
-    assert "default" not in json.dumps(outcome.report)
-
-
-def test_resolve_never_prints_a_masked_address(
-    server: FakeLlamaStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("command", ["register", "check", "resolve"])
+def test_a_secret_may_be_a_part_of_an_id(
+    server: FakeLlamaStack, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
-    """A pipeline would send it."""
+    """A password such as `default` is a word that servers use; an altered id would be no address."""
     server.add("red_hat_docs", id="vs_default_1")
     path = tmp_path / "collections.yaml"
     path.write_text(json.dumps({"vector_dbs": entries("red_hat_docs")}))
-    code = main(
-        ["resolve", "red_hat_docs", "--url", server.url, "--config", str(path), "--connections", "1"],
-        {"LLAMA_STACK_API_KEY": "default"},
-    )
+    names = ["red_hat_docs"] if command == "resolve" else []
+    flags = ["--url", server.url, "--config", str(path), "--connections", "1"]
 
-    assert (code, capsys.readouterr().out) == (4, "")
+    code = main([command, *names, *flags], {"LLAMA_STACK_API_KEY": "default"})
+
+    assert code == 0
+    assert "vs_default_1" in capsys.readouterr().out
 
 
 PROXIES = [
@@ -355,7 +338,7 @@ def test_a_proxy_s_password_is_masked_where_it_is_echoed(run: Run, monkeypatch: 
         monkeypatch.setenv("HTTP_PROXY", proxy.url.replace("//", "//proxyuser:pr0xy%40pass@"))
         outcome = run("http://stack.invalid")
 
-    assert outcome.report["message"] == f"GET /v1/health answered 400: {MASK} {MASK} cHJveHl1c2VyO{MASK}="
+    assert outcome.report["message"] == f"GET /v1/health answered 400: {MASK}"
 
 
 def test_a_proxy_that_is_passed_by_may_be_wrong(

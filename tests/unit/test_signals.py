@@ -1,4 +1,4 @@
-"""Being told to stop: the partial report is written, the exit code says which signal, and the next run carries on."""
+"""Being told to stop: the partial report is written, the exit code names the signal, and the next run finishes."""
 
 import json
 import os
@@ -55,9 +55,7 @@ def test_a_signal_ends_the_run_with_a_partial_report(
     assert result.detail() == f"created as {server.stores[0]['id']}; the run ended before it could be verified"
     assert result.report["collections"][0]["id"] is None
     assert result.detail("acme_corporate") == "its create was sent; the run ended before it could be verified"
-    assert result.report["message"] == (
-        f"Stopped by {signal.Signals(number).name} before the end; the next run carries on from there"
-    )
+    assert result.report["message"] == f"interrupted by {signal.Signals(number).name}; run again to continue"
     signals.listen()
     assert run(server.url).states == ["present", "registered", "registered"]
 
