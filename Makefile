@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 # Not what the shell has exported: the pages call the image without its tag so.
 IMAGE = register-collections:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' hook/__init__.py)
 
-.PHONY: help demo test lint format test-live test-faults test-races bench record image test-image test-manifests \
+.PHONY: help demo test lint format messages test-live test-faults test-races bench record image test-image test-manifests \
 	test-cluster test-mutations chart-readme chart release-check lock clean
 
 help: ## Show the targets.
@@ -37,6 +37,9 @@ lint: $(VENV)/.ready ## Check style and types.
 format: $(VENV)/.ready ## Put the code into its form.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+messages: $(VENV)/.ready ## Print each text that a user can meet, with its place in the code.
+	@$(BIN)/python -m tests.messages
 
 TABLES ?= matrix principals backends_matrix processes_matrix
 

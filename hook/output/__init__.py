@@ -1,6 +1,6 @@
-"""One result, told everywhere: the report on stdout, the pod's termination message, the log, and a file of addresses.
+"""One result in all its forms: the report on stdout, the pod's termination message, the log, and a file of addresses.
 
-It decides nothing: what is told is in the report.
+It decides nothing: all that it writes is in the report.
 """
 
 from hook.output.report import Report, closing_sentence
