@@ -40,13 +40,13 @@ class _Stderr:
 
 
 def _mask_secrets(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return {key: value if key in _CONSTANTS else _masked(value) for key, value in event.items()}
-
-
-def _masked(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_masked(each) for each in value]
-    return masked(value) if isinstance(value, str) else value
+    """Mask all texts, and all lists of texts."""
+    for key, value in event.items():
+        if isinstance(value, str) and key not in _CONSTANTS:
+            event[key] = masked(value)
+        elif isinstance(value, list):
+            event[key] = [masked(each) for each in value]
+    return event
 
 
 def _has_colors(environ: Mapping[str, str]) -> bool:

@@ -36,7 +36,7 @@ class Secret:
     @classmethod
     def of(cls, text: str) -> "Secret":
         """Prepare a secret. What looks like an escape in it is decoded together with the text around it."""
-        forms = [form for form in map(_folded, (text, *_unescaped(text))) if len(form) >= SHORT]
+        forms = [form for form in map(_folded, _unescaped(text)) if len(form) >= SHORT]
         if len(_folded(text)) < SHORT:
             return cls(re.compile(rf"(?<![0-9A-Za-z]){re.escape(text)}(?![0-9A-Za-z])"))
         length = min(PIECE, *map(len, forms))
@@ -71,12 +71,9 @@ def _runs(text: str, length: int) -> Iterator[str]:
 
 def _views(text: str) -> Iterator[str]:
     """Yield a text, and all that it can be decoded to."""
-    yield text
-    steps = [text]
-    for step in _unescaped(text):
-        yield step
-        steps.append(step)
-    packed = "".join(steps[-1].split())
+    for view in _unescaped(text):
+        yield view
+    packed = "".join(view.split())
     for pattern, width, decode in _ENCODINGS:
         runs = pattern.findall(packed)
         # A run may begin with the end of a word that stands before it.
@@ -87,7 +84,8 @@ def _views(text: str) -> Iterator[str]:
 
 
 def _unescaped(text: str) -> Iterator[str]:
-    """Yield a text each time that some of its escapes are decoded, until there are none."""
+    """Yield a text, and again each time that some of its escapes are decoded, until there are none."""
+    yield text
     before = None
     while text != before:
         before = text

@@ -21,28 +21,20 @@ _MOST_WRITES = 20_000
 """How many writes, each a line of the log, may wait: some 8 MB."""
 
 
-class Stream(io.RawIOBase):
+class Stream(io.FileIO):
     """Accepts each write at once. If too many wait for the reader, it drops the oldest."""
 
     def __init__(self, descriptor: int) -> None:
         """Start the thread that writes to a descriptor. Raises RuntimeError if there can be none."""
+        super().__init__(descriptor, "wb", closefd=False)
         self.lost = 0
         """How many writes were dropped."""
-        self._descriptor = descriptor
         self._waiting: deque[bytes] = deque(maxlen=_MOST_WRITES)
         self._is_writing = False
         self._flush_until: float | None = None
         self._error: OSError | None = None
         self._changed = threading.Condition()
         threading.Thread(target=self._write_all, daemon=True).start()
-
-    def writable(self) -> bool:
-        """Return True."""
-        return True
-
-    def isatty(self) -> bool:
-        """Tell whether it is a terminal."""
-        return os.isatty(self._descriptor)
 
     def write(self, data: Any) -> int:
         """Accept the data, and return its length."""
@@ -71,24 +63,20 @@ class Stream(io.RawIOBase):
     def _write_all(self) -> None:
         while True:
             with self._changed:
+                self._is_writing = False
+                self._changed.notify_all()
                 self._changed.wait_for(lambda: self._waiting)
                 content = self._waiting.popleft()
                 self._is_writing = True
             try:
-                self._write(content)
+                while content:
+                    written = super().write(content)
+                    if written is None:
+                        # Another program made the file non-blocking for everybody who has it open.
+                        select.select([], [self], [])
+                    content = content[written or 0 :]
             except OSError as error:
                 self._error = error
-            with self._changed:
-                self._is_writing = False
-                self._changed.notify_all()
-
-    def _write(self, content: bytes) -> None:
-        while content:
-            try:
-                content = content[os.write(self._descriptor, content) :]
-            except BlockingIOError:
-                # Another program made the file non-blocking for everybody who has it open.
-                select.select([], [self._descriptor], [])
 
 
 def install() -> None:

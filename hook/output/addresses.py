@@ -60,14 +60,12 @@ def check(path: Path, wanted: Mapping[str, str]) -> None:
     `wanted` is the result of `labels`.
     """
     try:
-        is_odd = path.is_symlink() or (path.exists() and not path.is_file())
-        has_folder = path.parent.is_dir()
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise ConfigError([f"--to: {path}: exists and is not a regular file; choose another path"])
+        if not path.parent.is_dir():
+            raise ConfigError([f"--to: {path}: its folder does not exist; mount a volume there"])
     except OSError as error:
         raise _not_written(path, error) from error
-    if is_odd:
-        raise ConfigError([f"--to: {path}: exists and is not a regular file; choose another path"])
-    if not has_folder:
-        raise ConfigError([f"--to: {path}: its folder does not exist; mount a volume there"])
     first: dict[str, str] = {}
     problems = [
         f"--to: '{one_line(label, 100)}' and '{one_line(first[key_of(label)], 100)}' map to the same variable "

@@ -12,7 +12,8 @@ SCHEMA = "register-collections/report/v1"
 TERMINATION_MESSAGE_BYTES = 4096
 """What the kubelet keeps of a container's termination message."""
 _TERMINATION_LINE_BYTES = 1024
-_TERMINATION_DETAIL_CHARACTERS = 160
+_TERMINATION_COLLECTIONS = 40
+"""More of them than fit."""
 
 ID_HINT = "use the ids above in /v1/vector-io/insert, not the names"
 
@@ -112,7 +113,10 @@ def render_text(report: Report) -> str:
     if report.findings:
         rows = [["COLLECTION", "STATE", "ID", "ADDRESSED BY", "DETAIL"]]
         findings = sorted(report.findings, key=_is_good)
-        rows += [[_both_names(f), f.state.value, f.id or "-", f.addressed_by or "-", f.detail] for f in findings]
+        rows += [
+            [f.name + (f" ({f.alias})" if f.alias else ""), f.state.value, f.id or "-", f.addressed_by or "-", f.detail]
+            for f in findings
+        ]
         cells = [[printable(cell, 2000) for cell in row] for row in rows]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines += ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
@@ -120,10 +124,6 @@ def render_text(report: Report) -> str:
     outcome = "OK" if report.exit_code is ExitCode.OK else f"FAILED ({report.exit_code.name.lower()})"
     lines.append(f"{outcome}, exit code {int(report.exit_code)}, {report.elapsed_seconds:.1f} s: {report.message}")
     return "\n".join(lines)
-
-
-def _both_names(finding: Finding) -> str:
-    return finding.name if finding.alias is None else f"{finding.name} ({finding.alias})"
 
 
 def _is_good(finding: Finding) -> bool:
@@ -142,17 +142,10 @@ def termination_message(report: Report) -> bytes:
     del body["message"], body["problems"], body["warnings"]
     body["server"]["url"] = body["server"]["url"] and printable(body["server"]["url"], 200)
     findings = sorted(report.findings, key=_is_good)
-    body |= {"collections": [], "collections_omitted": len(findings)}
-    left = TERMINATION_MESSAGE_BYTES - len(line) - 1 - len(_compact(body))
-    for finding in findings:
-        item = _collection(finding) | {"detail": one_line(finding.detail, _TERMINATION_DETAIL_CHARACTERS)}
-        left -= len(_compact(item)) + 1
-        if left < 0:
-            break
-        body["collections"].append(item)
-    body["collections_omitted"] = len(findings) - len(body["collections"])
-    return line + b"\n" + _compact(body)
-
-
-def _compact(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+    items = [_collection(each) | {"detail": one_line(each.detail, 160)} for each in findings[:_TERMINATION_COLLECTIONS]]
+    while True:
+        body |= {"collections": items, "collections_omitted": len(findings) - len(items)}
+        content = line + b"\n" + json.dumps(body, separators=(",", ":")).encode()
+        if len(content) <= TERMINATION_MESSAGE_BYTES:
+            return content
+        items.pop()
