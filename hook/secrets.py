@@ -14,7 +14,6 @@ _AHEAD = 1024
 
 TOKEN_MAX_BYTES = 8192
 """More than any bearer token, and about what servers accept as one header."""
-
 _known: dict[str, Secret] = {}
 _lock = Lock()
 

@@ -1,8 +1,7 @@
 """stdout and stderr that never make the program wait for their reader.
 
-A write blocks if nobody reads: a pipe holds 64 KiB, and Ctrl-S stops a terminal. No signal ends such a write. So a
-thread writes, and the end of the program waits for the reader for a limited time. This module imports next to nothing,
-since it comes before everything else.
+A write blocks if nobody reads: a pipe holds 64 KiB, and Ctrl-S stops a terminal. So a thread writes, and the end of the
+program waits for it for a limited time. This module imports next to nothing, since it comes before everything else.
 """
 
 import io

@@ -24,11 +24,12 @@ def emit(report: Report, addresses: str | None, output: str, environ: Mapping[st
     """
     # First, since it waits for no reader.
     _write_termination_message(report, environ)
-    text: str | None = render_text(report) if output == "text" else render_json(report)
     if report.command == "resolve":
         # A pipeline reads this as an address; the cause of a failure is in the log.
         text = addresses if report.exit_code is ExitCode.OK else None
-    cause = None if text is None else _print(text, is_for_people=report.command != "resolve")
+    else:
+        text = render_text(report) if output == "text" else render_json(report)
+    cause = None if text is None else _print(text, is_report=report.command != "resolve")
     if cause is not None:
         log.error("report.not_written", cause=cause)
         if report.command == "resolve":
@@ -42,12 +43,12 @@ def emit(report: Report, addresses: str | None, output: str, environ: Mapping[st
     return report.exit_code
 
 
-def _print(text: str, *, is_for_people: bool) -> str | None:
+def _print(text: str, *, is_report: bool) -> str | None:
     """Print a text to stdout, and return what prevented it, or None."""
     if sys.stdout is None:
         return "stdout is closed"
     # An address goes on to the server, whose JSON is UTF-8. A report has to suit the terminal.
-    encoding = sys.stdout.encoding if is_for_people else "utf-8"
+    encoding = sys.stdout.encoding if is_report else "utf-8"
     try:
         sys.stdout.buffer.write(f"{text}\n".encode(encoding, "backslashreplace"))
         sys.stdout.flush()
@@ -58,11 +59,10 @@ def _print(text: str, *, is_for_people: bool) -> str | None:
 
 def _write_termination_message(report: Report, environ: Mapping[str, str]) -> None:
     asked = environ.get(TERMINATION_LOG_VARIABLE)
-    path = Path(asked) if asked else TERMINATION_LOG
-    if not asked and not path.exists():
-        return
+    path = Path(asked or TERMINATION_LOG)
     try:
-        files.write(path, termination_message(report))
+        if asked or path.exists():
+            files.write(path, termination_message(report))
     except OSError as error:
         log.error("termination_message.not_written", path=str(path), cause=error.strerror)
 

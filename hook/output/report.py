@@ -12,8 +12,6 @@ SCHEMA = "register-collections/report/v1"
 TERMINATION_MESSAGE_BYTES = 4096
 """What the kubelet keeps of a container's termination message."""
 _TERMINATION_LINE_BYTES = 1024
-_TERMINATION_COLLECTIONS = 40
-"""More of them than fit."""
 
 ID_HINT = "use the ids above in /v1/vector-io/insert, not the names"
 
@@ -35,6 +33,10 @@ class Report:
     server_version: str | None = None
     elapsed_seconds: float = 0.0
 
+    def failures_first(self) -> list[Finding]:
+        """Return the findings in the order in which people read them."""
+        return sorted(self.findings, key=lambda finding: finding.state in GOOD_STATES)
+
 
 def counts(findings: tuple[Finding, ...]) -> dict[str, int]:
     """Return how many collections are in each state that occurs."""
@@ -48,7 +50,7 @@ def closing_sentence(command: str, findings: tuple[Finding, ...], url: str, warn
     if not enabled:
         declared = f"all {len(findings)} declared collections are disabled" if findings else "no collection is declared"
         return f"{declared}; no server was asked"
-    total = _count(len(enabled), "collection")
+    total = f"{len(enabled)} collection{'s' * (len(enabled) > 1)}"
     failed = tuple(finding for finding in enabled if finding.state not in GOOD_STATES)
     if failed:
         # The first cause of the exit code: its remedy comes first.
@@ -58,7 +60,8 @@ def closing_sentence(command: str, findings: tuple[Finding, ...], url: str, warn
         first = f"{states}; first: " if len(failed) > 1 else ""
         return f"{len(failed)} of {total} failed on {url}{off}: {first}'{cause.name}' is {cause.state}: {cause.detail}"
     if command == "validate":
-        return f"{total}, valid{off}" + (f", {_count(warnings, 'warning')}" if warnings else "")
+        noted = f", {warnings} warning{'s' * (warnings > 1)}" if warnings else ""
+        return f"{total}, valid{noted}{off}"
     new = sum(finding.state is State.REGISTERED for finding in enabled)
     shares = f"{new} new, {len(enabled) - new} already there"
     unverified = sum(finding.unproven for finding in enabled)
@@ -66,10 +69,6 @@ def closing_sentence(command: str, findings: tuple[Finding, ...], url: str, warn
         verified = len(enabled) - unverified
         return f"{total} registered on {url}: {shares}; {verified} verified, {unverified} unverified{off}"
     return f"{total} registered and verified on {url}: {shares}{off}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def as_dict(report: Report) -> dict[str, Any]:
@@ -83,12 +82,12 @@ def as_dict(report: Report) -> dict[str, Any]:
         "problems": list(report.problems),
         "warnings": list(report.warnings),
         "server": {"url": report.server_url, "version": report.server_version},
-        "collections": [_collection(finding) for finding in report.findings],
+        "collections": [_collection(finding, finding.detail) for finding in report.findings],
         "elapsed_seconds": round(report.elapsed_seconds, 3),
     }
 
 
-def _collection(finding: Finding) -> dict[str, Any]:
+def _collection(finding: Finding, detail: str) -> dict[str, Any]:
     return {
         "name": finding.name,
         "alias": finding.alias,
@@ -97,7 +96,7 @@ def _collection(finding: Finding) -> dict[str, Any]:
         "addressed_by": finding.addressed_by,
         "verified": finding.state in (State.PRESENT, State.REGISTERED) and not finding.unproven,
         "lost_ids": list(finding.lost_ids),
-        "detail": finding.detail,
+        "detail": detail,
     }
 
 
@@ -112,22 +111,16 @@ def render_text(report: Report) -> str:
     lines += [f"  warning: {one_line(warning)}" for warning in report.warnings]
     if report.findings:
         rows = [["COLLECTION", "STATE", "ID", "ADDRESSED BY", "DETAIL"]]
-        findings = sorted(report.findings, key=_is_good)
-        rows += [
-            [f.name + (f" ({f.alias})" if f.alias else ""), f.state.value, f.id or "-", f.addressed_by or "-", f.detail]
-            for f in findings
-        ]
+        for f in report.failures_first():
+            both_names = f.name if f.alias is None else f"{f.name} ({f.alias})"
+            rows.append([both_names, f.state.value, f.id or "-", f.addressed_by or "-", f.detail])
         cells = [[printable(cell, 2000) for cell in row] for row in rows]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines += ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
-        lines += ["", *([ID_HINT] if any(f.addressed_by == "id" for f in findings) else [])]
+        lines += ["", *([ID_HINT] if any(f.addressed_by == "id" for f in report.findings) else [])]
     outcome = "OK" if report.exit_code is ExitCode.OK else f"FAILED ({report.exit_code.name.lower()})"
     lines.append(f"{outcome}, exit code {int(report.exit_code)}, {report.elapsed_seconds:.1f} s: {report.message}")
     return "\n".join(lines)
-
-
-def _is_good(finding: Finding) -> bool:
-    return finding.state in GOOD_STATES
 
 
 def termination_message(report: Report) -> bytes:
@@ -141,8 +134,9 @@ def termination_message(report: Report) -> bytes:
     # The message is in the first line, and all the rest is on stdout.
     del body["message"], body["problems"], body["warnings"]
     body["server"]["url"] = body["server"]["url"] and printable(body["server"]["url"], 200)
-    findings = sorted(report.findings, key=_is_good)
-    items = [_collection(each) | {"detail": one_line(each.detail, 160)} for each in findings[:_TERMINATION_COLLECTIONS]]
+    findings = report.failures_first()
+    # No more than 40 fit.
+    items = [_collection(each, one_line(each.detail, 160)) for each in findings[:40]]
     while True:
         body |= {"collections": items, "collections_omitted": len(findings) - len(items)}
         content = line + b"\n" + json.dumps(body, separators=(",", ":")).encode()
