@@ -597,6 +597,7 @@ def test_what_a_query_finds_nothing_in_is_not_called_verified(
 
     assert (outcome.exit_code, outcome.states) == (0, ["present"])
     assert outcome.detail().startswith("unverified: a query finds nothing here")
+    assert outcome.report["message"].endswith("; 0 verified, 1 unverified")
     assert (later.exit_code, later.states, later.detail()) == (0, ["present"], "")
     assert len(canaries(server)) == 1
     assert (found.exit_code, found.detail()) == (0, "")

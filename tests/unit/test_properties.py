@@ -549,9 +549,10 @@ def test_any_termination_message_fits_and_can_be_read(report: Report) -> None:
 @quickly
 @given(reports)
 def test_any_report_is_one_line_of_json_or_a_table(report: Report) -> None:
-    """A line for each problem and each collection, whatever their names are."""
+    """A line for each problem and each collection, whatever their names are, and a hint where ids are to be used."""
     assert "\n" not in render_json(report)
     assert json.loads(render_json(report))["exit_code"] == report.exit_code
     lines = render_text(report).split("\n")
     assert all(printable(line) for line in lines)
-    assert len(lines) == len(report.problems) + (len(report.findings) + 2 if report.findings else 0) + 1
+    hints = any(finding.addressed_by == "id" for finding in report.findings)
+    assert len(lines) == len(report.problems) + (len(report.findings) + 2 if report.findings else 0) + hints + 1

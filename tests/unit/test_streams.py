@@ -278,6 +278,20 @@ def test_the_termination_message_comes_before_the_report(tmp_path: Path, monkeyp
     assert '"exit_code":2' in seen[0]
 
 
+@pytest.mark.parametrize(("output", "verdicts"), [("text", 1), ("json", 2)])
+def test_a_person_reads_one_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, output: str, verdicts: int
+) -> None:
+    """A terminal that shows the report as text shows no summary of the log below it."""
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+
+    app.main(["validate", "--config", str(tmp_path), "--output", output, "--log-format", "json"], {})
+
+    captured = capsys.readouterr()
+    assert (captured.out + captured.err).count("The configuration has 1 problem") == verdicts
+
+
 @pytest.mark.usefixtures("listening")
 @pytest.mark.parametrize(
     ("end", "code", "said"), [(ImportError("no such module"), 1, "ImportError: no such module"), (SystemExit(), 0, "")]
