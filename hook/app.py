@@ -140,9 +140,14 @@ def _hand_over(asked: Settings, progress: Progress, output: str) -> None:
 
 
 def _report(progress: Progress, error: BaseException | None, elapsed_seconds: float) -> Report:
-    """Return the report. Texts are masked in it; names, ids and the server's URL are data and stay as they are."""
+    """Return the report. Texts are masked in it; names and addresses are data and stay as they are."""
     findings = tuple(
-        replace(finding, alias=progress.aliases.get(name), detail=masked(finding.detail))
+        replace(
+            finding,
+            id=finding.id if finding.addressed_by or finding.id is None else masked(finding.id),
+            alias=progress.aliases.get(name),
+            detail=masked(finding.detail),
+        )
         for name, finding in progress.findings.items()
     )
     if error is None:

@@ -1,12 +1,12 @@
 """Hides a secret in a text, in whatever encoding a server repeats it.
 
 Where the secret stands as it is, only the secret is replaced. Where it shows only after decoding (JSON, HTML, URLs,
-base64, hexadecimal, nested in any order), or is cut off, the whole text is replaced.
+base64, hexadecimal, nested in any order), the word is replaced. Where it is cut off or spans words, the whole text is.
 """
 
 import re
 from base64 import b64decode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import unescape
 from urllib.parse import unquote
@@ -50,14 +50,24 @@ class Secret:
         return not self.pieces.isdisjoint(_runs(_folded(text), self.length))
 
 
-def hidden(text: str, secrets: Iterable[Secret], mask: str) -> str:
-    """Return a text with each secret replaced, or only the mask where one is encoded or cut off in it."""
+def hidden(text: str, secrets: Sequence[Secret], mask: str) -> str:
+    """Return a text with each secret replaced, and with it the word or the text that shows one only after decoding."""
     for secret in secrets:
         text = secret.exact.sub(mask, text)
-    for number, view in enumerate(_views(text)):
-        if number == _MOST_VIEWS or any(secret.is_in(view) for secret in secrets):
-            return mask
-    return text
+    if any(secret.is_in(text) for secret in secrets):
+        return mask
+    if not _shows_one(text, secrets):
+        return text
+    text = re.sub(r"\S+", lambda word: mask if _shows_one(word[0], secrets) else word[0], text)
+    return mask if _shows_one(text, secrets) else text
+
+
+def _shows_one(text: str, secrets: Sequence[Secret]) -> bool:
+    """Tell whether a text shows a secret in any decoding, or has too many decodings to tell."""
+    return any(
+        number == _MOST_VIEWS or any(secret.is_in(view) for secret in secrets)
+        for number, view in enumerate(_views(text))
+    )
 
 
 def _folded(text: str) -> str:

@@ -401,7 +401,7 @@ class Column:
                 chunks = must(query(server, found["id"]))["chunks"]
                 require(not chunks, f"the server's own answer to a query says otherwise: {chunks}")
                 said = hook.run(0, "check", "--connections", "3")["message"]
-                require("unverified" in said, f"check says of the full one: {said}")
+                require("1 unverified" in said, f"check says of the full one: {said}")
             return server.ended_by_itself()
         return False
 
