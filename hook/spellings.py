@@ -1,7 +1,7 @@
 """Hides a secret in a text, in whatever encoding a server repeats it.
 
-Where the secret stands as it is, only the secret is replaced. Where it shows only after decoding (JSON, HTML, URLs,
-base64, hexadecimal, nested in any order), the word is replaced. Where it is cut off or spans words, the whole text is.
+Where the secret stands as it is, only the secret is replaced. Where it is cut off, or shows only after decoding (JSON,
+HTML, URLs, base64, hexadecimal, nested in any order), the word is replaced, or the whole text if it spans words.
 """
 
 import re
@@ -51,11 +51,9 @@ class Secret:
 
 
 def hidden(text: str, secrets: Sequence[Secret], mask: str) -> str:
-    """Return a text with each secret replaced, and with it the word or the text that shows one only after decoding."""
+    """Return a text with each secret replaced, and each word, or the text, that shows one otherwise."""
     for secret in secrets:
         text = secret.exact.sub(mask, text)
-    if any(secret.is_in(text) for secret in secrets):
-        return mask
     if not _shows_one(text, secrets):
         return text
     text = re.sub(r"\S+", lambda word: mask if _shows_one(word[0], secrets) else word[0], text)

@@ -227,7 +227,7 @@ def test_a_key_is_found_behind_many_other_encoded_texts() -> None:
     keep_out(ODD_KEY)
     try:
         assert masked(f"{decoys} {_base64(_base64(ODD_KEY))}") == f"{decoys} {MASK}"
-        assert masked(f"split {ODD_KEY[:9]} {ODD_KEY[9:]}") == MASK
+        assert masked(f"split {ODD_KEY[:9]} {ODD_KEY[9:18]}") == MASK
         assert masked(decoys[:400]) == decoys[:400]
     finally:
         forget()
