@@ -128,7 +128,7 @@ def test_a_connection_that_breaks_before_one_is_made_is_no_failure(milvus: FakeL
     assert len(canaries(milvus)) == 1
 
 
-@pytest.mark.parametrize("action", [answer(500), reset], ids=["500", "reset twice"])
+@pytest.mark.parametrize("action", [answer(500), answer(400), reset], ids=["500", "400", "reset twice"])
 def test_a_chunk_is_not_sent_again_and_again(milvus: FakeLlamaStack, run: Run, action: Any) -> None:
     milvus.fault(INSERT, action)
 
