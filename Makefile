@@ -26,7 +26,7 @@ demo: $(VENV)/.ready ## Show the hook on a real llama-stack 0.3.5 with Milvus Li
 	@$(BIN)/python tests/live/demo.py
 
 test: $(VENV)/.ready ## Run the tests that need no server, with every branch of hook/ covered.
-	$(BIN)/python -m pytest --cov --numprocesses 2
+	$(BIN)/python -m pytest --cov --numprocesses 4
 
 lint: $(VENV)/.ready ## Check style and types.
 	$(BIN)/ruff check .

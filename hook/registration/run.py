@@ -4,10 +4,8 @@ from collections.abc import Sequence
 
 from hook.cli import Settings
 from hook.deadline import Deadline
-from hook.domain import Collection, Observation, Target, VectorStore
-from hook.errors import UnavailableError
+from hook.domain import Collection, Observation, Target
 from hook.llamastack.api import LlamaStack
-from hook.logs import log
 from hook.progress import Progress
 from hook.registration import consumer
 from hook.registration.candidates import by_id
@@ -16,10 +14,8 @@ from hook.registration.causes import explained
 from hook.registration.decide import Action, Policy, decide
 from hook.registration.journal import Journal
 from hook.registration.judge import Judge, unfinished
-from hook.registration.models import file_warnings, vector_lengths
-from hook.registration.resolve import mismatched, resolve_all
+from hook.registration.ready import resolve_on, wait_until_ready
 from hook.registration.settle import Settler
-from hook.retry import retry
 from hook.survey import QUERIES, QUERIES_BEFORE_A_WRITE, Prover, Survey
 from hook.timings import DEFAULT_TIMINGS, Timings
 
@@ -49,9 +45,12 @@ class Run:
 
     def carry_out(self, collections: Sequence[Collection]) -> None:
         """Leave the findings in the progress, whatever ends the run. Raises UnavailableError and RefusedError."""
-        self._wait_until_ready()
-        targets = self._resolve(collections)
         is_register = self._settings.command == "register"
+        stores, self._progress.server_version = wait_until_ready(self._server, self._deadline)
+        self._survey.know_first_list(stores)
+        targets, rejected, warnings = resolve_on(self._server, collections, self._deadline, is_register)
+        self._progress.findings |= rejected
+        self._progress.warnings += warnings
         try:
             observation = self._observe(targets, QUERIES_BEFORE_A_WRITE if is_register else QUERIES)
             self._judge(targets, observation)
@@ -71,42 +70,6 @@ class Run:
             findings = self._progress.findings
             findings |= consumer.check(survey, self._consumer_server, targets, findings, self._deadline)
 
-    def _wait_until_ready(self) -> None:
-        """Return as soon as the server is healthy and answers with its list of vector stores."""
-
-        def ready() -> tuple[VectorStore, ...]:
-            self._server.check_health()
-            return self._server.vector_stores()
-
-        try:
-            stores = retry(ready, self._deadline, "health.retry_scheduled")
-        except UnavailableError as error:
-            raise UnavailableError(
-                f"The server was not ready within {self._settings.timeout_seconds:g} s: {error}"
-            ) from error
-        self._survey.know_first_list(stores)
-        self._progress.server_version = self._server.version()
-        log.info(
-            "health.ready",
-            server_version=self._progress.server_version,
-            vector_stores=len(stores),
-            elapsed_seconds=round(self._deadline.elapsed(), 2),
-        )
-
-    def _resolve(self, collections: Sequence[Collection]) -> list[Target]:
-        """Return what to ask the server for, and note the collections for which it has no right answer."""
-        models = retry(self._server.embedding_models, self._deadline, "request.retry_scheduled")
-        providers = retry(self._server.vector_io_providers, self._deadline, "request.retry_scheduled")
-        targets, rejected = resolve_all(collections, models, providers)
-        lengths = vector_lengths(self._server, (target.model for target in targets), self._deadline)
-        rejected |= mismatched(targets, lengths)
-        self._progress.findings |= rejected
-        targets = [target for target in targets if target.name not in rejected]
-        if self._settings.command == "register":
-            able = (each for each in targets if each.model.id in lengths)
-            self._progress.warnings += file_warnings(self._server, able, self._deadline)
-        return targets
-
     def _observe(self, targets: Sequence[Target], queries: int) -> Observation:
         observation = self._settler.observe(targets, queries)
         return explained(self._server, observation, by_id(targets, observation), self._deadline)
@@ -114,12 +77,7 @@ class Run:
     def _judge(self, targets: Sequence[Target], observation: Observation) -> None:
         is_register = self._settings.command == "register"
         fails = self._settings.prove_write if is_register else self._settings.fail_unproven
-        judge = Judge(
-            self._server.release,
-            self._settings.accept_oldest,
-            fail_unverified=fails,
-            now_seconds=self._deadline.elapsed(),
-        )
+        judge = Judge(self._server.release, self._settings.accept_oldest, fails, self._deadline.elapsed())
         self._progress.findings |= judge.findings(targets, observation, self._journal)
 
     def _decide(self, targets: Sequence[Target], observation: Observation) -> list[Action]:

@@ -35,6 +35,10 @@ def test_no_module_is_longer_than_a_person_reads_at_once() -> None:
     assert long == {}
 
 
+def test_the_story_is_short() -> None:
+    assert len((HOUSE / "registration" / "run.py").read_text().splitlines()) < 100
+
+
 def _edges(path: Path) -> set[tuple[str, str]]:
     """Return the imports of a module that lead into another package."""
     here = path.relative_to(HOUSE).with_suffix("").parts[0]
