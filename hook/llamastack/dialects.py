@@ -62,8 +62,8 @@ def find_dialect(http: Http, run_id: str) -> tuple[Dialect, tuple[VectorStore, .
             if error.status != 404:
                 raise
     raise RefusedError(
-        f"{http.url} answers 404 to both GET {VECTOR_STORES} and GET {VECTOR_DBS}: it is no LlamaStack, or one without "
-        "the vector_io API; check LLAMA_STACK_URL and the `apis` of its configuration"
+        f"{http.url} answers 404 to both GET {VECTOR_STORES} and GET {VECTOR_DBS}: it is not LlamaStack, or it "
+        "runs without the vector_io API; check LLAMA_STACK_URL and the `apis` of its configuration"
     )
 
 

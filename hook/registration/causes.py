@@ -49,7 +49,7 @@ def _cause(proof: Proof, target: Target, failure: HookError | None, release: Rel
     if isinstance(failure, UnavailableError):
         what = f"the embedding model '{target.model.id}' does not answer ({failure}): look at it"
     elif failure is not None:
-        what = f"nobody can tell whether the embedding model answers ({failure}): look at LlamaStack's log"
+        what = f"whether the embedding model answers is unknown ({failure}): look at LlamaStack's log"
     else:
         what = remedies.dead_backend(target, release)
     return f"inserts or queries fail ({proof.detail}): {what}"

@@ -240,5 +240,10 @@ def _differences(target: Target, store: VectorStore, seen: Observation) -> list[
         for name, right in zip(SHOWN_FIELDS, wanted, strict=True):
             found = getattr(version, name)
             if found is not None and found not in right:
-                differences.append(f"{name} is '{one_line(found, 100)}', not '{right[0]}'")
+                said = one_line(found, 100)
+                differences.append(
+                    f"status is '{said}', not '{right[0]}'"
+                    if name == "status"
+                    else f"{name}: the server has '{said}', your file says '{right[0]}'"
+                )
     return list(dict.fromkeys(differences))

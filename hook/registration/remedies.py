@@ -62,12 +62,14 @@ def duplicated(kept_id: str, left_ids: Sequence[str], certain: bool) -> str:
     """Return which of the vector stores of one name can go, where `certain` says whether they hold nothing."""
     left = ", ".join(one_line(each, 100) for each in left_ids)
     if not left:
-        return "delete all but the one that holds your data, with what they hold, or run with --on-duplicate oldest"
+        return (
+            "keep the one with your data; delete the others (their contents go too), or run with --on-duplicate oldest"
+        )
     if certain:
         return f"delete what holds no chunk and no file: {left} (DELETE /v1/vector_stores/ID)"
     return (
-        f"keep {one_line(kept_id, 100)}; a run of this program made {left}, it has no file, and this server does not "
-        "tell whether it has a chunk: unless something was inserted into it, delete it (DELETE /v1/vector_stores/ID)"
+        f"keep {one_line(kept_id, 100)}; this program made {left}, with no file, and the server does not tell whether "
+        "with a chunk: query both before you delete one (DELETE /v1/vector_stores/ID)"
     )
 
 

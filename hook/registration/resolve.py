@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from hook.domain import Collection, Finding, Model, Provider, State, Target
 from hook.errors import RefusedError, one_line
 
+_ADD = "add one to LlamaStack's own configuration"
+
 
 def resolve_all(
     collections: Iterable[Collection], models: Sequence[Model], providers: Sequence[Provider]
@@ -66,12 +68,12 @@ def _resolve_provider(collection: Collection, providers: Sequence[Provider]) -> 
     wanted = [provider for provider in providers if collection.provider_id in (None, provider.id)]
     if len(wanted) == 1 or (wanted and collection.provider_id is not None):
         return wanted[0]
-    has = _choice([provider.id for provider in providers])
+    ids = [provider.id for provider in providers]
+    if not ids:
+        raise RefusedError(f"the server has no vector_io provider; {_ADD}")
     if collection.provider_id is None:
-        raise RefusedError(
-            f"no provider_id is configured and there is no only vector_io provider: the server has {has}"
-        )
-    raise RefusedError(f"the server has no vector_io provider '{collection.provider_id}': it has {has}")
+        raise RefusedError(f"set provider_id: the server has {len(ids)} vector_io providers ({quoted(ids)})")
+    raise RefusedError(f"the server has no vector_io provider '{collection.provider_id}'; set one of {quoted(ids)}")
 
 
 def _resolve_model(collection: Collection, models: Sequence[Model]) -> Model:
@@ -80,11 +82,12 @@ def _resolve_model(collection: Collection, models: Sequence[Model]) -> Model:
         if len(models) == 1:
             return models[0]
         wanted = collection.default_embedding_model
+    ids = quoted([model.id for model in models])
+    if not models:
+        raise RefusedError(f"the server has no embedding model; {_ADD}")
     if wanted is None:
-        raise RefusedError(
-            "no embedding_model is configured and there is no only one: the server has "
-            f"{_choice([model.id for model in models], ', here or as vector_stores.default_embedding_model')}"
-        )
+        where = "set embedding_model, here or as vector_stores.default_embedding_model"
+        raise RefusedError(f"{where}: the server has {len(models)} embedding models ({ids})")
     for matches in (
         [model for model in models if model.id == wanted],
         [model for model in models if model.resource_id == wanted],
@@ -99,12 +102,7 @@ def _resolve_model(collection: Collection, models: Sequence[Model]) -> Model:
                 f"the embedding model '{wanted}' could be any of {quoted([model.id for model in matches])}: "
                 "configure the whole id"
             )
-    raise RefusedError(f"the server has no embedding model '{wanted}': it has {_choice([m.id for m in models])}")
-
-
-def _choice(ids: Sequence[str], where: str = "") -> str:
-    """Return what there is to choose from, and the next step."""
-    return f"{quoted(ids)}; configure one of them{where}" if ids else "none; add one to LlamaStack's own configuration"
+    raise RefusedError(f"the server has no embedding model '{wanted}'; set one of {ids}")
 
 
 def quoted(names: Iterable[str]) -> str:

@@ -108,47 +108,44 @@ def test_what_a_new_one_gets_besides_goes_with_the_target() -> None:
             Collection("docs", "granite", "nope"),
             [GRANITE],
             [FAISS, MILVUS],
-            "the server has no vector_io provider 'nope': it has 'faiss', 'milvus'; configure one of them",
+            "the server has no vector_io provider 'nope'; set one of 'faiss', 'milvus'",
         ),
         (
             Collection("docs", "granite"),
             [GRANITE],
             [FAISS, MILVUS],
-            "no provider_id is configured and there is no only vector_io provider: the server has 'faiss', 'milvus'; "
-            "configure one of them",
+            "set provider_id: the server has 2 vector_io providers ('faiss', 'milvus')",
         ),
         (
             Collection("docs", "granite"),
             [GRANITE],
             [],
-            "no provider_id is configured and there is no only vector_io provider: the server has none; add one to "
-            "LlamaStack's own configuration",
+            "the server has no vector_io provider; add one to LlamaStack's own configuration",
         ),
         (
             Collection("docs"),
             [MINILM, GRANITE],
             [MILVUS],
-            "no embedding_model is configured and there is no only one: the server has 'st/minilm', 'st/granite'; "
-            "configure one of them, here or as vector_stores.default_embedding_model",
+            "set embedding_model, here or as vector_stores.default_embedding_model: the server has 2 embedding models "
+            "('st/minilm', 'st/granite')",
         ),
         (
             Collection("docs"),
             [],
             [MILVUS],
-            "no embedding_model is configured and there is no only one: the server has none; add one to "
-            "LlamaStack's own configuration",
+            "the server has no embedding model; add one to LlamaStack's own configuration",
         ),
         (
             Collection("docs", default_embedding_model="st/nope"),
             [MINILM, GRANITE],
             [MILVUS],
-            "the server has no embedding model 'st/nope': it has 'st/minilm', 'st/granite'; configure one of them",
+            "the server has no embedding model 'st/nope'; set one of 'st/minilm', 'st/granite'",
         ),
         (
             Collection("docs", "nope"),
             [MINILM, GRANITE],
             [MILVUS],
-            "the server has no embedding model 'nope': it has 'st/minilm', 'st/granite'; configure one of them",
+            "the server has no embedding model 'nope'; set one of 'st/minilm', 'st/granite'",
         ),
         (
             Collection("docs", "granite"),
@@ -235,7 +232,10 @@ def test_a_difference_is_drift(field: str, found: str, wanted: str) -> None:
     assert finding.state is State.DRIFTED
     assert finding.id == "vs_1"
     remedy = "correct the configuration, or delete the vector store with its data and run `register`"
-    assert finding.detail == f"{field} is '{found}', not '{wanted}'; {remedy}"
+    differs = f"{field}: the server has '{found}', your file says '{wanted}'"
+    if field == "status":
+        differs = f"status is '{found}', not '{wanted}'"
+    assert finding.detail == f"{differs}; {remedy}"
 
 
 def test_the_dimension_that_inserts_want_is_compared_too() -> None:
@@ -252,8 +252,8 @@ def test_several_stores_are_duplicates() -> None:
 
     assert (finding.state, finding.id) == (State.DUPLICATED, None)
     assert finding.detail == (
-        "2 vector stores have this name: 'vs_1', 'vs_2'; delete all but the one that holds your data, with what they "
-        "hold, or run with --on-duplicate oldest"
+        "2 vector stores have this name: 'vs_1', 'vs_2'; keep the one with your data; delete the others (their "
+        "contents go too), or run with --on-duplicate oldest"
     )
 
 
@@ -485,7 +485,7 @@ def test_what_the_server_shows_is_cut() -> None:
     """Its metadata can be anything."""
     finding = compare(store(embedding_model="x" * 150))
 
-    assert f"embedding_model is '{'x' * 99}…', not 'st/granite'" in finding.detail
+    assert f"embedding_model: the server has '{'x' * 99}…', your file says 'st/granite'" in finding.detail
 
 
 def test_a_lost_one_that_a_create_would_replace_is_drifted() -> None:
@@ -494,8 +494,8 @@ def test_a_lost_one_that_a_create_would_replace_is_drifted() -> None:
 
     assert (finding.state, finding.id, finding.lost_ids) == (State.DRIFTED, "docs", ("docs",))
     assert finding.detail == (
-        "it is lost, and provider_id is 'other', not 'milvus'; embedding_dimension is '1', not '768'; correct the "
-        "configuration, or delete the vector store with its data"
+        "it is lost, and provider_id: the server has 'other', your file says 'milvus'; embedding_dimension: the server "
+        "has '1', your file says '768'; correct the configuration, or delete the vector store with its data"
     )
 
 

@@ -292,7 +292,7 @@ def test_what_any_process_lists_differently_is_drifted(run: Run, generation: Any
         outcome = run(fake.url, *ALL, collections=ONE)
 
     assert (outcome.exit_code, outcome.states) == (5, ["drifted"])
-    assert outcome.detail().startswith("provider_id is 'faiss-first', not 'milvus-shared'; ")
+    assert outcome.detail().startswith("provider_id: the server has 'faiss-first', your file says ")
     assert not {"POST /v1/vector-dbs", CREATE} & {*fake.lines()}
 
 

@@ -704,8 +704,8 @@ def test_what_a_killed_run_left_is_named_where_nobody_can_tell_what_it_holds(
 
     assert (outcome.exit_code, outcome.states) == (5, ["duplicated"])
     assert outcome.detail().endswith(
-        f"keep {first}; a run of this program made {left}, it has no file, and this server does not tell whether it "
-        "has a chunk: unless something was inserted into it, delete it (DELETE /v1/vector_stores/ID)"
+        f"keep {first}; this program made {left}, with no file, and the server does not tell whether with a chunk: "
+        "query both before you delete one (DELETE /v1/vector_stores/ID)"
     )
 
 
@@ -718,7 +718,7 @@ def test_what_is_in_use_is_not_named(run: RunHook) -> None:
         outcome = run(server.url, "check", collections=entries("red_hat_docs"))
 
     assert outcome.detail().endswith(
-        "delete all but the one that holds your data, with what they hold, or run with --on-duplicate oldest"
+        "keep the one with your data; delete the others (their contents go too), or run with --on-duplicate oldest"
     )
 
 

@@ -432,7 +432,7 @@ def test_what_the_server_does_not_have_is_rejected_before_anything_is_written(se
 
     assert outcome.exit_code == 4
     assert outcome.states == ["rejected", "rejected", "rejected", "registered"]
-    assert outcome.detail("bad_model").startswith("the server has no embedding model 'nope': it has 'sentence-")
+    assert outcome.detail("bad_model").startswith("the server has no embedding model 'nope'; set one of 'sentence-")
     assert server.names() == ["good"]
 
 
@@ -448,9 +448,7 @@ def test_an_llm_is_no_embedding_model(server: FakeLlamaStack, run: Run) -> None:
     outcome = run(server.url, collections=[*entries("a", embedding_model="llm"), *entries("b")])
 
     assert outcome.states == ["rejected", "registered"]
-    assert outcome.detail("a") == (
-        f"the server has no embedding model 'llm': it has '{GRANITE_ID}'; configure one of them"
-    )
+    assert outcome.detail("a") == (f"the server has no embedding model 'llm'; set one of '{GRANITE_ID}'")
 
 
 def test_the_only_provider_is_taken(server: FakeLlamaStack, run: Run) -> None:
@@ -592,7 +590,7 @@ def test_a_drifted_store_is_left_as_it_is(server: FakeLlamaStack, run: Run) -> N
 
     assert outcome.exit_code == 5
     assert outcome.detail().startswith(
-        "provider_id is 'faiss-first', not 'milvus-shared'; embedding_dimension is '384'"
+        "provider_id: the server has 'faiss-first', your file says 'milvus-shared'; embedding_dimension: the "
     )
     assert json.dumps(server.stores) == before
 
@@ -769,7 +767,7 @@ def test_the_older_dialect_does_not_replace_a_lost_store_that_differs(run: Run) 
         outcome = run(server.url, "--on-lost", "recreate", collections=entries("red_hat_docs"))
 
     assert (outcome.exit_code, outcome.states) == (5, ["drifted"])
-    assert outcome.detail().startswith("it is lost, and provider_id is 'faiss-first', not 'milvus-shared'")
+    assert outcome.detail().startswith("it is lost, and provider_id: the server has 'faiss-first', your file says")
     assert server.lines().count("POST /v1/vector-dbs") == 1
 
 
