@@ -42,7 +42,6 @@ class Performer:
     def carry_out(self, actions: Sequence[Action], journal: Journal) -> None:
         """Carry out all of it. Raises UnavailableError where the server is not there at all."""
         self._repeat([action for action in actions if isinstance(action, Repeat)], journal)
-        before = len(journal.events)
         for action in actions:
             target = action.target
             if isinstance(action, Withdraw):
@@ -51,10 +50,7 @@ class Performer:
                 proof = try_out(self._server, target, self._deadline, self._timings)
                 journal.add(Tried(target.provider.id, target.model.id, proof))
             elif isinstance(action, Create):
-                # What fails may leave something behind, so it is not tried again for the next one.
-                failures = (each for each in journal.events[before:] if isinstance(each, Unclear))
-                if not any(each.provider_id in (None, target.provider.id) for each in failures):
-                    self._create(target, journal)
+                self._create(target, journal)
 
     def _withdraw(self, action: Withdraw, journal: Journal) -> None:
         name, store = action.target.name, action.store
@@ -88,6 +84,11 @@ class Performer:
         """Create a vector store, once. Raises UnavailableError where the server is not there at all."""
         trial = journal.trial(target)
         if trial is not None and trial.verdict in (Verdict.DEAD, Verdict.REFUSED):
+            return
+        # What fails may leave something behind, so it is not tried again for the next one.
+        unclear = any(isinstance(event, Unclear) for event in journal.events)
+        failures = journal.unresolved(self._survey.stores()).values() if unclear else ()
+        if any(failure.provider_id in (None, target.provider.id) for failure in failures):
             return
         journal.add(Sent(target.name))
         try:

@@ -59,12 +59,15 @@ class Settler:
         patience = Deadline(self._deadline.remaining() / 2)
         proofs = dict(self._lost)
         stores: Stores = ()
-        while patience.remaining() and any(
-            each.until_seconds > self._deadline.elapsed() for each in self._journal.unresolved(stores).values()
-        ):
+        while patience.remaining() and self._has_late_creates(stores):
             stores = self._survey.stores()
             self._withdraw_surplus(targets, stores, proofs)
-            sleep(self._timings.late_pause_seconds)
+            if self._has_late_creates(stores):
+                sleep(self._timings.late_pause_seconds)
+
+    def _has_late_creates(self, stores: Stores) -> bool:
+        unresolved = self._journal.unresolved(stores).values()
+        return any(each.until_seconds > self._deadline.elapsed() for each in unresolved)
 
     def _agree(self, targets: Sequence[Target], stores: Stores) -> frozenset[str]:
         """Return the ids that stay, as soon as no run of this instant is about to change what the server lists.

@@ -29,7 +29,8 @@ class Answers:
         """Begin with nothing; `queries` is how often a vector store is queried, where an empty insert tells as much."""
         self.is_void = False
         """Whether nobody waits for more answers."""
-        self._connections = connections
+        self.connections = connections
+        """On how many the list is asked for."""
         self._queries = queries
         self._opened = 0
         self._clock = Deadline(0.0)
@@ -62,6 +63,10 @@ class Answers:
         """Return the time at which a request begins, in seconds since the start."""
         return self._clock.elapsed()
 
+    def wants_nothing(self) -> bool:
+        """Tell whether there is nothing to prove, as far as the lists show."""
+        return not self._wanted
+
     def open(self, wanted: Mapping[str, Target]) -> tuple[bool, list[str]]:
         """Begin one more connection: tell whether it has to ask for the list, and which vector stores it has to prove.
 
@@ -72,7 +77,7 @@ class Answers:
             due = [store_id for store_id in wanted if self._is_due(store_id)]
             self._begun.update(due)
             self._opened += 1
-            return self._opened <= self._connections, due
+            return self._opened <= self.connections, due
 
     def due_by_list(self, wanted: Mapping[str, Target], shown: Collection[str], proven: Collection[str]) -> list[str]:
         """Return what else to prove on a connection whose list has `shown` these ids, and which has `proven` those.
@@ -149,19 +154,19 @@ class Answers:
     def is_over(self) -> bool:
         """Tell whether each list and each proof was taken as often as it has to be."""
         with self._lock:
-            return self._opened >= self._connections and all(self._left(store_id) <= 0 for store_id in self._wanted)
+            return self._opened >= self.connections and all(self._left(store_id) <= 0 for store_id in self._wanted)
 
     def together(self) -> Observation:
         """Return what all of it says."""
         proofs = {store_id: self._united(store_id) for store_id in self._proofs}
         asked = {store_id: len(some) for store_id, some in self._proofs.items()}
-        log.debug("processes.asked", connections=self._connections, vector_stores=len(self._stores), proofs=asked)
+        log.debug("processes.asked", connections=self.connections, vector_stores=len(self._stores), proofs=asked)
         lists = [heard.said for heard in self._lists]
         shown = Counter(store_id for places in lists for store_id in places)
         grown = any(store_id in self._wanted and self._appeared(store_id) for store_id in proofs)
         stores = in_order(self._stores.values(), lists)
         versions = {store_id: tuple(some.values()) for store_id, some in self._versions.items()}
-        return Observation(self._connections, stores, dict(shown), proofs, versions, has_grown=grown)
+        return Observation(self.connections, stores, dict(shown), proofs, versions, has_grown=grown)
 
     def _lists_by(self, store_id: str) -> tuple[list[Timed[dict[str, int]]], list[Timed[dict[str, int]]]]:
         """Return the lists that show a vector store, and those that do not."""
@@ -189,7 +194,7 @@ class Answers:
 
     def _is_due(self, store_id: str) -> bool:
         # As many as there are connections left for them.
-        is_drawn = random.random() * max(1, self._connections - self._opened) < self._left(store_id)
+        is_drawn = random.random() * max(1, self.connections - self._opened) < self._left(store_id)
         return store_id not in self._begun or is_drawn
 
     def _left(self, store_id: str) -> int:
@@ -200,14 +205,14 @@ class Answers:
         last = done[-1].said
         if self.is_decided(store_id):
             return 0
-        share = self._connections * FULLY_PROVEN // len(self._wanted)
+        share = self.connections * FULLY_PROVEN // len(self._wanted)
         if last.costly and not (last.verdict is Verdict.LOST and self._lost.remaining()):
-            share = self._connections // sum(map(self._is_costly, self._wanted))
+            share = self.connections // sum(map(self._is_costly, self._wanted))
             if last.verdict is Verdict.UNDECIDED and not self._lists_by(store_id)[1]:
                 share = 0
         # Where the query may be what fails on one process of several, those without it say nothing of that.
         begun = self._queried if any(heard.said.failure for heard in done) else self._begun
-        return min(self._connections, max(FEWEST_PROOFS, share)) - begun[store_id]
+        return min(self.connections, max(FEWEST_PROOFS, share)) - begun[store_id]
 
     def _is_costly(self, store_id: str) -> bool:
         done = self._proofs.get(store_id)

@@ -25,6 +25,9 @@ QUERIES = 5
 embedding, and 60 of them are too many for 0.2.16."""
 QUERIES_BEFORE_A_WRITE = 2
 """How many of those go before a write, after which all is proven anew."""
+LISTS_EACH = 2
+"""How many times as many connections ask for the list where there is nothing to prove: with 20, looks at lists alone
+missed one of four workers in 3 of 150, with 40 in 0 of 200 (uvicorn)."""
 _LIMITED = (429, 503)
 """What a gateway answers that limits requests or connections."""
 
@@ -107,7 +110,9 @@ class Survey:
             one_at_a_time = patient or self._server.is_flooded_easily or self.connections == 1
             at_once = 1 if one_at_a_time else self._at_once
             turns.take_first(self._server, first_list, at_once)
-            overlap(range(1, self.connections), turns.take_another, at_once)
+            if self.connections > 1 and answers.wants_nothing():
+                answers.connections *= LISTS_EACH
+            overlap(range(1, answers.connections), turns.take_another, at_once)
             while not answers.is_over():
                 turns.take_another()
             turns.prove_what_was_disturbed()

@@ -128,13 +128,13 @@ def test_what_another_run_makes_while_it_is_looked_at_is_not_divided(run: Run) -
 
 
 def test_what_seems_to_be_made_in_each_look_ends_it_all_the_same(server: FakeLlamaStack, run: Run) -> None:
-    """As where a balancer sends the first of twenty connections elsewhere each time: three looks, and no more."""
+    """As where a balancer sends the first connections elsewhere each time: three looks, and no more."""
     server.add("red_hat_docs")
     asked: list[int] = []
 
     def listed(handler: Any) -> None:
         asked.append(1)
-        is_early = (len(asked) - 1) % 20 < 8
+        is_early = (len(asked) - 1) % 40 < 16
         handler.reply(200, {"data": [], "has_more": False}) if is_early else handler.reply(*handler._list({}))
 
     server.fault(LIST, listed)
@@ -142,8 +142,8 @@ def test_what_seems_to_be_made_in_each_look_ends_it_all_the_same(server: FakeLla
     outcome = run(server.url, "check", *ALL, collections=ONE)
 
     assert outcome.states == ["present"]
-    assert "but 8 of 20 connections do not list it" in outcome.detail()
-    assert len(asked) == 3 * 20
+    assert "but 16 of 40 connections do not list it" in outcome.detail()
+    assert len(asked) == 3 * 40
 
 
 @pytest.mark.parametrize("command", ["check", "register"])
@@ -270,7 +270,7 @@ def test_two_of_a_name_each_known_to_another_process_are_duplicated(two: FakeLla
 def test_its_own_is_not_taken_back_from_a_divided_server(two: FakeLlamaStack, run: Run) -> None:
     """The earlier one is of no use where only some processes know it."""
     two.known_to[two.add("red_hat_docs")] = {0}
-    two.fault(LIST, answer(200, {"data": [], "has_more": False}), times=20)
+    two.fault(LIST, answer(200, {"data": [], "has_more": False}), times=40)
 
     outcome = run(two.url, *ALL, collections=ONE)
 
@@ -641,7 +641,7 @@ def test_one_connection_needs_neither_pause_nor_thread(
     run(server.url, "check")
     run(server.url, "check", "--connections", "4")
 
-    assert [len(turns) for turns in opened] == [0, 3]
+    assert [len(turns) for turns in opened] == [0, 7]
 
 
 def test_the_documentation_says_how_many_requests_there_are() -> None:
