@@ -90,7 +90,7 @@ test-cluster: $(VENV)/.ready ## Use Argo CD, Helm and Jobs on KUBECONFIG's clust
 
 MUTATIONS := build/mutations/venv
 
-test-mutations: $(VENV)/.ready ## Change the rooms that decide, one place at a time, and say what no test notices: an hour.
+test-mutations: $(VENV)/.ready ## Change the packages that decide, one place at a time, and say what no test notices: an hour.
 	$(PYTHON) -m venv --clear $(MUTATIONS)
 	$(MUTATIONS)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt
 	$(MUTATIONS)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps \

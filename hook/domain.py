@@ -109,7 +109,7 @@ class Verdict(StrEnum):
     LOST = "lost"
     """The list shows it, but its provider does not know it: every insert fails."""
     DIVIDED = "divided"
-    """Some processes of the server know it, and others do not."""
+    """Some workers of the server know it, and others do not."""
     REFUSED = "refused"
     DEAD = "dead"
     """It is known, but what stands behind it does not answer: its backend, its table or the embedding model."""
@@ -135,7 +135,7 @@ class Proof:
     empty: bool | None = None
     """Whether there is no chunk in it; None where the answer does not tell."""
     blind: bool = False
-    """Whether a query found nothing in it, and that may be so of a full one, as far as anybody has seen."""
+    """Whether a query found nothing, on a release and provider where a full store may answer the same."""
     found: str | None = None
     """What the query found first, empty for nothing; None where another process may as well find something else."""
     vanished: bool = False
@@ -174,7 +174,7 @@ class State(StrEnum):
     DUPLICATED = "duplicated"
     LOST = "lost"
     DIVIDED = "divided"
-    """Some processes of the server know it, and others do not."""
+    """Some workers of the server know it, and others do not."""
     HIDDEN = "hidden"
     """It works for the hook, and the consumers' token does not see it."""
     UNAVAILABLE = "unavailable"
@@ -183,7 +183,7 @@ class State(StrEnum):
     UNPUBLISHED = "unpublished"
     UNKNOWN = "unknown"
     DISABLED = "disabled"
-    """Its own provider_id switches it off, so it is neither looked at nor registered."""
+    """Its own provider_id switches it off, so it is neither checked nor registered."""
 
 
 GOOD_STATES = frozenset({State.VALID, State.PRESENT, State.REGISTERED, State.DISABLED})

@@ -38,7 +38,7 @@ class HookError(Exception):
 
 
 class ConfigError(HookError):
-    """The configuration or the usage is wrong, and nothing was sent."""
+    """The configuration, the usage or a file that they name is wrong. Nothing was registered."""
 
     exit_code = ExitCode.CONFIG
 

@@ -13,7 +13,7 @@ class Timings:
     late_seconds: float = 15.0
     """How long a create may still take place whose connection broke: a gateway gives it up while its server goes on."""
     late_pause_seconds: float = 1.0
-    """Between two looks at what such a create made: so long at most do other runs see a duplicate."""
+    """Between two observations of such a create. Other runs see a duplicate for at most this long."""
     race_seconds: float = 30.0
     """How long a run that keeps what it made waits while the others of this instant change nothing."""
     bystander_seconds: float = 10.0

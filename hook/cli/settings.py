@@ -17,7 +17,7 @@ API_KEY_VARIABLE = "LLAMA_STACK_API_KEY"
 CLIENT_CERTIFICATE_VARIABLES = ("LLAMA_STACK_CLIENT_CERT", "LLAMA_STACK_CLIENT_KEY")
 MAX_SECONDS = 86400
 MAX_CONNECTIONS = 200
-"""Finds each of 43 processes with a probability of 99 %, and takes half a minute for each survey."""
+"""Finds each of 43 workers with a probability of 99 %."""
 
 _SETTINGS = {setting.flag: setting for setting in SETTINGS}
 _T = TypeVar("_T")

@@ -47,7 +47,7 @@ def _replicas(http: Http, namespace: str, name: str) -> int:
     if missing:
         raise UnavailableError(
             f"the rollout of Deployment '{name}' is not complete: {missing}; "
-            f"look at it with `oc rollout status deployment/{name} -n {namespace}`"
+            f"check it with `oc rollout status deployment/{name} -n {namespace}`"
         )
     return replicas
 

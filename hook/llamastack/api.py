@@ -1,4 +1,4 @@
-"""What the hook asks of a LlamaStack server and tells it, in the server's words; no other module knows its paths."""
+"""What the hook asks of a LlamaStack server, in the server's words. Only this module and `dialects` know its paths."""
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy

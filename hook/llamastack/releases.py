@@ -1,4 +1,4 @@
-"""What the releases of LlamaStack and OGX differ in, as far as texts for people go by it."""
+"""How the releases of LlamaStack and OGX differ, as far as remedies, warnings, verdicts and pace depend on it."""
 
 import re
 
@@ -11,7 +11,7 @@ FIRST_UNFLOODED: Release = (0, 2, 18)
 query makes 18; then nothing is answered any more (0.2.16; providers/utils/telemetry/tracing.py, 0.2.17 and 0.2.18)."""
 FIRST_STORES: Release = (0, 3, 0)
 """The first that has /v1/vector_stores; older ones take /v1/vector-dbs, where the same create can be sent again."""
-FIRST_LAZY: Release = (0, 4, 0)
+FIRST_ACCEPTING_EMPTY_INSERT: Release = (0, 4, 0)
 """The first whose Milvus takes an empty insert before there is a chunk: 0.3.5 answers 500 to it, and 0.4.2 does not."""
 FIRST_DECLARED: Release = (0, 4, 3)
 """The first that serves what `registered_resources.vector_stores` declares."""

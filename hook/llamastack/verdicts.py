@@ -9,7 +9,7 @@ from typing import Any
 from hook.domain import Proof, Verdict
 from hook.errors import HookError, RefusedError, UnavailableError, one_line
 from hook.http.answers import mapping
-from hook.llamastack.releases import FIRST_LAZY, FIRST_OGX, Release
+from hook.llamastack.releases import FIRST_ACCEPTING_EMPTY_INSERT, FIRST_OGX, Release
 
 INSERT, QUERY = "insert", "query"
 
@@ -27,7 +27,7 @@ MEASURED = (*MADE_BY_THE_FIRST_CHUNK, *SHOWS_EMPTINESS)
 """The kinds that this program has been run against. Of the others nobody knows what their answers prove: elasticsearch
 and weaviate answer 204 to an insert that fails (read in the source of ogx 1.5.0, POST /v1/vector-io/insert)."""
 
-KEPT_BY_EACH_PROCESS = ("faiss",)
+PROCESS_LOCAL_PROVIDERS = ("faiss",)
 """The kinds of provider whose chunks each process of the server keeps for itself, and searches exactly (every release):
 the same query finds the same everywhere, or they have different chunks."""
 
@@ -84,7 +84,12 @@ def _may_be_fresh(kind: str, release: Release | None) -> bool:
 
 def _says_fresh(proofs: Mapping[str, Proof], kind: str, release: Release | None) -> bool:
     insert, query = proofs.get(INSERT), proofs.get(QUERY)
-    if insert is not None and insert.verdict is not Verdict.ALIVE and release is not None and release >= FIRST_LAZY:
+    if (
+        insert is not None
+        and insert.verdict is not Verdict.ALIVE
+        and release is not None
+        and release >= FIRST_ACCEPTING_EMPTY_INSERT
+    ):
         # An empty insert does not get as far there, be it fresh or not.
         return False
     if query is None or query.verdict is Verdict.UNDECIDED:
@@ -92,7 +97,7 @@ def _says_fresh(proofs: Mapping[str, Proof], kind: str, release: Release | None)
     if kind != "milvus" or _ANY_EXCEPTION not in query.detail:
         return False
     # What takes an empty insert there has had a chunk, and could be queried.
-    is_lazy = release is None or release >= FIRST_LAZY
+    is_lazy = release is None or release >= FIRST_ACCEPTING_EMPTY_INSERT
     return is_lazy or insert is None or insert.verdict is not Verdict.ALIVE
 
 
@@ -130,7 +135,7 @@ def _read(outcome: Outcome, store_id: str, kind: str) -> Proof:
     if outcome.question == INSERT:
         return Proof(Verdict.ALIVE, next_questions=again)
     chunks = outcome.answer["chunks"]
-    found = "".join(f"{mapping(chunk).get('content')}" for chunk in chunks) if kind in KEPT_BY_EACH_PROCESS else None
+    found = "".join(f"{mapping(chunk).get('content')}" for chunk in chunks) if kind in PROCESS_LOCAL_PROVIDERS else None
     empty = False if chunks else True if kind in SHOWS_EMPTINESS else None
     return Proof(Verdict.ALIVE, next_questions=again, empty=empty, found=found)
 

@@ -1,6 +1,7 @@
 """One result in all its forms: the report on stdout, the pod's termination message, the log, and a file of addresses.
 
-It decides nothing: all that it writes is in the report.
+It never asks a server. It adds two failures of its own: an id that cannot be printed, and addresses that nobody can
+read.
 """
 
 from hook.output.report import Report, closing_sentence

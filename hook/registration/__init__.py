@@ -1,6 +1,7 @@
-"""The way of a collection: resolve, survey, compare, register, verify. `run.py` has the whole of it.
+"""What happens to a collection: resolve, observe, decide, carry out, judge. `run.py` has the story.
 
-It creates at most one vector store a collection, and deletes only what its own run or a killed one left over.
+It sends one create for each collection, and repeats one only where that changes nothing (up to 0.2.24).
+It deletes only by the rule in `deletion.py`.
 """
 
 from hook.registration.run import Run

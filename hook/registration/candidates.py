@@ -25,10 +25,10 @@ def candidates(targets: Iterable[Target], stores: Iterable[VectorStore]) -> dict
         name = known or names.get(store.name or "")
         if name is not None:
             found[name].append(store)
-    return {name: _meant(name, some) for name, some in found.items()}
+    return {name: _prefer_declared_id(name, some) for name, some in found.items()}
 
 
-def _meant(name: str, stores: list[VectorStore]) -> list[VectorStore]:
+def _prefer_declared_id(name: str, stores: list[VectorStore]) -> list[VectorStore]:
     """Leave out what others made of the alias's name, where there is one of the declared id, which is meant."""
     if not any(store.id == name for store in stores):
         return stores
@@ -38,7 +38,7 @@ def _meant(name: str, stores: list[VectorStore]) -> list[VectorStore]:
 def unsettled(targets: Iterable[Target], stores: Iterable[VectorStore], settled: AbstractSet[str]) -> set[str]:
     """Return the names that several vector stores have, of which not all are known to stay.
 
-    Runs of the same instant may be about to take some of them back.
+    Runs of the same instant may be about to withdraw some of them.
     """
     found = candidates(targets, stores)
     return {name for name, some in found.items() if len(some) > 1 and not {store.id for store in some} <= settled}
@@ -52,7 +52,7 @@ def by_id(targets: Sequence[Target], observation: Observation) -> dict[str, Targ
 
 
 def provable(targets: Sequence[Target], settled: AbstractSet[str], stores: Sequence[VectorStore]) -> dict[str, Target]:
-    """Return the target of each candidate that shall be proven, by id: all but those that may be taken back."""
+    """Return the target of each candidate that shall be proven, by id: all but those that may be withdrawn."""
     found, skipped = candidates(targets, stores), unsettled(targets, stores, settled)
     return {store.id: target for target in targets if target.name not in skipped for store in found[target.name]}
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from hook.deadline import Deadline
-from hook.domain import Target, VectorStore, Verdict
+from hook.domain import Target, VectorStore
 from hook.errors import HookError, RefusedError, UnavailableError
 from hook.llamastack.api import MAX_FAILURES, LlamaStack
 from hook.llamastack.verdicts import is_own_failure
@@ -38,9 +38,12 @@ class Performer:
         self._survey = survey
         self._deadline = deadline
         self._timings = timings
+        self._listed: tuple[int, Sequence[VectorStore]] = (0, ())
+        """What the server listed after so many creates without a clear answer, in this round."""
 
     def carry_out(self, actions: Sequence[Action], journal: Journal) -> None:
         """Carry out all of it. Raises UnavailableError where the server is not there at all."""
+        self._listed = (0, ())
         self._repeat([action for action in actions if isinstance(action, Repeat)], journal)
         for action in actions:
             target = action.target
@@ -54,7 +57,7 @@ class Performer:
 
     def _withdraw(self, action: Withdraw, journal: Journal) -> None:
         name, store = action.target.name, action.store
-        # What cannot be deleted is told as a duplicate.
+        # What cannot be deleted is reported as a duplicate.
         with suppress(HookError):
             # At the last moment, since somebody may have begun to use it.
             claim = replace(action.claim, empty=self._survey.prove_once(store.id, action.target).empty)
@@ -68,9 +71,9 @@ class Performer:
         if not repeats:
             return
         everywhere = any(action.on_each_connection for action in repeats)
-        for _ in range(self._survey.connections if everywhere else 1):
+        for turn in range(self._survey.connections if everywhere else 1):
             retry(self._survey.shift, self._deadline, "request.retry_scheduled")
-            for action in repeats:
+            for action in [each for each in repeats if turn == 0 or each.on_each_connection]:
                 # Under the id that it has, which may be the alias: another one would be a second one.
                 there = replace(action.target, name=action.store_id)
                 with suppress(HookError):
@@ -82,12 +85,11 @@ class Performer:
 
     def _create(self, target: Target, journal: Journal) -> None:
         """Create a vector store, once. Raises UnavailableError where the server is not there at all."""
-        trial = journal.trial(target)
-        if trial is not None and trial.verdict in (Verdict.DEAD, Verdict.REFUSED):
-            return
         # What fails may leave something behind, so it is not tried again for the next one.
-        unclear = any(isinstance(event, Unclear) for event in journal.events)
-        failures = journal.unresolved(self._survey.stores()).values() if unclear else ()
+        unclear = sum(isinstance(event, Unclear) for event in journal.events)
+        if unclear != self._listed[0]:
+            self._listed = unclear, self._survey.stores()
+        failures = journal.unresolved(self._listed[1]).values() if unclear else ()
         if any(failure.provider_id in (None, target.provider.id) for failure in failures):
             return
         journal.add(Sent(target.name))
@@ -101,9 +103,11 @@ class Performer:
             journal.add(Unclear(target.name, str(error), self._until(timed_out=True), None))
         except UnavailableError as error:
             is_own = is_own_failure(error) and error.in_json and not error.timed_out
-            if not is_own and not error.in_flight:
+            # A 500 that is not JSON is a gateway's, and the server behind it may still be working on the create.
+            is_open = error.in_flight or (error.status == 500 and not error.in_json)
+            if not is_own and not is_open:
                 raise UnavailableError(f"'{target.name}' is not registered: {error}") from error
-            is_over = not error.in_flight or self._server.replaces
+            is_over = not is_open or self._server.replaces
             until = 0.0 if is_over else self._until(timed_out=error.timed_out)
             journal.add(Unclear(target.name, str(error), until, target.provider.id if is_own else None))
         else:
@@ -113,7 +117,7 @@ class Performer:
     def _send(self, target: Target) -> VectorStore:
         """Send a create; one that was never sent, or that the server put off, is sent again.
 
-        Up to 0.2.24 so is one that failed, since a second one changes nothing there (POST /v1/vector-dbs).
+        Up to 0.2.24 so is one that was answered by 5xx: a second one changes nothing there (POST /v1/vector-dbs).
         """
         most = MAX_FAILURES if self._server.replaces else 1
         create = partial(self._server.create_vector_store, target)

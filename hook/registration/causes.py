@@ -12,15 +12,15 @@ from hook.registration import remedies
 from hook.registration.models import EMBED_SECONDS
 
 
-def explained(server: LlamaStack, look: Observation, targets: Mapping[str, Target], deadline: Deadline) -> Observation:
-    """Return the look with the cause of what is dead.
+def explained(server: LlamaStack, seen: Observation, targets: Mapping[str, Target], deadline: Deadline) -> Observation:
+    """Return the observation with the cause of what is dead.
 
     What cannot be told is dead, too, where its model is, and where a file of it was cut into chunks: then it is
     not fresh. Raises UnavailableError where the server itself does not answer any more.
     """
     failures: dict[str, HookError | None] = {}
-    proofs = dict(look.proofs)
-    filled_ids = {store.id for store in look.stores if store.files_completed > 0}
+    proofs = dict(seen.proofs)
+    filled_ids = {store.id for store in seen.stores if store.files_completed > 0}
     for store_id, target in targets.items():
         proof = proofs[store_id]
         if proof.verdict not in (Verdict.DEAD, Verdict.UNDECIDED):
@@ -33,7 +33,7 @@ def explained(server: LlamaStack, look: Observation, targets: Mapping[str, Targe
             proofs[store_id] = replace(
                 proof, verdict=Verdict.DEAD, detail=_cause(proof, target, failure, server.release)
             )
-    return replace(look, proofs=proofs)
+    return replace(seen, proofs=proofs)
 
 
 def _check_server(server: LlamaStack, failure: HookError | None) -> None:
@@ -47,9 +47,9 @@ def _check_server(server: LlamaStack, failure: HookError | None) -> None:
 
 def _cause(proof: Proof, target: Target, failure: HookError | None, release: Release | None) -> str:
     if isinstance(failure, UnavailableError):
-        what = f"the embedding model '{target.model.id}' does not answer ({failure}): look at it"
+        what = f"the embedding model '{target.model.id}' does not answer ({failure}); check its endpoint"
     elif failure is not None:
-        what = f"whether the embedding model answers is unknown ({failure}): look at LlamaStack's log"
+        what = f"whether the embedding model answers is unknown ({failure}); see LlamaStack's log"
     else:
         what = remedies.dead_backend(target, release)
     return f"inserts or queries fail ({proof.detail}): {what}"

@@ -24,16 +24,16 @@ def check(
     `survey` and `server` ask with the consumers' credentials. Raises as the server's API does.
     """
     good = {str(findings[t.name].id): t for t in targets if findings[t.name].state in GOOD_STATES}
-    look = explained(server, survey.observe(lambda _: good, QUERIES), good, deadline)
+    seen = explained(server, survey.observe(lambda _: good, QUERIES), good, deadline)
     return {
-        target.name: _judge(store_id, target, findings[target.name], look, server.release)
+        target.name: _judge(store_id, target, findings[target.name], seen, server.release)
         for store_id, target in good.items()
     }
 
 
-def _judge(store_id: str, target: Target, found: Finding, look: Observation, release: Release | None) -> Finding:
-    proof = look.proofs[store_id]
-    if proof.verdict is Verdict.LOST or store_id not in look.shown:
+def _judge(store_id: str, target: Target, found: Finding, seen: Observation, release: Release | None) -> Finding:
+    proof = seen.proofs[store_id]
+    if proof.verdict is Verdict.LOST or store_id not in seen.shown:
         said = proof.detail or "their list does not show it"
         detail = (
             f"it works for the hook, but the consumers' token does not see it ({said}): it belongs to another "
@@ -44,7 +44,7 @@ def _judge(store_id: str, target: Target, found: Finding, look: Observation, rel
         detail = f"the consumers' token is refused: {proof.detail}"
         return replace(found, state=State.REJECTED, detail=detail)
     if proof.verdict is Verdict.DIVIDED:
-        detail = f"for the consumers' token only some processes know it ({proof.detail}). "
+        detail = f"for the consumers' token only some workers know it ({proof.detail}). "
         return replace(found, state=State.DIVIDED, detail=detail + remedies.divided(target, release))
     if proof.verdict is Verdict.DEAD:
         return replace(found, state=State.UNAVAILABLE, detail=f"for the consumers' token: {proof.detail}")

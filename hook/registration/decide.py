@@ -8,7 +8,7 @@ from hook.llamastack.releases import Release
 from hook.llamastack.verdicts import tells_nothing_when_empty
 from hook.registration.candidates import by_age, candidates
 from hook.registration.deletion import Surplus, may_delete
-from hook.registration.journal import Journal, Kept, Refused, Repeated, Sent, Unclear
+from hook.registration.journal import Journal, Kept, Refused, Repeated, Sent, Withdrawn
 
 MOST_REPEATS = 2
 """How often a create is repeated for one collection: workers may disagree before this run's creates, and after."""
@@ -92,7 +92,9 @@ def decide(
         new = [each for each in creates if tells_nothing_when_empty(each.provider.kind, policy.release)]
         unverified = [each for each in targets if findings[each.name].unproven]
         keys = {(each.provider.id, each.model.id): each for each in new + unverified if journal.trial(each) is None}
-        actions += map(Try, keys.values())
+        if keys:
+            # A trial takes its time, and another run may make what is missing: it is asked anew before it is created.
+            return [*actions, *map(Try, keys.values())]
     return [*actions, *map(Create, creates)]
 
 
@@ -104,7 +106,7 @@ def workers_disagree(observation: Observation) -> bool:
 def _withdrawals(targets: Sequence[Target], observation: Observation, journal: Journal) -> list[Withdraw]:
     """Return the younger duplicates of what is usable, where this program made all that there are of a name."""
     found, proofs = candidates(targets, observation.stores), observation.proofs
-    kept_ids = {event.store.id for event in journal.events if isinstance(event, Kept)}
+    kept_ids = {event.store.id for event in journal.events if isinstance(event, Kept | Withdrawn)}
     actions = []
     for target in targets:
         live = [store for store in by_age(found[target.name]) if proofs[store.id].verdict is not Verdict.LOST]
@@ -123,7 +125,8 @@ def _repeats(
     Up to 0.2.24 that keeps the data, and is all that sqlite-vec needs after a restart (POST /v1/vector-dbs). Where
     workers hold other chunks, it would let each read what was written last, and forget its own.
     """
-    repeated, failed = journal.names(Repeated), journal.names(Refused, Unclear)
+    repeated = journal.names(Repeated)
+    failed = {*journal.names(Refused), *journal.unresolved(observation.stores)}
     actions = []
     for target in targets:
         finding = findings[target.name]

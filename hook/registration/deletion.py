@@ -62,7 +62,7 @@ class Leftover:
 
 @dataclass(frozen=True, slots=True)
 class Surplus:
-    """The claim that a vector store is one that its own run would have taken back for an older one, had it lived."""
+    """The claim that a killed run left this younger duplicate, which it would have withdrawn."""
 
     older: VectorStore
     verdict: Verdict

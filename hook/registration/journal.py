@@ -123,7 +123,7 @@ class Journal:
         `found` is what the server lists for that collection.
         """
         own = [store for store in found if self.is_ours(store)]
-        own += [event.store for event in self.events if isinstance(event, Withdrawn) and event.name == name]
+        own += [event.store for event in self._own_withdrawn() if event.name == name]
         return min((store.created_at for store in own), default=None)
 
     def unlisted_ids(self, stores: Iterable[VectorStore]) -> set[str]:
@@ -132,9 +132,16 @@ class Journal:
             {store.id for store in self.created().values()} - {store.id for store in stores} - self.withdrawn().keys()
         )
 
+    def _own_withdrawn(self) -> list[Withdrawn]:
+        withdrawn = (event for event in self.events if isinstance(event, Withdrawn))
+        return [event for event in withdrawn if event.store.made_by == self.run_id]
+
     def unresolved(self, stores: Iterable[VectorStore]) -> dict[str, Unclear]:
         """Return, by name, the creates without a clear answer whose result was never listed."""
-        shown = {name for each in stores if self.is_ours(each) for name in (each.declared_as, each.name)}
-        shown |= {event.name for event in self.events if isinstance(event, Withdrawn)}
+        stores = tuple(stores)
+        shown = {name for store in stores if self.is_ours(store) for name in (store.declared_as, store.name)}
+        # Up to 0.2.24 there are no metadata, and the id is the name.
+        shown |= {store.id for store in stores} - self.preexisting_ids
+        shown |= {event.name for event in self._own_withdrawn()}
         unclear = (event for event in self.events if isinstance(event, Unclear))
         return {event.name: event for event in unclear if event.name not in shown}

@@ -13,7 +13,7 @@ from hook.registration.resolve import quoted
 from hook.survey import SHOWN_FIELDS
 
 UNVERIFIED = "unverified: on this release an empty store cannot be told from one whose backend is down"
-BLIND = "unverified: a query finds nothing here, and on this release and provider that may be so of a full store"
+BLIND = "unverified: a query finds nothing, and on this release and provider a full store may answer the same"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,8 @@ class Judge:
     """Whether what could not be verified is a failure."""
     now_seconds: float = 0.0
     """The time since the start of the run."""
+    recreates: bool = False
+    """Whether a lost vector store is replaced by a new one."""
 
     def findings(self, targets: Sequence[Target], observation: Observation, journal: Journal) -> dict[str, Finding]:
         """Return what is known of each target, why, and what to do next.
@@ -61,6 +63,8 @@ class Judge:
         if found.state is State.PRESENT:
             is_ours = (made is not None and made.id == found.id) or journal.is_ours(listed[str(found.id)])
             return replace(found, state=State.REGISTERED) if is_ours else found
+        if found.state is State.LOST and (made is not None or not self.recreates):
+            return found
         if made is not None and is_withdrawn:
             detail = (
                 f"deleted our duplicate {one_line(made.id, 100)} in favour of another run's store, which has since "
@@ -112,7 +116,7 @@ class Judge:
             remedy = remedies.NOT_CREATED if disagree else "run `register`"
             return Finding(target.name, State.MISSING, detail=f"the server does not list it; {remedy}")
         if len(live) > 1 and not self.accept_oldest:
-            remedy = remedies.duplicated(*_kept_and_left(live, proofs))
+            remedy = remedies.duplicated(live, proofs)
             detail = f"{len(live)} vector stores have this name: {quoted([store.id for store in live])}; {remedy}"
             return Finding(target.name, State.DUPLICATED, None, detail, lost_ids)
         return self._judge(target, live, lost_ids, seen)
@@ -127,7 +131,7 @@ class Judge:
             return replace(finding, state=State.REJECTED, detail=f"a proof is refused: {proof.detail}")
         differences = _differences(target, store, seen)
         if proof.embedding_dimension not in (None, target.embedding_dimension):
-            differences.append(f"inserts want vectors of {proof.embedding_dimension}, not {target.embedding_dimension}")
+            differences.append(f"inserts expect length {proof.embedding_dimension}, not {target.embedding_dimension}")
         if differences:
             remedy = "correct the configuration, or delete the vector store with its data and run `register`"
             return replace(finding, state=State.DRIFTED, detail=f"{'; '.join(differences)}; {remedy}")
@@ -153,13 +157,16 @@ def unfinished(findings: Mapping[str, Finding], journal: Journal) -> dict[str, F
     """Return the findings of a run that ended before its last observation: nothing that it wrote is verified."""
     told = dict(findings)
     created, refused = journal.created(), journal.refused()
+    causes = {event.name: event.cause for event in journal.events if isinstance(event, Unclear)}
     for name in journal.names(Sent):
         if name in refused:
             told[name] = Finding(name, State.REJECTED, detail=refused[name].cause)
             continue
         # Not as its id, which nobody may use before it is verified: it may be withdrawn until then.
         store = created.get(name)
-        what = "its create was sent" if store is None else _created_as(store)
+        what = f"its create got no clear answer ({causes[name]})" if name in causes else "its create was sent"
+        if store is not None:
+            what = _created_as(store)
         told[name] = Finding(name, State.UNKNOWN, detail=f"{what}; the run ended before it could be verified")
     return told
 
@@ -191,25 +198,6 @@ def _of(unlisted: int, seen: Observation) -> str:
     return f"{unlisted} of {seen.connections} connections do not list it"
 
 
-def _kept_and_left(live: Sequence[VectorStore], proofs: Mapping[str, Proof]) -> tuple[str, list[str], bool]:
-    """Return the id that is kept, those that can go, and whether they certainly hold nothing.
-
-    Where none is in use, the oldest is kept; where several are, nothing can go. What nobody can tell of can go only
-    where a run of this program made it.
-    """
-    for certain in (True, False):
-        left = [store for store in live if store.files == 0 and _may_be_empty(store, proofs[store.id], certain)]
-        kept = [store for store in live if store not in left] or [left.pop(0)]
-        if len(kept) == 1:
-            return kept[0].id, [store.id for store in left], certain
-    return "", [], False
-
-
-def _may_be_empty(store: VectorStore, proof: Proof, certain: bool) -> bool:
-    unknown = not certain and proof.empty is None and store.made_by is not None
-    return bool(proof.empty) or (unknown and proof.verdict in (Verdict.ALIVE, Verdict.UNDECIDED))
-
-
 def _notes(store: VectorStore, proof: Proof, others: Sequence[VectorStore], lost_ids: Sequence[str]) -> list[str]:
     """Return what is remarkable about a vector store that is accepted."""
     notes = []
@@ -232,7 +220,7 @@ def _notes(store: VectorStore, proof: Proof, others: Sequence[VectorStore], lost
 
 
 def _differences(target: Target, store: VectorStore, seen: Observation) -> list[str]:
-    """Compare what each process shows; its metadata can be replaced by anyone, but a difference is always a fault."""
+    """Compare what each worker shows. Anyone can replace metadata, but a difference is always a fault."""
     models = [name for name in (target.model.id, target.model.resource_id) if name is not None]
     wanted = (["completed"], [target.provider.id], models, [str(target.embedding_dimension)])
     differences = []

@@ -1,8 +1,8 @@
 """What to do next, in one sentence, for what is wrong with a vector store on this kind of provider and release."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from hook.domain import Target
+from hook.domain import Proof, Target, VectorStore, Verdict
 from hook.errors import one_line
 from hook.llamastack.releases import (
     FIRST_DECLARED,
@@ -58,8 +58,9 @@ def divided(target: Target, release: Release | None) -> str:
     )
 
 
-def duplicated(kept_id: str, left_ids: Sequence[str], certain: bool) -> str:
-    """Return which of the vector stores of one name can go, where `certain` says whether they hold nothing."""
+def duplicated(live: Sequence[VectorStore], proofs: Mapping[str, Proof]) -> str:
+    """Return which of the vector stores of one name can go."""
+    kept_id, left_ids, certain = _kept_and_left(live, proofs)
     left = ", ".join(one_line(each, 100) for each in left_ids)
     if not left:
         return (
@@ -73,11 +74,30 @@ def duplicated(kept_id: str, left_ids: Sequence[str], certain: bool) -> str:
     )
 
 
+def _kept_and_left(live: Sequence[VectorStore], proofs: Mapping[str, Proof]) -> tuple[str, list[str], bool]:
+    """Return the id that is kept, those that can go, and whether they certainly hold nothing.
+
+    Where none is in use, the oldest is kept; where several are, nothing can go. What nobody can tell of can go only
+    where a run of this program made it.
+    """
+    for certain in (True, False):
+        left = [store for store in live if store.files == 0 and _may_be_empty(store, proofs[store.id], certain)]
+        kept = [store for store in live if store not in left] or [left.pop(0)]
+        if len(kept) == 1:
+            return kept[0].id, [store.id for store in left], certain
+    return "", [], False
+
+
+def _may_be_empty(store: VectorStore, proof: Proof, certain: bool) -> bool:
+    unknown = not certain and proof.empty is None and store.made_by is not None
+    return bool(proof.empty) or (unknown and proof.verdict in (Verdict.ALIVE, Verdict.UNDECIDED))
+
+
 def unshared(target: Target) -> str:
     """Return why processes find different chunks in one vector store, and what helps."""
     return (
-        f"{target.provider.kind} keeps what was inserted in the process that took it: run LlamaStack with one worker "
-        "and one replica, or use a provider that its processes share, as pgvector; then ingest the documents again"
+        f"{target.provider.kind} keeps inserted chunks in the worker that took them: run LlamaStack with one worker "
+        "and one replica, or use a provider that its workers share, such as pgvector; then ingest the documents again"
     )
 
 
@@ -96,7 +116,7 @@ def dead_backend(target: Target, release: Release | None) -> str:
     if kind == "sqlite-vec" and release is not None and release < FIRST_STORES:
         return (
             "a restart of LlamaStack makes sqlite-vec up to 0.2.24 forget it: run `register`, which makes it known "
-            "again with its chunks; if that does not help, look at LlamaStack's log"
+            "again with its chunks; if that does not help, see LlamaStack's log"
         )
     remedy = failed_backend(target, release)
     if breaks_at_restart(kind, release):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from hook.cli import Settings
 from hook.deadline import Deadline
 from hook.domain import Collection, Observation, Target
+from hook.errors import UnavailableError
 from hook.llamastack.api import LlamaStack
 from hook.progress import Progress
 from hook.registration import consumer
@@ -60,8 +61,10 @@ class Run:
                 # Whatever was proven before may be over: the server may have restarted since.
                 observation = self._observe(targets, QUERIES - QUERIES_BEFORE_A_WRITE)
                 self._judge(targets, observation)
-        except BaseException:
+        except BaseException as error:
             self._progress.findings = unfinished(self._progress.findings, self._journal)
+            if isinstance(error, UnavailableError):
+                self._settler.give_way(targets)
             raise
         if self._consumer_server is not None:
             self._consumer_server.release = self._server.release
@@ -77,7 +80,8 @@ class Run:
     def _judge(self, targets: Sequence[Target], observation: Observation) -> None:
         is_register = self._settings.command == "register"
         fails = self._settings.prove_write if is_register else self._settings.fail_unproven
-        judge = Judge(self._server.release, self._settings.accept_oldest, fails, self._deadline.elapsed())
+        options = self._settings.accept_oldest, fails, self._deadline.elapsed(), self._settings.recreate_lost
+        judge = Judge(self._server.release, *options)
         self._progress.findings |= judge.findings(targets, observation, self._journal)
 
     def _decide(self, targets: Sequence[Target], observation: Observation) -> list[Action]:

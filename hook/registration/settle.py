@@ -3,15 +3,17 @@
 import random
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from hook.deadline import Deadline, sleep
 from hook.domain import Observation, Proof, Target, VectorStore, Verdict
+from hook.errors import HookError
 from hook.llamastack.api import LlamaStack
 from hook.logs import log
 from hook.registration.candidates import by_age, candidates, earlier_ones, provable, unsettled
 from hook.registration.deletion import Deleter, Duplicate
-from hook.registration.journal import Journal, Withdrawn
+from hook.registration.journal import Journal, Sent, Withdrawn
 from hook.survey import QUERIES_BEFORE_A_WRITE, Survey
 from hook.timings import Timings
 
@@ -50,6 +52,12 @@ class Settler:
                 sleep(self._timings.lag_pause_seconds)
             else:
                 return observation
+
+    def give_way(self, targets: Sequence[Target]) -> None:
+        """Withdraw what this run made too many, as far as the server still answers: no observation comes any more."""
+        if self._journal.names(Sent):
+            with suppress(HookError):
+                self._withdraw_surplus(targets, self._survey.stores(), dict(self._lost))
 
     def _wait_for_late_creates(self, targets: Sequence[Target]) -> None:
         """Let each create without a clear answer have its time, up to half of the budget that is left.

@@ -4,11 +4,12 @@ import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import cycle
 
 from hook.deadline import Deadline, sleep
 from hook.domain import Proof, Target, VectorStore, Verdict
-from hook.errors import HookError, RefusedError, UnavailableError, one_line
+from hook.errors import HookError, RefusedError, Stopped, UnavailableError, one_line
 from hook.llamastack.api import TRIAL_TEXT, LlamaStack
 from hook.llamastack.verdicts import is_own_failure, is_unknown_id
 from hook.logs import log
@@ -39,7 +40,7 @@ def try_out(server: LlamaStack, target: Target, deadline: Deadline, timings: Tim
     trial = _Trial(server, target, deadline, timings)
     proof = trial.prove()
     if proof.verdict is Verdict.ALIVE:
-        trial.sweep()
+        trial.delete_leftovers()
     return proof
 
 
@@ -53,7 +54,7 @@ class _Trial:
         self._timings = timings
         self._deleter = Deleter(server, deadline)
         self._age_seconds: float | None = None
-        """How old what was made looked at once."""
+        """How old this run's own trial looked once it was listed."""
 
     def prove(self) -> Proof:
         trial = replace(self._target, name=f"{TRIAL_PREFIX}{uuid.uuid4()}", alias=None, metadata={})
@@ -63,7 +64,8 @@ class _Trial:
             ids_before = frozenset(store.id.casefold() for store in self._list())
             claim = Trial(trial.name, self._server.run_id, ids_before, keeps_metadata=not self._server.replaces)
             try:
-                made = self._server.create_vector_store(trial)
+                create = partial(self._server.create_vector_store, trial)
+                made = retry(create, self._deadline, "create.retry_scheduled", max_failures=1)
             except (RefusedError, UnavailableError) as error:
                 lag_seconds = 0.0 if _says_not_made(error) else lag_seconds
                 if isinstance(error, RefusedError) and lag_seconds == 0.0:
@@ -77,9 +79,9 @@ class _Trial:
             return Proof(Verdict.DEAD, f"a trial insert failed: {error}")
         finally:
             if claim is not None:
-                self._remove(claim, lag_seconds)
+                self._remove_surely(claim, lag_seconds)
 
-    def sweep(self) -> None:
+    def delete_leftovers(self) -> None:
         """Delete what earlier runs could not delete, on the provider where this trial has just worked.
 
         What nobody can tell to be unused stays, and is named in the log.
@@ -89,7 +91,7 @@ class _Trial:
         with suppress(HookError):
             for store in self._list():
                 may_be_one = may_delete(store, Leftover(labels, (), self._age_seconds))
-                if may_be_one and store.provider_id == self._target.provider.id and self._sweep(store):
+                if may_be_one and store.provider_id == self._target.provider.id and self._delete_leftover(store):
                     log.info("canary.deleted", vector_store=store.name)
                 elif may_be_one or (self._server.replaces and looks_left_over(store, labels)):
                     left.append(store.id)
@@ -135,7 +137,7 @@ class _Trial:
         queries = cycle(TRIAL_QUERIES)
         provider = self._target.provider.id
         while True:
-            said = f"the provider '{provider}' took a trial chunk, and no query finds it; look at its log"
+            said = f"the provider '{provider}' accepted it; see its log"
             try:
                 if any(TRIAL_TEXT in each for each in self._contents(store_id, next(queries), 1)):
                     return Proof(Verdict.ALIVE)
@@ -147,7 +149,7 @@ class _Trial:
                 return Proof(Verdict.DEAD, f"an inserted chunk is not found by a query: {said}")
             sleep(self._timings.trial_pause_seconds)
 
-    def _sweep(self, store: VectorStore) -> bool:
+    def _delete_leftover(self, store: VectorStore) -> bool:
         try:
             contents = self._contents(store.id, TRIAL_TEXT, 2)
             claim = Leftover(self._target.labels, contents, self._age_seconds)
@@ -162,6 +164,15 @@ class _Trial:
             if self._target.provider.kind == "qdrant" and "Collection " in error.detail:
                 # Up to 0.7.3 there is none before the first chunk (400, POST /v1/vector-io/query).
                 return ()
+            raise
+
+    def _remove_surely(self, claim: Trial, lag_seconds: float) -> None:
+        """Delete the throw-away store, also where a signal comes meanwhile. Raises Stopped after that."""
+        try:
+            self._remove(claim, lag_seconds)
+        except Stopped:
+            # A signal is heeded once, so nothing interrupts the second time.
+            self._remove(claim, lag_seconds)
             raise
 
     def _remove(self, claim: Trial, lag_seconds: float) -> None:

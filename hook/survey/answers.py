@@ -7,7 +7,7 @@ from threading import RLock
 
 from hook.deadline import Deadline
 from hook.domain import Observation, Proof, Target, VectorStore, Verdict
-from hook.llamastack.verdicts import INSERT, KEPT_BY_EACH_PROCESS
+from hook.llamastack.verdicts import INSERT, PROCESS_LOCAL_PROVIDERS
 from hook.logs import log
 from hook.survey.order import SHOWN_FIELDS, in_order
 from hook.survey.proof import united
@@ -117,7 +117,7 @@ class Answers:
             asks = (
                 not done
                 or INSERT not in done[-1].next_questions
-                or target.provider.kind in KEPT_BY_EACH_PROCESS
+                or target.provider.kind in PROCESS_LOCAL_PROVIDERS
                 or any(proof.failure for proof in done)
                 or self._queried[store_id] < self._queries
             )

@@ -1,7 +1,7 @@
 """Connections that overlap, so that each worker that shares the server's socket takes some of them.
 
 The worker that is busy with an answer does not take the connection that is opened meanwhile, so another one does. One
-after the other, fast workers miss their turn in every second look (uvicorn with four workers).
+after the other, fast workers miss their turn in every second observation (uvicorn with four workers).
 """
 
 import queue

@@ -15,7 +15,7 @@ def in_order(stores: Iterable[VectorStore], lists: Sequence[Mapping[str, int]]) 
     """Return what several lists show so that all runs have the same order within a name and a second.
 
     `lists` has, for each, the place of each id. What any list shows side by side has its order: by another one, two
-    runs could each take its own back for the other's. Where none tells, since each process lists its own, the id does.
+    runs could each withdraw its own for the other's. Where none tells, since each process lists its own, the id does.
     """
     stores = tuple(stores)
     groups: dict[tuple[str | None, int], dict[str, VectorStore]] = {}

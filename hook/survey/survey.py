@@ -19,14 +19,14 @@ PAUSE_SECONDS = 0.03
 MOST_ROUNDS = 3
 """How often all is asked anew because another run made something wanted in the middle of it."""
 PATIENT_AFTER = 3
-"""After so many looks that something broke into, the next is patient: it may be a gateway that always fails some."""
+"""After so many observations that failed, the next is patient: a gateway may always fail some."""
 QUERIES = 5
 """How often a run queries a vector store, where an empty insert tells its processes apart as well: each query costs an
 embedding, and 60 of them are too many for 0.2.16."""
 QUERIES_BEFORE_A_WRITE = 2
 """How many of those go before a write, after which all is proven anew."""
 LISTS_EACH = 2
-"""How many times as many connections ask for the list where there is nothing to prove: with 20, looks at lists alone
+"""How many times as many connections ask for the list where there is nothing to prove: with 20, observations of lists
 missed one of four workers in 3 of 150, with 40 in 0 of 200 (uvicorn)."""
 _LIMITED = (429, 503)
 """What a gateway answers that limits requests or connections."""
@@ -44,7 +44,7 @@ class Survey:
         self._first_list: Sequence[VectorStore] | None = None
 
     def know_first_list(self, stores: Sequence[VectorStore]) -> None:
-        """Take what a first connection listed just now for the first answer of the next look."""
+        """Take what a first connection listed just now for the first answer of the next observation."""
         self._first_list = stores
 
     def stores(self) -> tuple[VectorStore, ...]:

@@ -20,7 +20,7 @@ from hook.survey.proof import Prover
 
 QUESTIONS = 3
 """How many requests each connection but the first one sends at least: with one alone, fast workers are done before the
-next connection is opened, and one of four was missed in every tenth look (uvicorn)."""
+next connection is opened, and one of four was missed in every tenth observation (uvicorn)."""
 QUESTIONS_OF_LISTS = 2
 """The same where there is nothing to prove, and more connections are opened instead."""
 FLOODED_PAUSE_SECONDS = 0.1

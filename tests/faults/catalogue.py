@@ -471,7 +471,7 @@ def _proofs() -> Iterator[Fault]:
         "a proof with another dimension",
         at(PROVE, answer(400, {"detail": "Expected 384, got 0"})),
         (5,),
-        "vectors of 384, not 768",
+        "expect length 384, not 768",
     )
     yield Fault(
         "a proof with a dimension of 9,999 digits",

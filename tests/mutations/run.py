@@ -1,6 +1,6 @@
-"""Change the rooms that decide, one place at a time, and see whether a test notices.
+"""Change the packages that decide, one place at a time, and see whether a test notices.
 
-Prints what mutmut found, and writes it to `result.txt` beside this file. It ends with 1 where more than 5 % of the
+Prints what mutmut found, and writes it to build/mutations/result.txt. It ends with 1 where more than 3 % of the
 mutants survive, where one does without a reason in `survivors.yaml`, and where a reason there has no survivor. With
 `--continue` it goes on from the last run: it tries what has changed since, what was not tried, and all that survived.
 """
@@ -21,7 +21,7 @@ TREE = REPOSITORY / "build" / "mutations" / "tree"
 MUTMUT = Path(sys.executable).with_name("mutmut")
 AT_ONCE = 6
 """More than there are cores: mostly they wait for a stand-in server."""
-MOST_SURVIVORS = 0.05
+MOST_SURVIVORS = 0.03
 NOTICED = ("killed", "timeout", "segfault", "caught by type check")
 """What mutmut calls a mutant that made a test fail, or hang."""
 UNTRIED = "not checked"
@@ -39,7 +39,7 @@ def main() -> int:
     survivors = {name: shown(name) for name, status in statuses.items() if status not in (*NOTICED, UNTRIED)}
     reasons = yaml.safe_load((HERE / "survivors.yaml").read_text()) or {}
     result, problems = judge(statuses, survivors, reasons)
-    (HERE / "result.txt").write_text(result)
+    (TREE.parent / "result.txt").write_text(result)
     print(result)
     for problem in problems:
         print(problem, file=sys.stderr)

@@ -681,6 +681,15 @@ def test_where_the_server_tells_no_time_nothing_is_withdrawn(server: FakeLlamaSt
     assert run(server.url, collections=entries("red_hat_docs")).states == ["duplicated"]
 
 
+def test_a_delete_that_does_nothing_is_not_repeated(server: FakeLlamaStack, run: RunHook) -> None:
+    """As behind a gateway that answers for the server."""
+    _, second = leave_two(server)
+    server.fault(f"DELETE /v1/vector_stores/{second}", answer(200, {}))
+
+    assert run(server.url, collections=entries("red_hat_docs")).states == ["duplicated"]
+    assert [request.method for request in server.requests].count("DELETE") == 1
+
+
 @pytest.mark.parametrize("status", [403, 500])
 def test_what_cannot_be_deleted_stays_duplicated(server: FakeLlamaStack, run: RunHook, status: int) -> None:
     """It belongs to another principal, or the server fails."""

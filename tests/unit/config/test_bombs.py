@@ -10,7 +10,7 @@ import pytest
 from hook.config.file import parse
 from hook.errors import MAX_PROBLEMS, ConfigError
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 MEMORY, SECONDS = 512 << 20, 5
 """More than a run takes to start, and far less than a bomb needs."""
 LAUGHS = "\n".join(["l0: &l0 [lol]", *(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 30))])

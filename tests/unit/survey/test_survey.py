@@ -268,7 +268,7 @@ def test_two_of_a_name_each_known_to_another_process_are_duplicated(two: FakeLla
 
 
 def test_its_own_is_not_taken_back_from_a_divided_server(two: FakeLlamaStack, run: Run) -> None:
-    """The earlier one is of no use where only some processes know it."""
+    """The earlier one is of no use where only some workers know it."""
     two.known_to[two.add("red_hat_docs")] = {0}
     two.fault(LIST, answer(200, {"data": [], "has_more": False}), times=40)
 

@@ -596,7 +596,7 @@ def test_what_a_query_finds_nothing_in_is_not_called_verified(
         found = run(server.url, "check", "--connections", connections, collections=ONE)
 
     assert (outcome.exit_code, outcome.states) == (0, ["present"])
-    assert outcome.detail().startswith("unverified: a query finds nothing here")
+    assert outcome.detail().startswith("unverified: a query finds nothing")
     assert outcome.report["message"].endswith("; 0 verified, 1 unverified")
     assert (later.exit_code, later.states, later.detail()) == (0, ["present"], "")
     assert len(canaries(server)) == 1
@@ -689,3 +689,41 @@ def test_a_signal_leaves_none_behind(milvus: FakeLlamaStack, run: Run, number: i
     assert outcome.exit_code == code
     assert len(canaries(milvus)) == 1
     assert milvus.names() == []
+
+
+@pytest.mark.usefixtures("listening")
+@pytest.mark.parametrize("line", ["DELETE", LIST])
+def test_a_signal_while_it_is_deleted_leaves_none_behind(milvus: FakeLlamaStack, run: Run, line: str) -> None:
+    """Neither in the list that shows it nor in the delete itself."""
+
+    def stop_at_the_delete(handler: Any) -> None:
+        if milvus.requests[-1].body["chunks"]:
+            store_id = milvus.requests[-1].body["vector_store_id"]
+            milvus.fault(f"DELETE {LIST[4:]}/{store_id}" if line == "DELETE" else LIST, stop, times=1)
+        handler.reply(*handler._answer(milvus.requests[-1]))
+
+    def stop(handler: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        hang(0.5)(handler)
+
+    milvus.fault(INSERT, stop_at_the_delete)
+
+    outcome = run(milvus.url, "--timeout", "30", collections=ONE)
+
+    assert (outcome.exit_code, milvus.names()) == (143, [])
+
+
+def test_what_another_run_makes_during_the_trial_is_not_made_twice(milvus: FakeLlamaStack, run: Run) -> None:
+    """A trial takes its time, so what is missing is asked anew after it."""
+
+    def meanwhile(handler: Any) -> None:
+        if milvus.requests[-1].body["chunks"]:
+            milvus.add("red_hat_docs", run_id="another")
+        handler.reply(*handler._answer(milvus.requests[-1]))
+
+    milvus.fault(INSERT, meanwhile)
+
+    outcome = run(milvus.url, collections=ONE)
+
+    assert (outcome.exit_code, outcome.states) == (0, ["present"])
+    assert milvus.lines().count(CREATE) == len(canaries(milvus)) == 1

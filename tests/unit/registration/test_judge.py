@@ -20,7 +20,7 @@ from hook.domain import (
 )
 from hook.errors import ExitCode, RefusedError
 from hook.llamastack.releases import FIRST_DECLARED, Release, parse_release
-from hook.registration.journal import Journal
+from hook.registration.journal import Created, Journal, Tried
 from hook.registration.judge import Judge
 from hook.registration.resolve import resolve
 
@@ -243,7 +243,7 @@ def test_the_dimension_that_inserts_want_is_compared_too() -> None:
     finding = compare(store(embedding_dimension=None), vs_1=Proof(Verdict.ALIVE, embedding_dimension=100))
 
     assert finding.state is State.DRIFTED
-    assert finding.detail.startswith("inserts want vectors of 100, not 768; ")
+    assert finding.detail.startswith("inserts expect length 100, not 768; ")
 
 
 def test_several_stores_are_duplicates() -> None:
@@ -514,3 +514,24 @@ def test_duplicates_name_what_is_lost_besides() -> None:
     finding = compare(store(), store("vs_2"), store("vs_0"), vs_0=Proof(Verdict.LOST))
 
     assert (finding.state, finding.lost_ids) == (State.DUPLICATED, ("vs_0",))
+
+
+def test_a_dead_trial_says_nothing_of_what_is_lost() -> None:
+    """Nobody would have created it, unless lost ones are recreated."""
+    journal = Journal("this run")
+    journal.add(Tried(TARGET.provider.id, TARGET.model.id, Proof(Verdict.DEAD, "500")))
+    seen = Observation(1, (store(),), proofs={"vs_1": Proof(Verdict.LOST, "404")})
+
+    assert Judge().findings([TARGET], seen, journal)["docs"].state is State.LOST
+    assert Judge(recreates=True).findings([TARGET], seen, journal)["docs"].state is State.UNAVAILABLE
+
+
+def test_what_is_lost_again_is_listed() -> None:
+    journal = Journal("this run")
+    journal.add(Created("docs", store()))
+    seen = Observation(1, (store(),), proofs={"vs_1": Proof(Verdict.LOST, "404")})
+
+    found = Judge(recreates=True).findings([TARGET], seen, journal)["docs"]
+
+    assert found.state is State.LOST
+    assert found.detail.startswith("the server lists it, but every insert fails (404)")

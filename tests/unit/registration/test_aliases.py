@@ -11,8 +11,8 @@ import pytest
 
 from hook.app import main
 from tests.fake_llamastack import CANARY, GRANITE_ID, FakeLlamaStack
+from tests.unit.config.test_files_as_they_are import AI_ASSETS
 from tests.unit.conftest import Outcome, Run, entries
-from tests.unit.test_files_as_they_are import AI_ASSETS
 
 ID = "vs_7fb9f1c9-4f36-4b5a-8c1b-6b2f3d1d8e11"
 ALIAS = "HR documents"

@@ -103,7 +103,7 @@ def test_some_processes_may_know_them_and_others_not(server: FakeLlamaStack, run
     outcome = run(server.url, *keys, "--connections", "6", collections=ONE)
 
     assert outcome.states == ["divided"]
-    told = r"for the consumers' token only some processes know it \([1-5] of [2-6] connections: "
+    told = r"for the consumers' token only some workers know it \([1-5] of [2-6] connections: "
     assert re.match(told, outcome.detail())
 
 

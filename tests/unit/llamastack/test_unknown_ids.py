@@ -12,7 +12,7 @@ from hook.llamastack.verdicts import INSERT, QUERY, Outcome, is_unknown_id, prov
 from tests.fake_llamastack import FakeLlamaStack, answer
 from tests.unit.conftest import Run, entries
 
-ANSWERS = {path.stem: json.loads(path.read_text()) for path in (Path(__file__).parent / "answers").glob("*.json")}
+ANSWERS = {path.stem: json.loads(path.read_text()) for path in (Path(__file__).parents[1] / "answers").glob("*.json")}
 NO_MODEL = "Model 'ibm-granite/granite-embedding-30m' not found. Use 'client.models.list()' to list available Models."
 MADE_UP_ID = "vs_ffffffff-ffff-4fff-bfff-ffffffffffff"
 

@@ -26,7 +26,7 @@ from hook.registration.resolve import resolve
 from tests.fake_llamastack import GRANITE
 
 URL = "http://stack:8321"
-ANSWERS = {path.stem: json.loads(path.read_text()) for path in (Path(__file__).parent / "answers").glob("*.json")}
+ANSWERS = {path.stem: json.loads(path.read_text()) for path in (Path(__file__).parents[1] / "answers").glob("*.json")}
 RELEASES = sorted(ANSWERS)
 WITH_MILVUS = [release for release in RELEASES if "milvus_create" in ANSWERS[release]]
 DBS_RELEASES = ("0.2.12", "0.2.16", "0.2.24")
@@ -62,7 +62,7 @@ def failure(call: Callable[[], Any]) -> HookError:
 
 def test_every_release_of_the_matrix_is_recorded() -> None:
     """A release that is added to the matrix has to be recorded, too."""
-    folder = Path(__file__).parents[1] / "live" / "releases"
+    folder = Path(__file__).parents[2] / "live" / "releases"
 
     assert sorted(path.name for path in folder.iterdir()) == RELEASES
 

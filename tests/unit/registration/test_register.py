@@ -682,7 +682,7 @@ def test_the_dimension_that_faiss_tells_is_compared(run: Run) -> None:
         outcome = run(server.url, collections=entries("red_hat_docs"))
 
     assert outcome.exit_code == 5
-    assert outcome.detail().startswith("inserts want vectors of 384, not 768")
+    assert outcome.detail().startswith("inserts expect length 384, not 768")
 
 
 def test_the_older_dialect_makes_literal_names_resolve(run: Run) -> None:
@@ -1007,3 +1007,47 @@ def test_a_create_that_the_server_puts_off_for_ever_ends_the_run(server: FakeLla
 
     assert (outcome.exit_code, server.names()) == (3, [])
     assert outcome.report["message"].startswith("'red_hat_docs' is not registered: POST /v1/vector_stores answered 429")
+
+
+def test_up_to_0_2_24_a_create_whose_answer_was_lost_is_found_by_its_id(run: Run) -> None:
+    """And the others are made."""
+    with FakeLlamaStack("dbs") as server:
+        server.fault("POST /v1/vector-dbs", reset, times=1, apply=True)
+        outcome = run(server.url)
+
+    assert (outcome.exit_code, sorted(outcome.states)) == (0, ["present", "registered", "registered"])
+    assert server.lines().count("POST /v1/vector-dbs") == 3
+
+
+def test_up_to_0_2_24_a_create_whose_answer_was_lost_is_repeated_for_the_other_worker(run: Run) -> None:
+    with FakeLlamaStack("dbs", processes=2) as server:
+        server.fault("POST /v1/vector-dbs", reset, times=1, apply=True)
+        outcome = run(server.url, "--connections", "20", collections=entries("red_hat_docs"))
+
+    assert outcome.exit_code == 0
+
+
+def test_a_500_that_is_not_json_may_have_created_something(server: FakeLlamaStack, run: Run) -> None:
+    """It is a gateway's, and the server behind it may be working on it."""
+    server.fault(CREATE, answer(500, b"<html>Oops</html>", Content_Type="text/html"), times=1)
+
+    outcome = run(server.url, "--timeout", "5", collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (3, ["unknown"])
+    assert "the outcome of its create is unknown (" in outcome.detail()
+
+
+def test_what_is_too_many_is_withdrawn_before_a_run_ends_without_a_verdict(server: FakeLlamaStack, run: Run) -> None:
+    """Else it would stay for ever."""
+
+    def create(handler: Any) -> None:
+        server.add("red_hat_docs", run_id="a rival")
+        handler.reply(*handler._create(server.requests[-1].body))
+        server.fault(CREATE, answer(429, Retry_After="86400"))
+
+    server.fault(CREATE, create, times=1)
+
+    outcome = run(server.url, collections=entries("red_hat_docs", "eu_ai_act"))
+
+    assert (outcome.exit_code, server.names()) == (3, ["red_hat_docs"])
+    assert "a rival" in str(server.stores)
