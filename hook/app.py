@@ -43,10 +43,10 @@ def main(
         logs.configure(presentation.log_level, presentation.log_format, environ)
         progress.command = arguments["command"]
         heed_signals()
-        asked = settings.parse(arguments, environ)
-        _execute(asked, environ, progress, timings)
-        if asked.command == "resolve":
-            _hand_over(asked, progress, presentation.output)
+        options = settings.parse(arguments, environ)
+        _execute(options, environ, progress, timings)
+        if options.command == "resolve":
+            _hand_over(options, progress, presentation.output)
     except (HookError, Stopped) as caught:
         error = caught
     except Exception as caught:  # noqa: BLE001  a bug: logged with its traceback, and never with exit code 0
@@ -57,56 +57,56 @@ def main(
     return int(emit(report, progress.addresses, presentation.output, environ))
 
 
-def _execute(asked: Settings, environ: Mapping[str, str], progress: Progress, timings: Timings) -> None:
+def _execute(options: Settings, environ: Mapping[str, str], progress: Progress, timings: Timings) -> None:
     """Carry out the command, and write its results into `progress`."""
-    is_lenient = asked.command == "validate" and not asked.strict
-    loaded = config.load(asked.config, environ, allow_empty=asked.allow_empty, allow_unset=is_lenient)
-    log.info("config.loaded", path=str(asked.config), collections=len(loaded.collections))
+    is_lenient = options.command == "validate" and not options.strict
+    loaded = config.load(options.config, environ, allow_empty=options.allow_empty, allow_unset=is_lenient)
+    log.info("config.loaded", path=str(options.config), collections=len(loaded.collections))
     for path, hint in loaded.warnings.items():
         log.warning("config.noted", path=path, hint=hint)
     if loaded.disabled:
         log.warning("config.collections_disabled", collections=list(loaded.disabled))
     progress.aliases = loaded.aliases
     progress.warnings = tuple(f"{path}: {hint}" for path, hint in loaded.warnings.items())
-    if asked.command == "validate":
+    if options.command == "validate":
         progress.findings = loaded.findings(State.VALID)
         return
     findings = loaded.findings(State.UNKNOWN)
-    wanted = addresses.labels(asked.names, findings, loaded.aliases)
-    if asked.to is not None:
-        addresses.check(asked.to, wanted)
-    progress.findings = {name: findings[name] for name in wanted.values()} if asked.names else findings
-    progress.server_url = asked.server.url
-    deadline = Deadline(asked.timeout_seconds)
+    wanted = addresses.labels(options.names, findings, loaded.aliases)
+    if options.to is not None:
+        addresses.check(options.to, wanted)
+    progress.findings = {name: findings[name] for name in wanted.values()} if options.names else findings
+    progress.server_url = options.server.url
+    deadline = Deadline(options.timeout_seconds)
     publisher = None
-    if asked.command == "register" and asked.publish_configmap is not None:
-        publisher = Publisher(asked.publish_configmap, environ, asked.request_timeout_seconds, deadline)
+    if options.command == "register" and options.publish_configmap is not None:
+        publisher = Publisher(options.publish_configmap, environ, options.request_timeout_seconds, deadline)
     names = set(wanted.values())
     collections = [each for each in loaded.collections if each.name in names]
     if collections:
-        _verify(asked, environ, collections, deadline, progress, timings)
+        _verify(options, environ, collections, deadline, progress, timings)
         progress.findings = {name: addresses.checked(each) for name, each in progress.findings.items()}
     if publisher is not None and exit_code(progress.findings.values()) is ExitCode.OK:
         _publish(publisher, progress)
 
 
 def _verify(
-    asked: Settings,
+    options: Settings,
     environ: Mapping[str, str],
     collections: Sequence[Collection],
     deadline: Deadline,
     progress: Progress,
     timings: Timings,
 ) -> None:
-    """Ask the server after these collections, and register what is missing where that is asked."""
-    if asked.wait_for_deployment is not None:
-        replicas = wait_for_rollout(asked.wait_for_deployment, environ, asked.request_timeout_seconds, deadline)
-        asked = replace(asked, connections=min(asked.connections * replicas, settings.MAX_CONNECTIONS))
-    server = LlamaStack(Http(asked.server, asked.request_timeout_seconds, deadline))
+    """Verify these collections on the server, and register what is missing for `register`."""
+    if options.wait_for_deployment is not None:
+        replicas = wait_for_rollout(options.wait_for_deployment, environ, options.request_timeout_seconds, deadline)
+        options = replace(options, connections=min(options.connections * replicas, settings.MAX_CONNECTIONS))
+    server = LlamaStack(Http(options.server, options.request_timeout_seconds, deadline))
     consumer = None
-    if asked.consumer is not None:
-        consumer = LlamaStack(Http(asked.consumer, asked.request_timeout_seconds, deadline))
-    Run(asked, server, consumer, deadline, progress, timings).carry_out(collections)
+    if options.consumer is not None:
+        consumer = LlamaStack(Http(options.consumer, options.request_timeout_seconds, deadline))
+    Run(options, server, consumer, deadline, progress, timings).carry_out(collections)
 
 
 def _publish(publisher: Publisher, progress: Progress) -> None:
@@ -126,17 +126,17 @@ def _publish(publisher: Publisher, progress: Progress) -> None:
     publisher.publish({key: str(found[name].id) for name in found for key in keys[name]}, str(progress.server_url))
 
 
-def _hand_over(asked: Settings, progress: Progress, output: str) -> None:
+def _hand_over(options: Settings, progress: Progress, output: str) -> None:
     """Write the addresses to the file of `--to`, or keep them for stdout, if all collections are usable."""
     if exit_code(progress.findings.values()) is not ExitCode.OK:
         return
-    wanted = addresses.labels(asked.names, progress.findings, progress.aliases)
+    wanted = addresses.labels(options.names, progress.findings, progress.aliases)
     ids = {label: str(progress.findings[name].id) for label, name in wanted.items()}
-    if asked.to is None:
-        progress.addresses = addresses.render(ids, asked.names, output)
+    if options.to is None:
+        progress.addresses = addresses.render(ids, options.names, output)
     else:
-        addresses.write(asked.to, ids)
-        log.info("addresses.written", path=str(asked.to), collections=len(ids))
+        addresses.write(options.to, ids)
+        log.info("addresses.written", path=str(options.to), collections=len(ids))
 
 
 def _report(progress: Progress, error: BaseException | None, elapsed_seconds: float) -> Report:

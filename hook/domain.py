@@ -137,7 +137,7 @@ class Proof:
     blind: bool = False
     """Whether a query found nothing, on a release and provider where a full store may answer the same."""
     found: str | None = None
-    """What the query found first, empty for nothing; None where another process may as well find something else."""
+    """What the query found first, empty for nothing; None where another worker may as well find something else."""
     vanished: bool = False
     """Whether the first connections knew it and all later ones did not, as where it is deleted meanwhile."""
     queried: bool = False
@@ -158,7 +158,7 @@ class Observation:
     proofs: Mapping[str, Proof] = field(default_factory=dict)
     """By id, what was proven of a vector store."""
     versions: Mapping[str, tuple[VectorStore, ...]] = field(default_factory=dict)
-    """By id, what the processes list differently of a vector store: each version once, as one of them shows it."""
+    """By id, what the workers list differently of a vector store: each version once, as one of them shows it."""
     has_grown: bool = False
     """Whether somebody made one of those meanwhile, so that the first lists could not show it."""
 
@@ -202,7 +202,7 @@ class Finding:
     """What is wrong or remarkable, and what to do next."""
     lost_ids: tuple[str, ...] = ()
     """The vector stores of this name that are listed and dead."""
-    unproven: bool = False
+    unverified: bool = False
     """Whether the server's answers cannot tell if inserts and queries work."""
     alias: str | None = None
     """The collection's second name."""

@@ -39,7 +39,7 @@ class Settings:
     publish_configmap: str | None
     names: tuple[str, ...]
     connections: int = 20
-    fail_unproven: bool = False
+    fail_unverified: bool = False
     """Whether `check` and `resolve` fail (exit code 3) for a collection that they cannot prove without writing."""
     prove_write: bool = True
     """Whether a proof includes the empty insert. Without it, a proof only reads."""
@@ -91,7 +91,7 @@ def parse(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
         publish_configmap=values.take("--publish-configmap", _object_name, None),
         names=tuple(arguments["names"]),
         connections=values.take("--connections", _connections, 1),
-        fail_unproven=values.choice("--on-unproven") == "fail",
+        fail_unverified=values.choice("--on-unproven") == "fail",
         prove_write=values.choice("--prove") != "read",
         consumer=values.consumer(server),
         wait_for_deployment=values.take("--wait-for-deployment", _object_name, None),

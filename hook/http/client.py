@@ -114,7 +114,7 @@ class Http:
         return self._server.url
 
     def another(self) -> "Http":
-        """Return one more connection to the same server, which another process of it may take."""
+        """Return one more connection to the same server, which another worker of it may take."""
         other = copy(self)
         other._session = None
         return other

@@ -109,7 +109,7 @@ class LlamaStack:
         return self.replaces and (self.release is None or self.release < FIRST_UNFLOODED)
 
     def another(self) -> "LlamaStack":
-        """Return the same server on one more connection, which another process of it may take."""
+        """Return the same server on one more connection, which another worker of it may take."""
         other = copy(self)
         other._http = self._http.another()
         other._dialect = copy(self._dialect or find_dialect(self._http, self.run_id)[0])

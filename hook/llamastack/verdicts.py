@@ -28,7 +28,7 @@ MEASURED = (*MADE_BY_THE_FIRST_CHUNK, *SHOWS_EMPTINESS)
 and weaviate answer 204 to an insert that fails (read in the source of ogx 1.5.0, POST /v1/vector-io/insert)."""
 
 PROCESS_LOCAL_PROVIDERS = ("faiss",)
-"""The kinds of provider whose chunks each process of the server keeps for itself, and searches exactly (every release):
+"""The kinds of provider whose chunks each worker of the server keeps for itself, and searches exactly (every release):
 the same query finds the same everywhere, or they have different chunks."""
 
 _REFUSALS_OF_NOTHING = {"chromadb": "Expected Embeddings", "qdrant": "Empty update request"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hook import files
 from hook.domain import GOOD_STATES, Finding, State
-from hook.errors import ConfigError, RefusedError, one_line
+from hook.errors import ConfigError, PublishError, RefusedError, one_line
 
 KEY_PREFIX = "VECTOR_STORE_"
 
@@ -65,7 +65,7 @@ def check(path: Path, wanted: Mapping[str, str]) -> None:
         if not path.parent.is_dir():
             raise ConfigError([f"--to: {path}: its folder does not exist; mount a volume there"])
     except OSError as error:
-        raise _not_written(path, error) from error
+        raise ConfigError([f"--to: {path}: cannot be written: {error.strerror}"]) from error
     first: dict[str, str] = {}
     problems = [
         f"--to: '{one_line(label, 100)}' and '{one_line(first[key_of(label)], 100)}' map to the same variable "
@@ -85,18 +85,16 @@ def render(addresses: Mapping[str, str], asked: Sequence[str], output: str) -> s
 def write(path: Path, addresses: Mapping[str, str]) -> None:
     """Replace a file by one with the addresses: JSON if the path ends with .json, else one variable a line.
 
-    Raises ConfigError if it cannot be written, and RefusedError for an id that no line can hold.
+    Raises PublishError if it cannot be written, and RefusedError for an id that no line can hold.
     """
     lines = {key_of(label): address for label, address in addresses.items()}
     text = json.dumps(addresses) + "\n" if _is_json(path) else "".join(map(_line, lines, lines.values()))
     try:
         files.replace(path, text.encode())
     except OSError as error:
-        raise _not_written(path, error) from error
-
-
-def _not_written(path: Path, error: OSError) -> ConfigError:
-    return ConfigError([f"--to: {path}: cannot be written: {error.strerror}"])
+        raise PublishError(
+            f"The collections are registered, but their addresses cannot be written to {path}: {error.strerror}"
+        ) from error
 
 
 def _is_json(path: Path) -> bool:

@@ -64,7 +64,7 @@ def closing_sentence(command: str, findings: tuple[Finding, ...], url: str, warn
         return f"{total}, valid{noted}{off}"
     new = sum(finding.state is State.REGISTERED for finding in enabled)
     shares = f"{new} new, {len(enabled) - new} already there"
-    unverified = sum(finding.unproven for finding in enabled)
+    unverified = sum(finding.unverified for finding in enabled)
     if unverified:
         verified = len(enabled) - unverified
         return f"{total} registered on {url}: {shares}; {verified} verified, {unverified} unverified{off}"
@@ -94,7 +94,7 @@ def _collection(finding: Finding, detail: str) -> dict[str, Any]:
         "id": finding.id,
         "state": finding.state.value,
         "addressed_by": finding.addressed_by,
-        "verified": finding.state in (State.PRESENT, State.REGISTERED) and not finding.unproven,
+        "verified": finding.state in (State.PRESENT, State.REGISTERED) and not finding.unverified,
         "lost_ids": list(finding.lost_ids),
         "detail": detail,
     }

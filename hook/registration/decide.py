@@ -90,7 +90,7 @@ def decide(
     ]
     if policy.may_insert:
         new = [each for each in creates if tells_nothing_when_empty(each.provider.kind, policy.release)]
-        unverified = [each for each in targets if findings[each.name].unproven]
+        unverified = [each for each in targets if findings[each.name].unverified]
         keys = {(each.provider.id, each.model.id): each for each in new + unverified if journal.trial(each) is None}
         if keys:
             # A trial takes its time, and another run may make what is missing: it is asked anew before it is created.

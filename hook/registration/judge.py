@@ -1,4 +1,4 @@
-"""What came of each collection, in one word and one sentence. Pure; remedies are told here and nowhere below."""
+"""What came of each collection, in one word and one sentence. Pure; remedies are named here and nowhere below."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -42,10 +42,10 @@ class Judge:
         for target in targets:
             stores = found[target.name]
             seen = _with_trial(observation, stores, journal.trial(target))
-            findings[target.name] = self._told_of_this_run(target, self._compare(target, stores, seen), listed, journal)
+            findings[target.name] = self._with_this_run(target, self._compare(target, stores, seen), listed, journal)
         return findings
 
-    def _told_of_this_run(
+    def _with_this_run(
         self, target: Target, found: Finding, listed: Mapping[str, VectorStore], journal: Journal
     ) -> Finding:
         """Return the finding with what this run did about the collection; `listed` is all that the server shows."""
@@ -150,39 +150,39 @@ class Judge:
             notes.append(f"inserts and queries work, but {_of(unlisted, seen)}")
         unverified = proof.verdict is Verdict.UNDECIDED or proof.blind
         state = State.UNKNOWN if unverified and self.fail_unverified else State.PRESENT
-        return replace(finding, state=state, detail="; ".join(notes), unproven=unverified)
+        return replace(finding, state=state, detail="; ".join(notes), unverified=unverified)
 
 
 def unfinished(findings: Mapping[str, Finding], journal: Journal) -> dict[str, Finding]:
     """Return the findings of a run that ended before its last observation: nothing that it wrote is verified."""
-    told = dict(findings)
+    updated = dict(findings)
     created, refused = journal.created(), journal.refused()
     causes = {event.name: event.cause for event in journal.events if isinstance(event, Unclear)}
     for name in journal.names(Sent):
         if name in refused:
-            told[name] = Finding(name, State.REJECTED, detail=refused[name].cause)
+            updated[name] = Finding(name, State.REJECTED, detail=refused[name].cause)
             continue
         # Not as its id, which nobody may use before it is verified: it may be withdrawn until then.
         store = created.get(name)
         what = f"its create got no clear answer ({causes[name]})" if name in causes else "its create was sent"
         if store is not None:
             what = _created_as(store)
-        told[name] = Finding(name, State.UNKNOWN, detail=f"{what}; the run ended before it could be verified")
-    return told
+        updated[name] = Finding(name, State.UNKNOWN, detail=f"{what}; the run ended before it could be verified")
+    return updated
 
 
 def _with_trial(seen: Observation, stores: Sequence[VectorStore], trial: Proof | None) -> Observation:
     """Return the observation with the proof of the throw-away vector store for what its own answers cannot tell."""
     if trial is None or trial.verdict is Verdict.UNDECIDED:
         return seen
-    told = {}
+    updated = {}
     for store in stores:
         proof = seen.proofs[store.id]
         # What is proven on few connections, and not listed on each, may be unknown to a worker.
         is_sure = not (proof.costly and _unlisted(store, seen))
         if proof.blind or (proof.verdict is Verdict.UNDECIDED and is_sure):
-            told[store.id] = replace(proof, blind=False) if proof.verdict is trial.verdict else trial
-    return replace(seen, proofs={**seen.proofs, **told})
+            updated[store.id] = replace(proof, blind=False) if proof.verdict is trial.verdict else trial
+    return replace(seen, proofs={**seen.proofs, **updated})
 
 
 def _created_as(store: VectorStore) -> str:

@@ -47,7 +47,7 @@ def no_files(refusal: str) -> str:
 
 
 def divided(target: Target, release: Release | None) -> str:
-    """Return why only some processes know a vector store, and what helps on this release."""
+    """Return why only some workers know a vector store, and what helps on this release."""
     remedies = [_declare(release)]
     if keeps(target.provider.kind, release) is not False and not breaks_at_restart(target.provider.kind, release):
         remedies.append("restart all of its pods, so that each reads the list anew")
@@ -94,7 +94,7 @@ def _may_be_empty(store: VectorStore, proof: Proof, certain: bool) -> bool:
 
 
 def unshared(target: Target) -> str:
-    """Return why processes find different chunks in one vector store, and what helps."""
+    """Return why workers find different chunks in one vector store, and what helps."""
     return (
         f"{target.provider.kind} keeps inserted chunks in the worker that took them: run LlamaStack with one worker "
         "and one replica, or use a provider that its workers share, such as pgvector; then ingest the documents again"

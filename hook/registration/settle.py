@@ -64,10 +64,10 @@ class Settler:
 
         What is too many is withdrawn meanwhile, since the other runs of this instant wait for that.
         """
-        patience = Deadline(self._deadline.remaining() / 2)
+        limit = Deadline(self._deadline.remaining() / 2)
         proofs = dict(self._lost)
         stores: Stores = ()
-        while patience.remaining() and self._has_late_creates(stores):
+        while limit.remaining() and self._has_late_creates(stores):
             stores = self._survey.stores()
             self._withdraw_surplus(targets, stores, proofs)
             if self._has_late_creates(stores):
@@ -83,7 +83,7 @@ class Settler:
         Each run withdraws its own where another one came first; then one is left, and all of them find it. Only the
         vector stores that decide that are proven, since twenty runs with twenty of a name would need too many.
         """
-        patience = Deadline(self._deadline.remaining() / 2)
+        limit = Deadline(self._deadline.remaining() / 2)
         quiet = Deadline(self._timings.race_seconds)
         began = time.time()
         seen: list[set[str]] = []
@@ -99,7 +99,7 @@ class Settler:
                 has_own = any(map(self._journal.is_ours, racing))
                 quiet = Deadline(self._timings.race_seconds if has_own else self._timings.bystander_seconds)
                 seen.append(now)
-            remaining = min(patience.remaining(), quiet.remaining())
+            remaining = min(limit.remaining(), quiet.remaining())
             if not raced or remaining == 0:
                 return frozenset(store.id for store in stores)
             log.info("race.found", collections=len(raced), remaining_seconds=round(remaining, 2))
@@ -139,7 +139,7 @@ class Settler:
         """Delete what this run made, if another one of the name was there before, and is usable.
 
         Usable by every worker: where only some know it, consumers may depend on either, and both stay. A gateway that
-        sends a create twice makes one more; of this run's own, the one that it was told of stays.
+        sends a create twice makes one more; of this run's own, the one that the answer named stays.
         """
         journal = self._journal
         own = by_age(store for store in found if journal.is_ours(store))
@@ -147,8 +147,8 @@ class Settler:
         verdicts = (self._prove(store.id, target, proofs).verdict for store in before if own)
         first = next((each for each in verdicts if each is not Verdict.LOST), Verdict.LOST)
         if first not in (Verdict.ALIVE, Verdict.UNDECIDED, Verdict.REFUSED):
-            told = journal.created().get(target.name)
-            own.sort(key=lambda store: told is None or store.id != told.id)
+            answered = journal.created().get(target.name)
+            own.sort(key=lambda store: answered is None or store.id != answered.id)
             del own[:1]
         ids_before = frozenset(map(str.casefold, journal.preexisting_ids))
         for store in own:

@@ -133,7 +133,7 @@ class _Trial:
 
     def _find(self, store_id: str) -> Proof:
         """Return whether a query finds the chunk, asked again for some seconds."""
-        patience = Deadline(min(self._timings.trial_found_seconds, self._deadline.remaining() / 2))
+        limit = Deadline(min(self._timings.trial_found_seconds, self._deadline.remaining() / 2))
         queries = cycle(TRIAL_QUERIES)
         provider = self._target.provider.id
         while True:
@@ -145,7 +145,7 @@ class _Trial:
                 said = str(error)
                 # Another worker may know it.
                 self._server.close()
-            if patience.remaining() == 0:
+            if limit.remaining() == 0:
                 return Proof(Verdict.DEAD, f"an inserted chunk is not found by a query: {said}")
             sleep(self._timings.trial_pause_seconds)
 
@@ -191,17 +191,17 @@ class _Trial:
 
     def _listed(self, claim: Trial, seconds: float) -> list[VectorStore]:
         """Return what the list shows of the throw-away store, which may lag, or be another worker's."""
-        patience = Deadline(min(seconds, self._deadline.remaining() / 2))
+        limit = Deadline(min(seconds, self._deadline.remaining() / 2))
         while True:
             found = [store for store in self._list() if may_delete(store, claim)]
-            if found or patience.remaining() == 0:
+            if found or limit.remaining() == 0:
                 return found
             sleep(self._timings.trial_pause_seconds)
             self._server.close()
 
     def _list(self) -> Sequence[VectorStore]:
-        patience = Deadline(min(self._timings.trial_listed_seconds, self._deadline.remaining() / 2))
-        return retry(self._server.vector_stores, patience, "request.retry_scheduled", max_failures=MAX_FAILURES)
+        limit = Deadline(min(self._timings.trial_listed_seconds, self._deadline.remaining() / 2))
+        return retry(self._server.vector_stores, limit, "request.retry_scheduled", max_failures=MAX_FAILURES)
 
 
 def _says_not_made(error: RefusedError | UnavailableError) -> bool:

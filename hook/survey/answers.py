@@ -18,12 +18,12 @@ FULLY_PROVEN = 20
 FEWEST_PROOFS = 3
 """On how many connections a vector store is proven at least, where there are so many."""
 LOST_SECONDS = 5.0
-"""How long what seems lost is proven on as many connections as what works, though each answer is an error: one process
+"""How long what seems lost is proven on as many connections as what works, though each answer is an error: one worker
 that knows it is enough. The rich log of 0.7.3 and newer takes seconds for an error."""
 
 
 class Answers:
-    """What was heard so far, and who has to be asked next; connections in threads of their own may share it."""
+    """What was answered so far, and who has to be asked next; connections in threads of their own may share it."""
 
     def __init__(self, connections: int, queries: int) -> None:
         """Begin with nothing; `queries` is how often a vector store is queried, where an empty insert tells as much."""
@@ -39,7 +39,7 @@ class Answers:
         self._stores: dict[str, VectorStore] = {}
         self._lists: list[Timed[dict[str, int]]] = []
         self._versions: dict[str, dict[tuple[str | None, ...], VectorStore]] = {}
-        """By id, what the processes show differently of one vector store."""
+        """By id, what the workers show differently of one vector store."""
         self._proofs: dict[str, list[Timed[Proof]]] = {}
         self._begun: Counter[str] = Counter()
         """By id, how many proofs were begun, answered or not."""
@@ -101,7 +101,7 @@ class Answers:
             done = self._proofs.get(store_id)
             if done is None:
                 return False
-            if any(heard.said.verdict in (Verdict.DEAD, Verdict.REFUSED) or heard.said.timed_out for heard in done):
+            if any(answer.said.verdict in (Verdict.DEAD, Verdict.REFUSED) or answer.said.timed_out for answer in done):
                 return True
             together = self._united(store_id)
             return together.verdict is Verdict.DIVIDED and not together.vanished
@@ -109,11 +109,11 @@ class Answers:
     def question(self, store_id: str, target: Target) -> tuple[Proof | None, bool]:
         """Return the last proof of a vector store, and whether the next one has to ask the query, too.
 
-        The query costs an embedding: it is asked a few times, but again and again where nothing else tells processes
+        The query costs an embedding: it is asked a few times, but again and again where nothing else tells workers
         apart, and where a question has failed once.
         """
         with self._lock:
-            done = [heard.said for heard in self._proofs.get(store_id, [])]
+            done = [answer.said for answer in self._proofs.get(store_id, [])]
             asks = (
                 not done
                 or INSERT not in done[-1].next_questions
@@ -161,7 +161,7 @@ class Answers:
         proofs = {store_id: self._united(store_id) for store_id in self._proofs}
         asked = {store_id: len(some) for store_id, some in self._proofs.items()}
         log.debug("processes.asked", connections=self.connections, vector_stores=len(self._stores), proofs=asked)
-        lists = [heard.said for heard in self._lists]
+        lists = [answer.said for answer in self._lists]
         shown = Counter(store_id for places in lists for store_id in places)
         grown = any(store_id in self._wanted and self._appeared(store_id) for store_id in proofs)
         stores = in_order(self._stores.values(), lists)
@@ -171,8 +171,8 @@ class Answers:
     def _lists_by(self, store_id: str) -> tuple[list[Timed[dict[str, int]]], list[Timed[dict[str, int]]]]:
         """Return the lists that show a vector store, and those that do not."""
         return (
-            [heard for heard in self._lists if store_id in heard.said],
-            [heard for heard in self._lists if store_id not in heard.said],
+            [answer for answer in self._lists if store_id in answer.said],
+            [answer for answer in self._lists if store_id not in answer.said],
         )
 
     def _appeared(self, store_id: str) -> bool:
@@ -183,7 +183,7 @@ class Answers:
     def _united(self, store_id: str) -> Proof:
         """Return what all proofs of a vector store say, and the lists, which are more.
 
-        What the lists take turns to show is not lost but divided, though each proof met a process without it.
+        What the lists take turns to show is not lost but divided, though each proof met a worker without it.
         """
         proof = united(self._proofs[store_id])
         shown, hidden = self._lists_by(store_id)
@@ -210,8 +210,8 @@ class Answers:
             share = self.connections // sum(map(self._is_costly, self._wanted))
             if last.verdict is Verdict.UNDECIDED and not self._lists_by(store_id)[1]:
                 share = 0
-        # Where the query may be what fails on one process of several, those without it say nothing of that.
-        begun = self._queried if any(heard.said.failure for heard in done) else self._begun
+        # Where the query may be what fails on one worker of several, those without it say nothing of that.
+        begun = self._queried if any(answer.said.failure for answer in done) else self._begun
         return min(self.connections, max(FEWEST_PROOFS, share)) - begun[store_id]
 
     def _is_costly(self, store_id: str) -> bool:

@@ -44,8 +44,8 @@ def overlap(turns: Iterable[int], ask: Callable[[int], None], at_once: int) -> N
 def in_any_order(questions: list[Callable[[], None]]) -> list[Callable[[], None]]:
     """Return the questions of one connection in an order of its own.
 
-    What balances each request in turn would otherwise answer the same question from the same process each time, where
-    the number of questions is a multiple of that of the processes (HAProxy before two replicas of 0.3.5).
+    What balances each request in turn would otherwise answer the same question from the same worker each time, where
+    the number of questions is a multiple of that of the workers (HAProxy before two replicas of 0.3.5).
     """
     return random.sample(questions, len(questions))
 

@@ -15,7 +15,7 @@ def in_order(stores: Iterable[VectorStore], lists: Sequence[Mapping[str, int]]) 
     """Return what several lists show so that all runs have the same order within a name and a second.
 
     `lists` has, for each, the place of each id. What any list shows side by side has its order: by another one, two
-    runs could each withdraw its own for the other's. Where none tells, since each process lists its own, the id does.
+    runs could each withdraw its own for the other's. Where none tells, since each worker lists its own, the id does.
     """
     stores = tuple(stores)
     groups: dict[tuple[str | None, int], dict[str, VectorStore]] = {}
@@ -43,5 +43,5 @@ def _ids_in_order(ids: Iterable[str], lists: Sequence[Mapping[str, int]]) -> lis
             found += ready
             order.done(*ready)
         return found
-    # Three processes, each with an order of its own.
+    # Three workers, each with an order of its own.
     return in_alphabet

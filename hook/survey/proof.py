@@ -16,7 +16,7 @@ FAILURES = 2
 
 
 class Prover:
-    """Asks one process of the server after one vector store."""
+    """Asks one worker of the server after one vector store."""
 
     def __init__(self, server: LlamaStack, deadline: Deadline, request_seconds: float, *, write: bool) -> None:
         self._server = server
@@ -58,11 +58,11 @@ class Prover:
 def united(proofs: Sequence[Timed[Proof]]) -> Proof:
     """Return what the proofs of all connections say together of one vector store.
 
-    Dead or refused anywhere is dead or refused, since some inserts fail; lost is only what all of them have lost. What
-    failed on one connection alone, and not when it was repeated, is only told. Where two answers to the same query take
-    turns, processes hold different chunks.
+    Dead or refused anywhere is dead or refused, since some inserts fail. Lost is only what all of them have lost. What
+    failed on one connection alone, and not when it was repeated, is only a note. Where two answers to the same query
+    take turns, workers hold different chunks.
     """
-    said = [heard.said for heard in proofs]
+    said = [answer.said for answer in proofs]
     for worst in (Verdict.DEAD, Verdict.REFUSED):
         found = next((proof for proof in said if proof.verdict is worst), None)
         if found is not None:
@@ -74,7 +74,7 @@ def united(proofs: Sequence[Timed[Proof]]) -> Proof:
     if lost and len(lost) < len(said):
         detail = f"{len(said) - len(lost)} of {len(said)} connections: {lost[0].detail}"
         known, unknown = (
-            [heard for heard in proofs if (heard.said.verdict is Verdict.LOST) is it] for it in (False, True)
+            [answer for answer in proofs if (answer.said.verdict is Verdict.LOST) is it] for it in (False, True)
         )
         return Proof(Verdict.DIVIDED, detail, vanished=may_precede(known, unknown))
     # What is inserted meanwhile changes the answer too, but never back to what it was.
@@ -85,9 +85,9 @@ def united(proofs: Sequence[Timed[Proof]]) -> Proof:
     undecided = next((proof for proof in said if proof.verdict is Verdict.UNDECIDED), None)
     if lost or undecided is not None:
         return lost[-1] if undecided is None else undecided
-    told = next((proof for proof in said if proof.embedding_dimension is not None), said[0])
+    measured = next((proof for proof in said if proof.embedding_dimension is not None), said[0])
     # An empty insert alone says nothing of it.
     empty = {proof.empty for proof in said if proof.queried}
     is_empty = False if False in empty else None if None in empty or not empty else True
     blind = any(proof.blind for proof in said) and is_empty is not False
-    return replace(told, empty=is_empty, blind=blind, failure=next(iter(failures), ""))
+    return replace(measured, empty=is_empty, blind=blind, failure=next(iter(failures), ""))

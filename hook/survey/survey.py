@@ -1,4 +1,4 @@
-"""One question to every process behind the URL: workers and replicas keep lists of their own."""
+"""One question to every worker behind the URL: workers and replicas keep lists of their own."""
 
 import random
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from hook.survey.proof import Prover
 from hook.survey.turns import Turns, Wanted
 
 PAUSE_SECONDS = 0.03
-"""Before a create that another process shall take."""
+"""Before a create that another worker shall take."""
 MOST_ROUNDS = 3
 """How often all is asked anew because another run made something wanted in the middle of it."""
 PATIENT_AFTER = 3
 """After so many observations that failed, the next is patient: a gateway may always fail some."""
 QUERIES = 5
-"""How often a run queries a vector store, where an empty insert tells its processes apart as well: each query costs an
+"""How often a run queries a vector store, where an empty insert tells its workers apart as well: each query costs an
 embedding, and 60 of them are too many for 0.2.16."""
 QUERIES_BEFORE_A_WRITE = 2
 """How many of those go before a write, after which all is proven anew."""
@@ -48,11 +48,11 @@ class Survey:
         self._first_list = stores
 
     def stores(self) -> tuple[VectorStore, ...]:
-        """Return each vector store that any process lists. Raises as the server's API does."""
+        """Return each vector store that any worker lists. Raises as the server's API does."""
         return self.observe(lambda _: {}, 0).stores
 
     def prove_once(self, store_id: str, target: Target) -> Proof:
-        """Return what the process that answers now says of a vector store. Raises as the server's API does."""
+        """Return what the worker that answers now says of a vector store. Raises as the server's API does."""
         ask = partial(self._prover.prove, self._server, store_id, target, None)
         return retry(ask, self._deadline, "proof.retry_scheduled", max_failures=MAX_FAILURES)
 
@@ -60,25 +60,25 @@ class Survey:
         """Return the union of the lists and the proofs. Raises as the server's API does.
 
         `queries` is how often each vector store is queried where an empty insert tells as much. Whatever may be a
-        server that restarts voids what was heard before it, and all is asked anew; so is it where a vector store
+        server that restarts voids what was answered before it, and all is asked anew; so is it where a vector store
         answers nothing but failures: a few times, since each of them costs the server a log.
         """
-        heard: Observation | None = None
+        latest: Observation | None = None
         attempts = rounds = 0
 
         def ask_all() -> Observation:
             nonlocal rounds
             rounds += 1
-            # What has failed may do so on one process of many, and is queried on each connection.
+            # What has failed may do so on one worker of many, and is queried on each connection.
             most = queries if attempts == 1 else self.connections
             return self._ask_all(wanted, most, patient=rounds > PATIENT_AFTER)
 
         def attempt() -> Observation:
-            nonlocal attempts, heard
+            nonlocal attempts, latest
             attempts += 1
             for _ in range(MOST_ROUNDS):
-                heard = None
-                heard = found = retry(ask_all, self._deadline, "request.retry_scheduled")
+                latest = None
+                latest = found = retry(ask_all, self._deadline, "request.retry_scheduled")
                 if not found.has_grown:
                     break
             dead = next((proof for proof in found.proofs.values() if proof.verdict is Verdict.DEAD), None)
@@ -90,13 +90,13 @@ class Survey:
         try:
             return retry(attempt, self._deadline, "proof.retry_scheduled", max_failures=MAX_FAILURES)
         except UnavailableError:
-            if heard is None:
+            if latest is None:
                 raise
             # The others' proofs stand, whatever one backend does.
-            return heard
+            return latest
 
     def shift(self) -> None:
-        """Let another process take the next request of each connection, as where a balancer gives each one its turn."""
+        """Let another worker take the next request of each connection, as where a balancer gives each one its turn."""
         sleep(PAUSE_SECONDS)
         if random.random() < 0.5:
             self._server.check_health()

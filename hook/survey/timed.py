@@ -21,7 +21,7 @@ class Timed(Generic[T]):
 def may_precede(first: Iterable[Timed[T]], then: Iterable[Timed[T]]) -> bool:
     """Tell whether there can be a moment before which all of the first answers were made, and after it all others.
 
-    So what a server forgot or learned meanwhile is told apart from what its processes take turns to say.
+    So what a server forgot or learned meanwhile is told apart from what its workers take turns to say.
     """
     return max((each.began for each in first), default=0.0) <= min((each.ended for each in then), default=float("inf"))
 

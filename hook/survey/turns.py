@@ -59,7 +59,7 @@ class Turns:
         if first_list is None:
             self._list(server, [])
         else:
-            self._heard(first_list, self._answers.now(), [])
+            self._add_list(first_list, self._answers.now(), [])
         wanted = self._wanted(self._answers.stores)
         _, due = self._answers.open(wanted)
         alone = due if at_once == 1 else due[:1]
@@ -106,9 +106,9 @@ class Turns:
 
     def _list(self, server: LlamaStack, shown: list[str]) -> None:
         began = self._answers.now()
-        self._heard(self._patiently(partial(_repeated, server.vector_stores)), began, shown)
+        self._add_list(self._patiently(partial(_repeated, server.vector_stores)), began, shown)
 
-    def _heard(self, stores: Sequence[VectorStore], began: float, shown: list[str]) -> None:
+    def _add_list(self, stores: Sequence[VectorStore], began: float, shown: list[str]) -> None:
         self._answers.add_list(stores, began)
         shown += [store.id for store in stores]
 

@@ -75,7 +75,7 @@ def test_environment_overrides_defaults() -> None:
         recreate_lost=True,
         publish_configmap="ids",
         names=(),
-        fail_unproven=True,
+        fail_unverified=True,
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from dotenv import dotenv_values
 
 from hook.app import main
-from hook.errors import ConfigError, RefusedError
+from hook.errors import ConfigError, PublishError, RefusedError
 from hook.output.addresses import check, key_of, write
 from tests.fake_llamastack import FakeLlamaStack
 from tests.unit.conftest import NAMES, entries
@@ -180,7 +180,7 @@ def test_a_file_that_cannot_be_written_is_said_with_its_path(tmp_path: Path, tar
     os.mkfifo(tmp_path / "pipe")
     before = sorted(tmp_path.rglob("*"))
 
-    with pytest.raises(ConfigError):
+    with pytest.raises(PublishError):
         write(tmp_path / target, {"a": "vs_1"})
     with pytest.raises(ConfigError) as caught:
         check(tmp_path / target, {"a": "a"})
@@ -198,7 +198,7 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: p
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fchmod", full)
-    with pytest.raises(ConfigError, match="cannot be written: No space left on device"):
+    with pytest.raises(PublishError, match=r"cannot be written to .*: No space left on device"):
         write(path, {"a": "vs_1"})
 
     assert list(tmp_path.iterdir()) == [path]

@@ -132,12 +132,12 @@ def test_text_cannot_be_forged_by_a_server() -> None:
         ),
         (
             "register",
-            (replace(PRESENT, unproven=True), DECLARED, DISABLED),
+            (replace(PRESENT, unverified=True), DECLARED, DISABLED),
             f"2 collections registered on {URL}: 1 new, 1 already there; 1 verified, 1 unverified; 1 more disabled",
         ),
         (
             "check",
-            (replace(PRESENT, unproven=True),),
+            (replace(PRESENT, unverified=True),),
             f"1 collection registered on {URL}: 0 new, 1 already there; 0 verified, 1 unverified",
         ),
         (
@@ -164,7 +164,7 @@ def test_a_valid_configuration_with_warnings_says_so(warnings: int, expected: st
     assert closing_sentence("validate", (VALID,), URL, warnings) == f"1 collection, valid, {expected}"
 
 
-@pytest.mark.parametrize("finding", [MISSING, DISABLED, VALID, replace(PRESENT, unproven=True)])
+@pytest.mark.parametrize("finding", [MISSING, DISABLED, VALID, replace(PRESENT, unverified=True)])
 def test_only_a_proven_collection_is_verified(finding: Finding) -> None:
     """A consumer that needs a proof reads this field, and not the detail."""
     assert json.loads(render_json(report(finding)))["collections"][0]["verified"] is False

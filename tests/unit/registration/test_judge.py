@@ -313,7 +313,7 @@ def test_a_proof_that_proves_nothing_is_noted() -> None:
     """Milvus up to 0.7.3 answers the same without a chunk as without a backend."""
     finding = compare(store(), vs_1=Proof(Verdict.UNDECIDED, "500"))
 
-    assert (finding.state, finding.unproven) == (State.PRESENT, True)
+    assert (finding.state, finding.unverified) == (State.PRESENT, True)
     assert finding.detail.startswith("unverified: on this release an empty store cannot be told from one ")
 
 
