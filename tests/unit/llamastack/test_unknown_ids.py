@@ -36,6 +36,16 @@ def test_each_release_says_it_in_words_of_its_own(release: str, name: str) -> No
     assert not is_unknown_id(error, MADE_UP_ID + "f")
 
 
+@pytest.mark.parametrize("status", [400, 404])
+def test_chroma_says_it_without_quotes(status: int) -> None:
+    """As 0.3.5, 0.4.7 and 0.7.3 do after a restart (POST /v1/vector-io/insert)."""
+    said = "Invalid value: Vector DB vs_1 not found in Llama Stack"
+
+    assert is_unknown(said, "vs_1", status)
+    assert not is_unknown(said, "vs_", status)
+    assert not is_unknown(f"{said} nor elsewhere", "vs_1", status)
+
+
 @pytest.mark.parametrize("release", sorted(ANSWERS))
 def test_no_release_says_it_of_a_model_or_a_provider(release: str) -> None:
     for name in ("create_unknown_model", "create_unknown_provider"):
