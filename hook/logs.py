@@ -1,6 +1,7 @@
 """Structured logs on stderr: one event a line, with a constant name and key-value pairs."""
 
 import sys
+import threading
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, TextIO
@@ -31,12 +32,25 @@ def lost() -> int:
 class _Stderr:
     """The current stderr. A log that cannot be written must not stop a registration."""
 
+    def __init__(self) -> None:
+        self.is_ending = False
+
     def write(self, text: str) -> None:
+        if self.is_ending and threading.current_thread() is not threading.main_thread():
+            return
         with suppress(OSError, ValueError, AttributeError):
             sys.stderr.write(text)
 
     def flush(self) -> None:
         pass
+
+
+_stderr = _Stderr()
+
+
+def end() -> None:
+    """Let nothing follow the summary: connections that nobody waits for any more may still be answered."""
+    _stderr.is_ending = True
 
 
 def _mask_secrets(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -59,6 +73,7 @@ def _has_colors(environ: Mapping[str, str]) -> bool:
 def configure(level: str, log_format: str, environ: Mapping[str, str]) -> None:
     """Send events of `level` and above to stderr, as `json` lines or as `console` lines for a person."""
     is_json = log_format == "json"
+    _stderr.is_ending = False
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -70,7 +85,7 @@ def configure(level: str, log_format: str, environ: Mapping[str, str]) -> None:
             else structlog.dev.ConsoleRenderer(colors=_has_colors(environ)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(_Stderr()),  # type: ignore[arg-type]
+        logger_factory=structlog.WriteLoggerFactory(_stderr),  # type: ignore[arg-type]
         # Tests configure it more than once.
         cache_logger_on_first_use=False,
     )

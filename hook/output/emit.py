@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from hook import files
+from hook import files, logs
 from hook.domain import GOOD_STATES
 from hook.errors import ExitCode
 from hook.logs import is_terminal, log, lost
@@ -22,6 +22,7 @@ def emit(report: Report, addresses: str | None, output: str, environ: Mapping[st
     `addresses` is what `resolve` prints in place of a report, or None. A report that cannot be written changes no exit
     code. Addresses that cannot be written do, since they are the result.
     """
+    logs.end()
     # First, since it waits for no reader.
     _write_termination_message(report, environ)
     if report.command == "resolve":

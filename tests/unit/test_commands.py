@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import hook.output.emit
 import hook.registration.run
 from hook.app import main
+from hook.logs import log
 from tests.fake_llamastack import FakeLlamaStack, closed_port
 from tests.unit.conftest import Run, entries
 
@@ -349,3 +351,15 @@ def test_a_closed_stdout_changes_no_result(monkeypatch: pytest.MonkeyPatch, caps
     assert "report.not_written" in capsys.readouterr().err
     with suppress(BrokenPipeError):
         stream.close()
+
+
+def test_no_event_of_another_thread_follows_the_summary(
+    server: FakeLlamaStack, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A connection that nobody waits for any more may be answered after it."""
+    run(server.url)
+    late = threading.Thread(target=lambda: log.error("late"))
+    late.start()
+    late.join()
+
+    assert capsys.readouterr().err == ""
