@@ -29,7 +29,7 @@ class Collection:
     metadata: Mapping[str, str | float | bool] = field(default_factory=dict, hash=False)
     """What a vector store that is created gets besides; of one that is there it is not compared."""
     default_embedding_model: str | None = None
-    """The model that the same file names for whoever names none, where the server has several."""
+    """The model that the same file names for entries without one, where the server has several."""
     declared: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
     """The names of all collections of the file, whichever of them are asked for."""
     labels: frozenset[str] = field(default=frozenset(), repr=False, compare=False)

@@ -19,7 +19,7 @@ _WANTS_TLS = re.compile(
 """What TLS servers write into the 400 with which they answer plain HTTP: Go and nginx, Apache, Tomcat."""
 
 _ALERTS = ("SSLV3_", "TLSV1_", "TLSV13_")
-"""How OpenSSL's names of the alerts begin that the other end sends, whatever the version (SSL_R_TLSV1_…)."""
+"""How OpenSSL's names of the alerts begin that the other end sends, in every version (SSL_R_TLSV1_…)."""
 _CERTIFICATE_ALERTS = re.compile("CERTIFICATE|HANDSHAKE_FAILURE|UNKNOWN_CA|ACCESS_DENIED")
 """Those about the client's certificate; up to TLS 1.2 a missing one is a handshake failure."""
 
