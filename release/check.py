@@ -57,7 +57,7 @@ def versions(root: Path) -> Iterator[tuple[str, str]]:
     for name in ("job", "cronjob"):
         path = root / "manifests" / "base" / f"{name}.yaml"
         yield f"manifests/base/{name}.yaml", _found(r"image: register-collections:(\S+)", path)
-    for path in (root / "README.md", *sorted(root.glob("docs/*.md")), *sorted(root.glob("examples/*.yaml"))):
+    for path in (root / "README.md", *sorted(root.glob("docs/**/*.md")), *sorted(root.glob("examples/*.yaml"))):
         for what, pattern in _IN_PAGES.items():
             for version in sorted(set(re.findall(pattern, path.read_text()))):
                 yield f"{path.relative_to(root)}, {what}", version

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 ROOT = Path(__file__).parents[1]
-_PATTERNS = ("*.md", "docs/*.md", "manifests/helm/*/README.md")
+_PATTERNS = ("*.md", "docs/**/*.md", "manifests/helm/*/README.md")
 PAGES = MappingProxyType(
     {str(path.relative_to(ROOT)): path.read_text() for pattern in _PATTERNS for path in sorted(ROOT.glob(pattern))}
 )

@@ -72,7 +72,7 @@ def closing_sentence(command: str, findings: tuple[Finding, ...], url: str, warn
 
 
 def as_dict(report: Report) -> dict[str, Any]:
-    """Return the report as the JSON object that docs/operations.md describes."""
+    """Return the report as the JSON object that docs/troubleshooting.md describes."""
     return {
         "schema": SCHEMA,
         "command": report.command,

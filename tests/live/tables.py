@@ -12,7 +12,7 @@ AT_ONCE = 3
 TRIES = 4
 """Milvus Lite 3 runs inside of the server, and ends it in native code now and then; up to 2.5 it is a process."""
 MOST_PROBLEMS = 20
-PAGE = "docs/proofs.md"
+PAGE = "docs/maintainers/proofs.md"
 """Where the tables are."""
 
 

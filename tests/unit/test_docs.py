@@ -219,7 +219,7 @@ def test_the_support_table_names_the_versions_that_are_used() -> None:
 
 def test_each_test_on_a_cluster_shows_something() -> None:
     """What it shows is said on that page; else nobody knows that it is sure."""
-    named = set(re.findall(r"`test_\w+\.py::(?:\w+::)?(test_\w+)`", PAGES["docs/shown.md"]))
+    named = set(re.findall(r"`test_\w+\.py::(?:\w+::)?(test_\w+)`", PAGES["docs/maintainers/shown.md"]))
     files = (ROOT / "tests" / "cluster").glob("test_*.py")
     tests = {name for file in files for name in re.findall(r"^ *def (test_\w+)\(", file.read_text(), re.MULTILINE)}
 
@@ -228,7 +228,7 @@ def test_each_test_on_a_cluster_shows_something() -> None:
 
 def test_each_test_that_shows_something_exists() -> None:
     """A claim about a cluster names its test; one that was renamed would leave the claim without."""
-    named = re.findall(r"`(test_\w+\.py)::(?:(\w+)::)?(test_\w+)`", PAGES["docs/shown.md"])
+    named = re.findall(r"`(test_\w+\.py)::(?:(\w+)::)?(test_\w+)`", PAGES["docs/maintainers/shown.md"])
 
     assert len(named) > 30
     for file, group, name in named:

@@ -1,4 +1,4 @@
-"""The packages of the program, as docs/development.md shows them."""
+"""The packages of the program, as docs/maintainers/development.md shows them."""
 
 import ast
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 import hook
 
 HOUSE = Path(hook.__file__).parent
-PAGE = (HOUSE.parent / "docs" / "development.md").read_text()
+PAGE = (HOUSE.parent / "docs" / "maintainers" / "development.md").read_text()
 PACKAGES = sorted(path.parent.name for path in HOUSE.glob("*/__init__.py"))
 
 

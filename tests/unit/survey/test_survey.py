@@ -646,7 +646,7 @@ def test_one_connection_needs_neither_pause_nor_thread(
 
 def test_the_documentation_says_how_many_requests_there_are() -> None:
     """The bounds are those of the program."""
-    page = " ".join(PAGES["docs/proofs.md"].split())
+    page = " ".join(PAGES["docs/maintainers/proofs.md"].split())
 
     assert f"Up to {FULLY_PROVEN} collections are proven on every connection, more than that on" in page
     assert f"on at least {FEWEST_PROOFS} and on {20 * FULLY_PROVEN} together" in page
