@@ -4,11 +4,14 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from hook import logs
-from hook.cli import flags, settings
+from hook.cli import settings
 from hook.cli.settings import Presentation, Settings
+from hook.cli.usage import parse_arguments
 from hook.config import file as config
+from hook.config.file import Config
 from hook.deadline import Deadline, heed_signals
 from hook.domain import Collection, State, exit_code
 from hook.errors import ConfigError, ExitCode, HookError, Stopped, one_line
@@ -38,7 +41,7 @@ def main(
         terminals = (logs.is_terminal(sys.stdout), logs.is_terminal(sys.stderr))
         presentation = settings.presentation({}, environ, terminals=terminals)
         logs.configure(presentation.log_level, presentation.log_format, environ)
-        arguments = flags.parse_arguments(sys.argv[1:] if argv is None else argv)
+        arguments = parse_arguments(sys.argv[1:] if argv is None else argv)
         presentation = settings.presentation(arguments, environ, terminals=terminals)
         logs.configure(presentation.log_level, presentation.log_format, environ)
         progress.command = arguments["command"]
@@ -59,18 +62,12 @@ def main(
 
 def _execute(options: Settings, environ: Mapping[str, str], progress: Progress, timings: Timings) -> None:
     """Carry out the command, and write its results into `progress`."""
-    is_lenient = options.command == "validate" and not options.strict
-    loaded = config.load(options.config, environ, allow_empty=options.allow_empty, allow_unset=is_lenient)
-    log.info("config.loaded", path=str(options.config), collections=len(loaded.collections))
-    for path, hint in loaded.warnings.items():
-        log.warning("config.noted", path=path, hint=hint)
-    if loaded.disabled:
-        log.warning("config.collections_disabled", collections=list(loaded.disabled))
+    if options.command == "validate":
+        _validate(options, environ, progress)
+        return
+    loaded = _load(options.config, options, environ)
     progress.aliases = loaded.aliases
     progress.warnings = tuple(f"{path}: {hint}" for path, hint in loaded.warnings.items())
-    if options.command == "validate":
-        progress.findings = loaded.findings(State.VALID)
-        return
     findings = loaded.findings(State.UNKNOWN)
     wanted = addresses.labels(options.names, findings, loaded.aliases)
     if options.to is not None:
@@ -88,6 +85,36 @@ def _execute(options: Settings, environ: Mapping[str, str], progress: Progress, 
         progress.findings = {name: addresses.checked(each) for name, each in progress.findings.items()}
     if publisher is not None and exit_code(progress.findings.values()) is ExitCode.OK:
         _publish(publisher, progress)
+
+
+def _load(path: Path, options: Settings, environ: Mapping[str, str]) -> Config:
+    """Load a file, and log what is to be noted of it."""
+    is_lenient = options.command == "validate" and not options.strict
+    loaded = config.load(path, environ, allow_empty=options.allow_empty, allow_unset=is_lenient)
+    log.info("config.loaded", path=str(path), collections=len(loaded.collections))
+    for place, hint in loaded.warnings.items():
+        log.warning("config.noted", path=place, hint=hint)
+    if loaded.disabled:
+        log.warning("config.collections_disabled", collections=list(loaded.disabled))
+    return loaded
+
+
+def _validate(options: Settings, environ: Mapping[str, str], progress: Progress) -> None:
+    """Load each file by itself, also after one that is wrong. Raises ConfigError with all problems of all files."""
+    problems: list[str] = []
+    for path in options.files or (options.config,):
+        try:
+            loaded = _load(path, options, environ)
+        except ConfigError as error:
+            problems += error.problems
+            continue
+        place = f"{path}: " if len(options.files) > 1 else ""
+        # Two files may declare the same name, as for two clusters.
+        progress.findings |= {f"{path}:{name}": each for name, each in loaded.findings(State.VALID).items()}
+        progress.aliases = {**progress.aliases, **{f"{path}:{name}": each for name, each in loaded.aliases.items()}}
+        progress.warnings += tuple(f"{place}{key}: {hint}" for key, hint in loaded.warnings.items())
+    if problems:
+        raise ConfigError(problems)
 
 
 def _verify(

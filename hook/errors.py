@@ -49,6 +49,14 @@ class ConfigError(HookError):
         super().__init__(f"The configuration has {count}: {'; '.join(self.problems)}")
 
 
+class UsageError(ConfigError):
+    """The command line is wrong."""
+
+    def __init__(self, command: str, problems: Sequence[str]) -> None:
+        super().__init__(problems)
+        self.args = (f"usage error: {command}: {'; '.join(self.problems)}",)
+
+
 @dataclass(eq=False, repr=False)
 class UnavailableError(HookError):
     """The server is not ready, or stopped answering: the same call may work later."""

@@ -3,7 +3,7 @@
 It sends nothing, and reads only the files that hold a token.
 """
 
-from hook.cli.flags import parse_arguments
 from hook.cli.settings import Settings, parse, presentation
+from hook.cli.usage import parse_arguments
 
 __all__ = ["Settings", "parse", "parse_arguments", "presentation"]

@@ -1,15 +1,10 @@
 """The flags, each with the environment variable that it overrides."""
 
-import argparse
-import re
-from collections.abc import Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple
 
-from hook import __version__
-from hook.errors import ConfigError
+from hook.cli.commands import ASKING, PROVING
 from hook.logs import LEVELS
 
-COMMANDS = ("register", "check", "validate", "resolve")
 SWITCH = ("false", "true")
 """The choices of a flag without a value."""
 
@@ -18,77 +13,142 @@ class Setting(NamedTuple):
     """One flag with the environment variable that it overrides."""
 
     flag: str
-    variable: str
+    variable: str | None
+    """None for a flag that only some commands take."""
     default: str | None
     help: str
     choices: tuple[str, ...] = ()
+    metavar: str = ""
+    """What stands for its value in the help, where it is no choice."""
+    commands: tuple[str, ...] = ()
+    """The commands that it matters to; none for all."""
+
+    @property
+    def key(self) -> str:
+        """Return the name of its value among the arguments."""
+        return self.flag[2:].replace("-", "_")
+
+    @property
+    def is_switch(self) -> bool:
+        """Tell whether it takes no value."""
+        return self.choices == SWITCH
 
 
 SETTINGS = (
-    Setting("--url", "LLAMA_STACK_URL", "http://llama-stack-service:8321", "where LlamaStack answers"),
-    Setting("--config", "HOOK_CONFIG", "/config/collections.yaml", "the file that declares the collections"),
+    Setting(
+        "--url",
+        "LLAMA_STACK_URL",
+        "http://llama-stack-service:8321",
+        "where LlamaStack answers",
+        metavar="URL",
+        commands=ASKING,
+    ),
+    Setting(
+        "--config", "HOOK_CONFIG", "/config/collections.yaml", "the file that declares the collections", metavar="FILE"
+    ),
     Setting("--allow-empty", "HOOK_ALLOW_EMPTY", "false", "exit 0 if no collection is declared", SWITCH),
-    Setting("--timeout", "HOOK_TIMEOUT_SECONDS", "300", "seconds for the whole run, with all waits and requests"),
-    Setting("--request-timeout", "HOOK_REQUEST_TIMEOUT_SECONDS", "30", "seconds for one request"),
-    Setting("--api-key-file", "LLAMA_STACK_API_KEY_FILE", None, "the file with the bearer token"),
-    Setting("--consumer-api-key-file", "HOOK_CONSUMER_API_KEY_FILE", None, "the file with the pipelines' token"),
-    Setting("--connections", "HOOK_CONNECTIONS", "20", "fresh connections for each question, to reach all workers"),
-    Setting("--prove", "HOOK_PROVE", "write", "prove with an empty insert and a query, or a query", ("write", "read")),
-    Setting("--on-duplicate", "HOOK_ON_DUPLICATE", "fail", "if vector stores share a name", ("fail", "oldest")),
-    Setting("--on-lost", "HOOK_ON_LOST", "fail", "if a vector store is listed but dead", ("fail", "recreate")),
-    Setting("--on-unproven", "HOOK_ON_UNPROVEN", "warn", "if only a write could prove one", ("warn", "fail")),
-    Setting("--publish-configmap", "HOOK_PUBLISH_CONFIGMAP", None, "the ConfigMap to write the addresses into"),
-    Setting("--wait-for-deployment", "HOOK_WAIT_FOR_DEPLOYMENT", None, "the Deployment whose rollout to wait for"),
+    Setting(
+        "--timeout",
+        "HOOK_TIMEOUT_SECONDS",
+        "300",
+        "seconds for the whole run, with all waits and requests",
+        metavar="SECONDS",
+        commands=ASKING,
+    ),
+    Setting(
+        "--request-timeout",
+        "HOOK_REQUEST_TIMEOUT_SECONDS",
+        "30",
+        "seconds for one request",
+        metavar="SECONDS",
+        commands=ASKING,
+    ),
+    Setting(
+        "--api-key-file",
+        "LLAMA_STACK_API_KEY_FILE",
+        None,
+        "the file with the bearer token",
+        metavar="FILE",
+        commands=ASKING,
+    ),
+    Setting(
+        "--consumer-api-key-file",
+        "HOOK_CONSUMER_API_KEY_FILE",
+        None,
+        "the file with the pipelines' token",
+        metavar="FILE",
+        commands=PROVING,
+    ),
+    Setting(
+        "--connections",
+        "HOOK_CONNECTIONS",
+        "20",
+        "fresh connections for each question, to reach all workers",
+        metavar="NUMBER",
+        commands=ASKING,
+    ),
+    Setting(
+        "--prove",
+        "HOOK_PROVE",
+        "write",
+        "prove with an empty insert and a query, or a query",
+        ("write", "read"),
+        commands=PROVING,
+    ),
+    Setting(
+        "--on-duplicate",
+        "HOOK_ON_DUPLICATE",
+        "fail",
+        "if vector stores share a name",
+        ("fail", "oldest"),
+        commands=PROVING,
+    ),
+    Setting(
+        "--on-lost",
+        "HOOK_ON_LOST",
+        "fail",
+        "if a vector store is listed but dead",
+        ("fail", "recreate"),
+        commands=PROVING,
+    ),
+    Setting(
+        "--on-unproven",
+        "HOOK_ON_UNPROVEN",
+        "warn",
+        "if only a write could prove one",
+        ("warn", "fail"),
+        commands=("check", "resolve"),
+    ),
+    Setting(
+        "--publish-configmap",
+        "HOOK_PUBLISH_CONFIGMAP",
+        None,
+        "the ConfigMap to write the addresses into",
+        metavar="NAME",
+        commands=("register",),
+    ),
+    Setting(
+        "--wait-for-deployment",
+        "HOOK_WAIT_FOR_DEPLOYMENT",
+        None,
+        "the Deployment whose rollout to wait for",
+        metavar="NAME",
+        commands=ASKING,
+    ),
     Setting("--output", "HOOK_OUTPUT", None, "the report; text on a terminal, else json", ("text", "json")),
     Setting("--log-level", "HOOK_LOG_LEVEL", "info", "the least severe event to log", LEVELS),
     Setting("--log-format", "HOOK_LOG_FORMAT", None, "console on a terminal, else json", ("console", "json")),
 )
 
-
-class _Parser(argparse.ArgumentParser):
-    """An ArgumentParser that raises ConfigError, so that usage errors are in the report as well."""
-
-    def error(self, message: str) -> NoReturn:
-        if message.startswith("unrecognized arguments:"):
-            # Only the first, if it looks like a flag, and never its value: some people try --api-key=SECRET.
-            found = re.search(r"(?<= )--[a-z][a-z-]*(?=[ =]|$)", message)
-            message = f"unrecognized arguments: {found[0]}" if found else "unrecognized arguments"
-        # argparse quotes arguments, which may be secrets.
-        message = re.split(r"[:]? ['\"]", message)[0]
-        raise ConfigError([f"{message}; see register-collections --help"])
-
-
-def parse_arguments(argv: Sequence[str]) -> dict[str, Any]:
-    """Return the command and the flags that were given. Raises ConfigError for a usage error."""
-    parser = _Parser(
-        prog="register-collections",
-        description="Register the configured collections as vector stores of a LlamaStack server, and verify them.",
-        allow_abbrev=False,
-    )
-    commands = (
-        "register what is missing and verify (the default); check: verify, change nothing; validate: only read the "
-        "configuration; resolve: print the addresses of the named collections"
-    )
-    to = "for resolve: the FILE for the addresses (*.json, or lines for a shell), of all collections if none is named"
-    parser.add_argument("--version", action="version", version=f"register-collections {__version__}")
-    parser.add_argument("command", nargs="?", default=COMMANDS[0], metavar="|".join(COMMANDS), help=commands)
-    parser.add_argument("--strict", action="store_true", help="for validate: an unset variable is an error")
-    parser.add_argument("--to", metavar="FILE", help=to)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="for resolve: the collections, in the order to print")
-    for setting in SETTINGS:
-        help_text = f"{setting.help} ({setting.variable})" + (f" [{setting.default}]" if setting.default else "")
-        metavar = "|".join(setting.choices) or setting.flag[2:].upper().replace("-", "_")
-        is_switch = setting.choices == SWITCH
-        options = {"action": "store_const", "const": SWITCH[1]} if is_switch else {"metavar": metavar}
-        parser.add_argument(setting.flag, help=help_text, **options)  # type: ignore[arg-type]
-    arguments = vars(parser.parse_intermixed_args(argv))
-    command, is_resolve = arguments["command"], arguments["command"] == "resolve"
-    if command not in COMMANDS:
-        parser.error(f"unknown command; commands: {', '.join(COMMANDS)}")
-    if not is_resolve and arguments["to"] is not None:
-        parser.error("only resolve takes --to")
-    if is_resolve != bool(arguments["names"] or arguments["to"] is not None):
-        parser.error("resolve takes the names of collections, and only resolve does")
-    if command != "validate" and arguments["strict"]:
-        parser.error("only validate takes --strict")
-    return arguments
+FLAGS = (
+    Setting("--strict", None, None, "an unset variable is an error", SWITCH, commands=("validate",)),
+    Setting(
+        "--to",
+        None,
+        None,
+        "write the addresses to FILE (*.json, or lines for a shell), of all collections if none is named",
+        metavar="FILE",
+        commands=("resolve",),
+    ),
+)
+"""The flags that only some commands take."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from hook.cli.flags import SETTINGS, SWITCH
-from hook.errors import ConfigError
+from hook.errors import ConfigError, UsageError
 from hook.http.endpoint import Endpoint
 from hook.http.url import Address, read_address
 from hook.secrets import check_token, keep_out, read_token
@@ -50,6 +50,8 @@ class Settings:
     strict: bool = False
     """Whether an unset variable is an error for `validate`."""
     to: Path | None = None
+    files: tuple[Path, ...] = ()
+    """What `validate` reads, each file by itself, in place of `config`."""
 
 
 class Presentation(NamedTuple):
@@ -75,7 +77,9 @@ def presentation(
 
 
 def parse(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
-    """Check flags and environment. Raises ConfigError with all problems."""
+    """Check flags and environment. Raises ConfigError with all problems, and UsageError before it."""
+    if arguments["problems"]:
+        raise UsageError(arguments["command"], arguments["problems"])
     values = _Values(arguments, environ)
     for flag in ("--output", "--log-level", "--log-format"):
         values.choice(flag)
@@ -89,14 +93,15 @@ def parse(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
         accept_oldest=values.choice("--on-duplicate") == "oldest",
         recreate_lost=values.choice("--on-lost") == "recreate",
         publish_configmap=values.take("--publish-configmap", _object_name, None),
-        names=tuple(arguments["names"]),
+        names=tuple(arguments["words"]) if arguments["command"] == "resolve" else (),
+        files=tuple(map(Path, arguments["words"])) if arguments["command"] == "validate" else (),
         connections=values.take("--connections", _connections, 1),
         fail_unverified=values.choice("--on-unproven") == "fail",
         prove_write=values.choice("--prove") != "read",
         consumer=values.consumer(server),
         wait_for_deployment=values.take("--wait-for-deployment", _object_name, None),
         allow_empty=values.choice("--allow-empty") == SWITCH[1],
-        strict=arguments["strict"],
+        strict=arguments["strict"] is not None,
         to=Path(arguments["to"]) if arguments["to"] else None,
     )
     if arguments["to"] == "":
@@ -188,10 +193,10 @@ class _Values:
     def _text(self, flag: str) -> tuple[str | None, str]:
         """Return the value and its name for a message. An empty variable counts as unset."""
         setting = _SETTINGS[flag]
-        given = self._arguments.get(flag[2:].replace("-", "_"))
+        given = self._arguments.get(setting.key)
         if given is not None:
             return given, flag
-        return self._environ.get(setting.variable) or setting.default, setting.variable
+        return self._environ.get(str(setting.variable)) or setting.default, str(setting.variable)
 
     def _token_file(self, flag: str) -> Path | None:
         """Return the file, which must hold a token already."""

@@ -23,8 +23,8 @@ from typing import Any, cast
 from unittest.mock import patch
 
 from hook import deadline, logs
-from hook.cli.flags import parse_arguments
 from hook.cli.settings import parse
+from hook.cli.usage import parse_arguments
 from hook.domain import Collection, State
 from hook.http.answers import Answer, read
 from hook.http.client import Http

@@ -363,3 +363,31 @@ def test_no_event_of_another_thread_follows_the_summary(
     late.join()
 
     assert capsys.readouterr().err == ""
+
+
+def test_a_usage_error_obeys_the_output_that_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where that stands after the mistake."""
+    assert main(["check", "--foo", "--output", "text", "--log-level", "error"], {}) == 2
+
+    assert capsys.readouterr().out.splitlines()[-1].startswith("FAILED (config), exit code 2, ")
+
+
+def test_a_usage_error_is_reported_for_the_command_that_was_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--foo"], {}) == 2
+
+    assert json.loads(capsys.readouterr().out)["command"] == "check"
+
+
+def test_validate_checks_each_file_by_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two clusters may have a collection of the same name each, and one wrong file hides no other one."""
+    good, same, bad, worse = (tmp_path / name for name in ("a.yaml", "b.yaml", "c.yaml", "d.yaml"))
+    for path, content in ((good, entries("a")), (same, entries("a", owner="x")), (bad, [{}]), (worse, [{}])):
+        path.write_text(json.dumps({"vector_dbs": content}))
+
+    assert main(["validate", str(good), str(same)], {}) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert [each["name"] for each in report["collections"]] == ["a", "a"]
+    assert report["warnings"][0].startswith(f"{same}: vector_dbs[0].owner: ")
+    assert main(["validate", str(bad), str(good), str(worse)], {}) == 2
+    problems = json.loads(capsys.readouterr().out)["problems"]
+    assert [problem.split(": ")[0] for problem in problems] == [str(bad), str(worse)]

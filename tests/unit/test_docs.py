@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from hook.cli.flags import parse_arguments
 from hook.cli.settings import parse
+from hook.cli.usage import parse_arguments
 from tests.pages import PAGES, ROOT, commands, lines, prose, spans
 
 every_page = pytest.mark.parametrize("page", PAGES)

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hook.cli.flags import COMMANDS, SETTINGS, parse_arguments
+from hook.cli.commands import COMMANDS
+from hook.cli.flags import SETTINGS
 from hook.cli.settings import parse as parse_settings
+from hook.cli.usage import parse_arguments
 from hook.config.file import load, parse
 from hook.domain import (
     GOOD_STATES,
@@ -231,7 +233,7 @@ def test_any_file_is_read_or_refused(content: bytes, tmp_path_factory: pytest.Te
 
 @quickly
 @given(
-    st.dictionaries(st.sampled_from([setting.variable for setting in SETTINGS]), usage_texts),
+    st.dictionaries(st.sampled_from([str(setting.variable) for setting in SETTINGS]), usage_texts),
     st.lists(
         st.sampled_from([*(setting.flag for setting in SETTINGS), "--to", "--strict", *COMMANDS]) | usage_texts,
         max_size=4,

@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from hook.cli.flags import COMMANDS, SETTINGS
+from hook.cli.commands import COMMANDS
+from hook.cli.flags import SETTINGS
 from hook.domain import State
 from hook.errors import ExitCode
 from tests.pages import PAGES

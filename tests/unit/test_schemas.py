@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from hook.cli.flags import COMMANDS
+from hook.cli.commands import COMMANDS
 from hook.config.documents import SECTIONS
 from hook.config.file import parse
 from hook.domain import State

@@ -1,11 +1,14 @@
 """Flags before environment before default, and a sentence for everything that is wrong."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from hook.cli.flags import SETTINGS, parse_arguments
+from hook.cli.commands import COMMANDS
+from hook.cli.flags import FLAGS, SETTINGS
 from hook.cli.settings import Presentation, Settings, parse, presentation
+from hook.cli.usage import parse_arguments
 from hook.errors import ConfigError
 from hook.http.endpoint import Endpoint
 
@@ -208,12 +211,62 @@ def test_choices_are_checked_wherever_they_come_from() -> None:
 
 def test_usage_errors_are_configuration_errors() -> None:
     """An unknown flag or command reaches the report like any other problem."""
-    with pytest.raises(ConfigError, match=r"unrecognized arguments: --api-key; see"):
-        parse_arguments(["resolve", "x", "--api-key=sk-secret"])
-    with pytest.raises(ConfigError, match=r"unrecognized arguments: --foo; see register-collections --help"):
-        parse_arguments(["--foo"])
-    with pytest.raises(ConfigError, match=r"unknown command; commands: register, check, validate, resolve; see"):
-        parse_arguments(["sync"])
+    assert problems("--foo") == ("unrecognized arguments: --foo; see register-collections --help",)
+    assert problems("sync") == (
+        f"unknown command 'sync'; commands: {', '.join(COMMANDS)}; see register-collections --help",
+    )
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["chekc"], "unknown command 'chekc', did you mean check?; commands: "),
+        (["check", "--conection", "3"], "unrecognized arguments: --conection, did you mean --connections?; see"),
+        (["resolve", "x", "--api-key=sk-s3cr3t"], "unrecognized arguments: --api-key, did you mean --api-key-file?"),
+        (["-p", "s3cr3t"], "unrecognized arguments; see register-collections --help"),
+        (["sk-s3cr3t"], "unknown command; commands: "),
+        (["check", "a"], "check takes flags only, and no names; see register-collections check --help"),
+        (["resolve"], "resolve takes the names of collections, or --to FILE for all; see register-collections resolve"),
+        (["check", "--to", "x"], "only resolve takes --to; see register-collections check --help"),
+        (["check", "--strict"], "only validate takes --strict; see register-collections check --help"),
+        (["validate", "--strict=s3cr3t"], "--strict takes no value; see register-collections validate --help"),
+        (["check", "--timeout"], "--timeout needs a value: SECONDS; see register-collections check --help"),
+        (["--prove"], "--prove needs a value: write|read; see register-collections --help"),
+        (["-hs3cr3t"], "argument -h/--help"),
+        (["validate", "a", "--config", "b"], "name the files with --config or without it, not both; see"),
+    ],
+)
+def test_a_usage_error_says_what_was_meant(argv: list[str], expected: str) -> None:
+    """And it repeats no value, which may be a secret."""
+    (problem,) = problems(*argv)
+
+    assert problem.startswith(expected)
+    assert "s3cr3t" not in problem
+
+
+def test_a_usage_error_is_called_one_and_names_the_command() -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings("check", "--foo")
+
+    assert str(caught.value) == (
+        "usage error: check: unrecognized arguments: --foo; see register-collections check --help"
+    )
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [["--to", "x", "resolve", "a"], ["resolve", "a", "--to", "x"], ["--timeout", "3", "resolve", "--to=x", "--", "a"]],
+)
+def test_flags_may_stand_before_and_after_the_command(argv: list[str]) -> None:
+    asked = settings(*argv)
+
+    assert (asked.command, asked.names, asked.to) == ("resolve", ("a",), Path("x"))
+
+
+def test_validate_takes_files_in_place_of_the_setting() -> None:
+    asked = settings("validate", "a.yaml", "b.yaml", HOOK_CONFIG="c.yaml")
+
+    assert (asked.files, asked.names) == ((Path("a.yaml"), Path("b.yaml")), ())
 
 
 def test_the_key_may_stand_in_a_file(tmp_path: Path) -> None:
@@ -297,4 +350,19 @@ def test_help_names_every_variable(capsys: pytest.CaptureFixture[str]) -> None:
         parse_arguments(["--help"])
 
     text = capsys.readouterr().out
-    assert [setting.variable for setting in SETTINGS if setting.variable not in text] == []
+    assert [setting.variable for setting in SETTINGS if str(setting.variable) not in text] == []
+    assert [command for command in COMMANDS if f"\n    {command} " not in text] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_help_of_its_own(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With its flags, its exit codes and an example that it takes."""
+    with pytest.raises(SystemExit, match="0"):
+        parse_arguments(["--timeout", "3", command, "--help"])
+
+    text = capsys.readouterr().out
+    flags = {setting.flag for setting in (*SETTINGS, *FLAGS) if not setting.commands or command in setting.commands}
+    assert set(re.findall(r"^  (--[a-z-]+)", text, re.MULTILINE)) == flags
+    assert re.findall(r"^  (\d)  (\w+)", text, re.MULTILINE)[:3] == [("0", "ok"), ("1", "unexpected"), ("2", "config")]
+    example = text.split("example:\n")[1].split()[1:]
+    assert settings(*example).command == command == example[0]

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 import hook
 from hook import logs
-from hook.cli.flags import parse_arguments
 from hook.cli.settings import parse
+from hook.cli.usage import parse_arguments
 from hook.deadline import Deadline
 from hook.domain import Collection, VectorStore, Verdict
 from hook.errors import HookError

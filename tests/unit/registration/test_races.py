@@ -12,8 +12,8 @@ import pytest
 
 from hook import logs
 from hook.app import main
-from hook.cli.flags import parse_arguments
 from hook.cli.settings import Settings, parse
+from hook.cli.usage import parse_arguments
 from hook.deadline import Deadline
 from hook.domain import Collection, Finding, State, VectorStore
 from hook.errors import RefusedError

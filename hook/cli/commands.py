@@ -1,0 +1,74 @@
+"""What the program can be asked to do, with what the help says of each command."""
+
+from typing import NamedTuple
+
+from hook.errors import ExitCode
+
+PROGRAM = "register-collections"
+DEFAULT = "register"
+"""The command of a call that names none."""
+
+EXIT_CODES = {
+    ExitCode.OK: "nothing is wrong",
+    ExitCode.UNEXPECTED: "a bug in this program; the log has the traceback",
+    ExitCode.CONFIG: "the configuration or the usage is wrong; nothing was written",
+    ExitCode.UNAVAILABLE: "the server, a backend or the embedding model does not answer; run again",
+    ExitCode.REFUSED: "the server refuses, or has no such model or provider",
+    ExitCode.MISMATCH: "a collection is missing, drifted, duplicated, lost, divided or hidden",
+    ExitCode.UNPUBLISHED: "all are usable, but their addresses cannot be published or written",
+}
+"""What each exit code means, in one line; signals end a run with 128 and their number."""
+_OF_ALL = (ExitCode.OK, ExitCode.UNEXPECTED, ExitCode.CONFIG)
+_OF_SERVERS = (*_OF_ALL, ExitCode.UNAVAILABLE, ExitCode.REFUSED)
+
+
+class Command(NamedTuple):
+    """One command."""
+
+    name: str
+    summary: str
+    """What it does, for the list of commands."""
+    example: str
+    exit_codes: tuple[ExitCode, ...]
+    argument: str = ""
+    """What it takes besides flags, any number of them."""
+    argument_help: str = ""
+
+
+COMMANDS = {
+    command.name: command
+    for command in (
+        Command(
+            "register",
+            "register what is missing, and verify all (the default)",
+            "register --url http://localhost:8321 --config collections.yaml",
+            (*_OF_SERVERS, ExitCode.MISMATCH, ExitCode.UNPUBLISHED),
+        ),
+        Command(
+            "check",
+            "verify all, and change nothing",
+            "check --on-unproven fail",
+            (*_OF_SERVERS, ExitCode.MISMATCH),
+        ),
+        Command(
+            "validate",
+            "read the configuration, and ask no server",
+            "validate collections.yaml",
+            _OF_ALL,
+            "FILE",
+            "the files to check, each by itself, in place of --config",
+        ),
+        Command(
+            "resolve",
+            "verify all, and print the addresses of the named collections",
+            "resolve red_hat_docs --to addresses.json",
+            (*_OF_SERVERS, ExitCode.MISMATCH, ExitCode.UNPUBLISHED),
+            "NAME",
+            "the collections, in the order to print",
+        ),
+    )
+}
+PROVING = ("register", "check", "resolve")
+"""The commands that prove collections."""
+ASKING = PROVING
+"""The commands that ask a server."""
