@@ -20,8 +20,8 @@ _MAX_GENERATION = 2**63 - 1
 def wait_for_rollout(name: str, environ: Mapping[str, str], request_timeout_seconds: float, deadline: Deadline) -> int:
     """Return the number of replicas of a Deployment in the pod's namespace, as soon as only its newest pods are left.
 
-    Raises UnavailableError where the budget ends before that, RefusedError where the Deployment cannot be read, and
-    ConfigError outside of a pod.
+    Raises UnavailableError where the budget ends before that, also for a Deployment that is not there yet, RefusedError
+    where it cannot be read, and ConfigError outside of a pod.
     """
     pod = own_pod(VARIABLE, "rollout", environ)
     http = Http(pod.server, request_timeout_seconds, deadline)
@@ -31,15 +31,17 @@ def wait_for_rollout(name: str, environ: Mapping[str, str], request_timeout_seco
 
 
 def _replicas(http: Http, namespace: str, name: str) -> int:
-    """Return the number of replicas. Raises UnavailableError while the rollout goes on."""
+    """Return the number of replicas. Raises UnavailableError until there is one and its rollout is over."""
     path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
     try:
         answer = http.get(path)
     except RefusedError as error:
         if error.status != 404:
             raise
-        raise RefusedError(
-            f"the namespace '{namespace}' has no Deployment '{name}'; correct {VARIABLE}, or leave it out"
+        # An operator makes it some time after the sync.
+        raise UnavailableError(
+            f"the namespace '{namespace}' has no Deployment '{name}' yet; "
+            f"check {VARIABLE}, and the operator that is to make it"
         ) from error
     deployment = check_object(answer, f"GET {path}", "Deployment", namespace, name)
     replicas = _count(mapping(deployment.get("spec")), "replicas", 1)

@@ -1,5 +1,6 @@
 """The rollout of the server's Deployment is over before anything is asked."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -188,13 +189,28 @@ def test_another_object_is_not_taken_for_the_deployment(
     assert server.requests == []
 
 
-def test_a_deployment_that_is_not_there_is_refused(kubernetes: FakeKubernetes, waiting_run: Run) -> None:
-    """It would never be."""
+def test_a_deployment_that_is_made_late_is_waited_for(kubernetes: FakeKubernetes, waiting_run: Run) -> None:
+    """An operator makes it some time after the sync."""
+    missing = {"kind": "Status", "message": 'deployments.apps "llama-stack" not found', "code": 404}
+    kubernetes.answers = [(404, {"Content-Type": "application/json"}, json.dumps(missing).encode())] * 2
+    kubernetes.deployments[PATH] = [deployment()]
+
     outcome = waiting_run()
 
-    assert kubernetes.requests == [f"GET {PATH}"]
-    assert outcome.exit_code == 4
-    assert "the namespace 'private-ai-demo' has no Deployment 'llama-stack'" in outcome.report["message"]
+    assert outcome.exit_code == 0
+    assert kubernetes.requests == [f"GET {PATH}"] * 3
+
+
+def test_a_deployment_that_nobody_makes_ends_with_3(
+    server: FakeLlamaStack, kubernetes: FakeKubernetes, waiting_run: Run
+) -> None:
+    """Within the budget, and with what may be wrong."""
+    outcome = waiting_run(timeout="1")
+
+    assert outcome.exit_code == 3
+    assert "the namespace 'private-ai-demo' has no Deployment 'llama-stack' yet" in outcome.report["message"]
+    assert "check HOOK_WAIT_FOR_DEPLOYMENT, and the operator that is to make it" in outcome.report["message"]
+    assert server.requests == []
 
 
 def test_without_the_right_to_read_it_the_role_is_named(kubernetes: FakeKubernetes, waiting_run: Run) -> None:
