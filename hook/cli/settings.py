@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 from hook.cli.flags import SETTINGS, SWITCH
 from hook.errors import ConfigError, UsageError
 from hook.http.endpoint import Endpoint
-from hook.http.url import Address, read_address
+from hook.http.url import Address, check_expanded, read_address
 from hook.secrets import check_token, keep_out, read_token
 
 API_KEY_VARIABLE = "LLAMA_STACK_API_KEY"
@@ -143,9 +143,12 @@ class _Values:
         value, source = self._text(flag)
         choices = _SETTINGS[flag].choices
         try:
-            if choices and value is not None and value not in choices:
+            if value is None:
+                return default
+            check_expanded(value)
+            if choices and value not in choices:
                 raise ValueError(f"must be one of {', '.join(choices)}")
-            return default if value is None else convert(value)
+            return convert(value)
         except ValueError as error:
             # A value on the command line may be a secret at the wrong place.
             actual_value = "" if source.startswith("--") else f", not '{value}'"
@@ -160,6 +163,7 @@ class _Values:
         key_file, key = self._token_file("--api-key-file"), self._environ.get(API_KEY_VARIABLE, "").strip()
         keep_out(key)
         try:
+            check_expanded(key)
             check_token(key)
         except ValueError as error:
             self.problems.append(f"{API_KEY_VARIABLE}: {error}")
@@ -204,6 +208,7 @@ class _Values:
         if path is None:
             return None
         try:
+            check_expanded(path)
             read_token(Path(path))
         except ValueError as error:
             # Some people put the token itself here.

@@ -29,10 +29,20 @@ class Address:
         return password or user
 
 
+def check_expanded(text: str) -> None:
+    """Raise ValueError where Kubernetes left a reference to another variable as it was (core/v1, EnvVar `value`).
+
+    It expands `$(NAME)` only where NAME stands above it in `env`, and kustomize puts a variable of a patch first.
+    """
+    if "$(" in text:
+        raise ValueError("has a $(…) in it that was not expanded; write the value itself")
+
+
 def read_address(text: str, example: str) -> Address:
     """Return the address that a URL means. Raises ValueError with what is wrong with it; `example` is a right one."""
     if "${" in text:
         raise ValueError("has a ${…} in it, which nothing expands; write the value itself")
+    check_expanded(text)
     if _FORBIDDEN.search(text):
         raise ValueError("has a space or another character in it that a URL cannot have")
     nonsense = "is not a URL; write % / # ? @ in a password as %25 %2F %23 %3F %40"

@@ -146,6 +146,27 @@ def test_a_url_that_nobody_has_expanded_is_a_problem(url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("LLAMA_STACK_URL", "http://$(SERVER_NAME)-service:9000", ""),
+        ("HOOK_CONFIG", "/config/$(KEY)", ", not '/config/$(KEY)'"),
+        ("HOOK_TIMEOUT_SECONDS", "$(SECONDS)", ", not '$(SECONDS)'"),
+        ("HOOK_ON_LOST", "$(LOST)", ", not '$(LOST)'"),
+        ("LLAMA_STACK_API_KEY", "$(KEY)", ""),
+    ],
+)
+def test_a_reference_that_kubernetes_left_is_a_problem(name: str, value: str, shown: str) -> None:
+    """It expands only what stands above it, and kustomize puts a variable of a patch first."""
+    said = f"{name}: has a $(…) in it that was not expanded; write the value itself{shown}"
+    assert problems(**{name: value}) == (said,)
+
+
+def test_so_is_one_in_the_name_of_a_tokens_file() -> None:
+    said = "has a $(…) in it that was not expanded; write the value itself"
+    assert problems(LLAMA_STACK_API_KEY_FILE="/run/$(KEY)") == (f"LLAMA_STACK_API_KEY_FILE: /run/$(KEY): {said}",)
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "http://sta ck:8321",

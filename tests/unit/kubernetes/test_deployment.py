@@ -201,9 +201,7 @@ def test_a_deployment_that_is_made_late_is_waited_for(kubernetes: FakeKubernetes
     assert kubernetes.requests == [f"GET {PATH}"] * 3
 
 
-def test_a_deployment_that_nobody_makes_ends_with_3(
-    server: FakeLlamaStack, kubernetes: FakeKubernetes, waiting_run: Run
-) -> None:
+def test_a_deployment_that_nobody_makes_ends_with_3(server: FakeLlamaStack, waiting_run: Run) -> None:
     """Within the budget, and with what may be wrong."""
     outcome = waiting_run(timeout="1")
 
