@@ -1,16 +1,28 @@
 """Which of the server's vector stores are meant by a collection, and in which order they were made. Pure."""
 
+import re
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
 from hook.domain import Observation, Target, VectorStore
 
+_SERVER_MADE = re.compile(r"vs_[0-9a-f-]{24,36}", re.IGNORECASE)
+"""LlamaStack from 0.2.15 on makes up `vs_` and a UUID (POST /v1/vector_stores), and OpenAI `vs_` and hex digits."""
+
+
+def is_server_made(name: str) -> bool:
+    """Tell whether only a server makes up such an id: what has it was made, and maybe filled, by somebody else.
+
+    No other vector store stands for it, and no new one takes its place: that would be an empty one under another id.
+    """
+    return _SERVER_MADE.fullmatch(name) is not None
+
 
 def candidates(targets: Iterable[Target], stores: Iterable[VectorStore]) -> dict[str, list[VectorStore]]:
     """Return, for each target's name, the vector stores that have it, or its alias, as their name, or it as their id.
 
-    What this program made under an alias is known by its metadata, whatever the alias is by now. They come in the order
-    of the list.
+    What this program made under an alias is known by its metadata, whatever the alias is by now. A name that only a
+    server makes up counts as an id alone. They come in the order of the list.
     """
     targets = tuple(targets)
     names = {target.name: target.name for target in targets}
@@ -23,7 +35,7 @@ def candidates(targets: Iterable[Target], stores: Iterable[VectorStore]) -> dict
         # What is one collection by its id is not another one by its name; and some have no name.
         known = next((key for key in (store.id, store.declared_as) if key in found), None)
         name = known or names.get(store.name or "")
-        if name is not None:
+        if name is not None and (store.id == name or not is_server_made(name)):
             found[name].append(store)
     return {name: _prefer_declared_id(name, some) for name, some in found.items()}
 

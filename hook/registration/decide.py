@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hook.domain import Finding, Observation, State, Target, VectorStore, Verdict
 from hook.llamastack.releases import Release
 from hook.llamastack.verdicts import tells_nothing_when_empty
-from hook.registration.candidates import by_age, candidates
+from hook.registration.candidates import by_age, candidates, is_server_made
 from hook.registration.deletion import Surplus, may_delete
 from hook.registration.journal import Journal, Kept, Refused, Repeated, Sent, Withdrawn
 
@@ -73,7 +73,8 @@ def decide(
     """Return what is to be done, in this order; nothing of it twice in one run.
 
     `findings` are what the observation says of each target. Nothing is created where workers disagree: it would be
-    known to one of them, and a second one of its name would follow after a restart.
+    known to one of them, and a second one of its name would follow after a restart. Nothing takes the place of an id
+    that a server made.
     """
     actions: list[Action] = [*_withdrawals(targets, observation, journal)]
     if policy.replaces:
@@ -84,6 +85,7 @@ def decide(
         target
         for target in targets
         if findings[target.name].state in wanted
+        and not is_server_made(target.name)
         and target.name not in journal.names(Sent)
         and failed.isdisjoint({None, target.provider.id})
         and not workers_disagree(observation)

@@ -7,7 +7,7 @@ from hook.domain import Finding, Observation, Proof, State, Target, VectorStore,
 from hook.errors import one_line
 from hook.llamastack.releases import Release
 from hook.registration import remedies
-from hook.registration.candidates import candidates
+from hook.registration.candidates import candidates, is_server_made
 from hook.registration.journal import Journal, Sent, Unclear
 from hook.registration.resolve import quoted
 from hook.survey import SHOWN_FIELDS
@@ -54,6 +54,8 @@ class Judge:
         own = unresolved.get(target.name)
         is_withdrawn = made is not None and made.id in journal.withdrawn()
         if found.state not in (State.PRESENT, State.MISSING, State.LOST):
+            return found
+        if found.state is not State.PRESENT and is_server_made(target.name):
             return found
         if made is not None and made.id not in listed and not is_withdrawn:
             detail = f"{_created_as(made)}, and the list does not show it: see the server's log, then run it again"
@@ -112,6 +114,8 @@ class Judge:
             remedy = remedies.NOT_CREATED if disagree else remedy
             detail = f"the server lists it, but every insert fails ({said}): {remedy}"
             return Finding(target.name, State.LOST, lost_ids[-1], detail, lost_ids)
+        if not live and is_server_made(target.name):
+            return Finding(target.name, State.MISSING, detail=remedies.server_made(target, seen.stores))
         if not live:
             remedy = remedies.NOT_CREATED if disagree else "run `register`"
             return Finding(target.name, State.MISSING, detail=f"the server does not list it; {remedy}")

@@ -1,6 +1,6 @@
 """What to do next, in one sentence, for what is wrong with a vector store on this kind of provider and release."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from hook.domain import Proof, Target, VectorStore, Verdict
 from hook.errors import one_line
@@ -14,6 +14,8 @@ from hook.llamastack.releases import (
     keeps_from,
     named,
 )
+from hook.registration.candidates import is_server_made
+from hook.registration.resolve import quoted
 
 NOT_CREATED = "not created: the server's workers disagree about which stores exist"
 
@@ -31,8 +33,25 @@ def lost(target: Target, release: Release | None) -> str:
     remedies = [_declare(release)]
     if not kept:
         remedies.append("upgrade" if first is None else f"upgrade to {named(first)} or newer")
-    remedies.append("or run with --on-lost recreate, which leaves the data of the lost one behind")
+    if is_server_made(target.name):
+        remedies.append(f"or {_OWN_NAME}: nothing takes the place of an id that a server made")
+    else:
+        remedies.append("or run with --on-lost recreate, which leaves the data of the lost one behind")
     return f"{cause}; {', '.join(remedy for remedy in remedies if remedy)}"
+
+
+_OWN_NAME = "give the collection a name of your own"
+
+
+def server_made(target: Target, stores: Iterable[VectorStore]) -> str:
+    """Return what to do where the server has no vector store of an id that only a server makes up."""
+    labels = {target.name, target.alias} - {None}
+    others = [store.id for store in stores if not labels.isdisjoint((store.name, store.declared_as))]
+    hint = f"; the server has {quoted(others)} for that name: if one of them is meant, declare its id" if others else ""
+    return (
+        f"{one_line(target.name, 100)} is an id that a server made, and this server does not have it: restore it, "
+        f"declare it in the server's own configuration (0.4.3 and newer), or {_OWN_NAME}{hint}"
+    )
 
 
 NO_FILES = "inserts and queries work, but attached files will fail, since it refuses `dimensions`"

@@ -62,7 +62,8 @@ RESTARTED = "all of it still holds after a restart"
 DELETED = "a collection deleted behind its back: `check` exits 5, `register` restores it"
 WRONG = "a wrong provider, model or dimension: exit 4, nothing created"
 DRIFTED = "a collection on another provider: exit 5, nothing changed"
-ALIASED = "OpenShift AI's ConfigMap `gen-ai-aa-vector-stores` as it is: its collection works, and has its alias"
+SERVER_MADE = "OpenShift AI's ConfigMap `gen-ai-aa-vector-stores`, its id on no list: exit 5, nothing created"
+ALIASED = "the same with a name of one's own as its id: the collection works, and has its alias"
 DEFAULTED = "without `embedding_model`: exit 4 where the server has several, unless the file names a default"
 DECLARATION = "a collection declared in the server's own configuration is"
 TOKENED = "a bearer token: without it or with a wrong one exit 4, with it all works"
@@ -83,6 +84,7 @@ FACTS = (
     DELETED,
     WRONG,
     DRIFTED,
+    SERVER_MADE,
     ALIASED,
     DEFAULTED,
     DECLARATION,
@@ -93,7 +95,7 @@ FACTS = (
     MILVUS_BLIND,
     MILVUS_DOWN,
 )
-FULL_ONLY = (FILED, RESTARTED, DELETED, WRONG, DRIFTED, ALIASED, DEFAULTED, DECLARATION, TOKENED)
+FULL_ONLY = (FILED, RESTARTED, DELETED, WRONG, DRIFTED, SERVER_MADE, ALIASED, DEFAULTED, DECLARATION, TOKENED)
 """What a release that is there for one fault of its own need not show once more."""
 EXIT_CODES = {"present": 0, "lost": 5, "unavailable": 3}
 YES, NO, NOT_APPLICABLE = "✓", "✗", "–"
@@ -148,6 +150,21 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     columns = [Column(release) for release in releases]
     return print_table(columns, Column.fill, lambda: render(columns), whole=releases == list(RELEASES))
+
+
+def assets(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return OpenShift AI's ConfigMap with this entry."""
+    text = yaml.safe_dump({"registered_resources": {"vector_stores": [entry]}})
+    metadata = {"name": "gen-ai-aa-vector-stores"}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"config.yaml": text}}
+
+
+def declare_assets(content: dict[str, Any]) -> None:
+    """Declare the entry of OpenShift AI's ConfigMap in a server's own configuration, where it serves such."""
+    declared = content.get("registered_resources", {}).get("vector_stores")
+    if declared:
+        declared.append(declared[0] | {"vector_store_id": AI_ASSETS["vector_store_id"], "vector_store_name": ALIAS})
+        declared[-1].pop("provider_vector_store_id")
 
 
 def render(columns: Sequence["Column"]) -> str:
@@ -264,6 +281,8 @@ class Column:
                 self._ask_for_the_impossible(server)
             with self.cell(DRIFTED):
                 self._drift(server)
+            with self.cell(SERVER_MADE):
+                self._ask_for_a_server_s_id(server)
             with self.cell(ALIASED):
                 self._use_an_alias(server)
             with self.cell(DEFAULTED):
@@ -322,11 +341,16 @@ class Column:
                 require(OTHER_PROVIDER in found["detail"], f"{command} does not say what differs: {found}")
         require(stores(server) == before, "the run changed the list")
 
+    def _ask_for_a_server_s_id(self, server: Server) -> None:
+        before = stores(server)
+        with Hook(server, assets(AI_ASSETS)) as hook:
+            for command in ("register", "check"):
+                (found,) = hook.run(5, command)["collections"]
+                require(found["state"] == "missing" and "restore it" in found["detail"], f"{command} says {found}")
+        require(stores(server) == before, "the run changed the list")
+
     def _use_an_alias(self, server: Server) -> None:
-        text = yaml.safe_dump({"registered_resources": {"vector_stores": [AI_ASSETS]}})
-        metadata = {"name": "gen-ai-aa-vector-stores"}
-        manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"config.yaml": text}}
-        with Hook(server, manifest) as hook:
+        with Hook(server, assets(AI_ASSETS | {"vector_store_id": "hr_policies"})) as hook:
             (made,) = hook.run(0, "register")["collections"]
             require((made["state"], made["alias"]) == ("registered", ALIAS), f"register says {made}")
             insert_and_query(server, address(made))
@@ -354,9 +378,14 @@ class Column:
 
     def _guarded(self) -> None:
         """Check the declared collection and the token on one server."""
+
+        def edit(content: dict[str, Any]) -> None:
+            tokens.guard(self.release)(content)
+            declare_assets(content)
+
         with (
             TokenServer() as tokens,
-            Server(self.release, "run-decl.yaml", tokens.guard(self.release), TOKEN) as server,
+            Server(self.release, "run-decl.yaml", edit, TOKEN) as server,
             Hook(server, collections(*NAMES)) as hook,
         ):
             with self.cell(TOKENED):
@@ -370,6 +399,11 @@ class Column:
                 if self.expected.declared == "present":
                     require(found["id"] == DECLARED and found["addressed_by"] == "name", f"check says {found}")
                     insert_and_query(server, DECLARED)
+                    if not is_old(server):
+                        with Hook(server, assets(AI_ASSETS)) as hook:
+                            (found,) = hook.run(0, "register", token=TOKEN)["collections"]
+                            wanted = ("present", AI_ASSETS["vector_store_id"])
+                            require((found["state"], found["id"]) == wanted, f"register says {found}")
 
     def _try_tokens(self, server: Server, hook: "Hook") -> None:
         without = hook.run(4, "register")["message"]

@@ -14,14 +14,15 @@ from tests.fake_llamastack import CANARY, GRANITE_ID, FakeLlamaStack
 from tests.unit.config.test_files_as_they_are import AI_ASSETS
 from tests.unit.conftest import Outcome, Run, entries
 
-ID = "vs_7fb9f1c9-4f36-4b5a-8c1b-6b2f3d1d8e11"
+SERVER_MADE = "vs_7fb9f1c9-4f36-4b5a-8c1b-6b2f3d1d8e11"
+ID = "hr_policies"
 ALIAS = "HR documents"
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     path = tmp_path / "assets.yaml"
-    path.write_text(AI_ASSETS)
+    path.write_text(AI_ASSETS.replace(SERVER_MADE, ID))
     return path
 
 
@@ -277,7 +278,7 @@ def test_both_names_are_in_the_file(server: FakeLlamaStack, config: Path, tmp_pa
 
     assert main(["resolve", *flags, "--to", str(tmp_path / "env")], {}) == 0
     assert (tmp_path / "env").read_text().splitlines() == [
-        f"VECTOR_STORE_VS_7FB9F1C9_4F36_4B5A_8C1B_6B2F3D1D8E11={ID}",
+        f"VECTOR_STORE_HR_POLICIES={ID}",
         f"VECTOR_STORE_HR_DOCUMENTS={ID}",
     ]
 
@@ -286,3 +287,73 @@ def test_a_person_sees_both(config: Path, capsys: pytest.CaptureFixture[str]) ->
     main(["validate", "--config", str(config), "--output", "text"], {})
 
     assert f"{ID} (HR documents)  valid" in capsys.readouterr().out
+
+
+class TestAnIdThatAServerMade:
+    """Red Hat's own form for stores that another pipeline has filled."""
+
+    @pytest.fixture
+    def config(self, tmp_path: Path) -> Path:
+        path = tmp_path / "assets.yaml"
+        path.write_text(AI_ASSETS)
+        return path
+
+    @pytest.mark.parametrize("generation", ["dbs", "0.3", "0.7"])
+    @pytest.mark.parametrize("command", ["register", "check"])
+    def test_it_is_missing_and_nothing_is_created(self, run: Run, config: Path, generation: Any, command: str) -> None:
+        """A new one would be empty, and from 0.2.15 on under another id."""
+        with FakeLlamaStack(generation) as server:
+            outcome = run(server.url, command, config=str(config))
+
+        assert (outcome.exit_code, outcome.states, server.stores) == (5, ["missing"], [])
+        assert outcome.detail(SERVER_MADE) == (
+            f"{SERVER_MADE} is an id that a server made, and this server does not have it: restore it, declare it in "
+            "the server's own configuration (0.4.3 and newer), or give the collection a name of your own"
+        )
+
+    def test_it_is_proven_where_the_server_has_it(self, server: FakeLlamaStack, ask: Ask) -> None:
+        server.add("any name", id=SERVER_MADE)
+
+        outcome = ask("register")
+
+        assert (outcome.exit_code, only(outcome)["id"], only(outcome)["verified"]) == (0, SERVER_MADE, True)
+
+    @pytest.mark.parametrize(
+        "made", [{"name": ALIAS}, {"name": SERVER_MADE}, {"name": "x", "run_id": "r", "declared_as": SERVER_MADE}]
+    )
+    def test_no_store_of_its_names_stands_for_it(self, server: FakeLlamaStack, ask: Ask, made: dict[str, Any]) -> None:
+        """It may be the empty one that somebody made in its place."""
+        other = server.add(**made)
+
+        outcome = ask("register")
+
+        assert (outcome.exit_code, outcome.states, len(server.stores)) == (5, ["missing"], 1)
+        assert f"the server has '{other}' for that name: if one of them is meant, declare its id" in outcome.detail(
+            SERVER_MADE
+        )
+
+    def test_a_lost_one_is_never_recreated(self, server: FakeLlamaStack, ask: Ask) -> None:
+        """The new one would have another id, and the address that everybody knows would stay dead."""
+        server.lost_ids.add(server.add(ALIAS, id=SERVER_MADE))
+
+        outcome = ask("register", "--on-lost", "recreate")
+
+        assert (outcome.exit_code, outcome.states, len(server.stores)) == (5, ["lost"], 1)
+        assert "or give the collection a name of your own: nothing takes the place of" in outcome.detail(SERVER_MADE)
+
+    def test_what_fails_besides_does_not_hide_it(self, server: FakeLlamaStack, run: Run) -> None:
+        """Bringing the backend back would not bring it back."""
+        server.dead_provider_ids.add("milvus-shared")
+
+        outcome = run(server.url, collections=entries("docs", SERVER_MADE))
+
+        assert (outcome.exit_code, outcome.states) == (5, ["unavailable", "missing"])
+
+    @pytest.mark.parametrize("name", [SERVER_MADE.upper(), "vs_" + "0af" * 8, "vs_" + "9b" * 16])
+    def test_other_spellings_are_server_made(self, server: FakeLlamaStack, run: Run, name: str) -> None:
+        """Copied from elsewhere, and OpenAI's own form."""
+        assert run(server.url, collections=entries(name)).states == ["missing"]
+
+    @pytest.mark.parametrize("name", ["vs_docs", "vs_2024", "docs_" + SERVER_MADE, SERVER_MADE + "_v2"])
+    def test_a_name_that_only_begins_so_is_ones_own(self, server: FakeLlamaStack, run: Run, name: str) -> None:
+        assert run(server.url, collections=entries(name)).states == ["registered"]
