@@ -47,6 +47,7 @@ def main(
         progress.command = arguments["command"]
         heed_signals()
         options = settings.parse(arguments, environ)
+        progress.tells_changes = options.tells_changes
         _execute(options, environ, progress, timings)
         if options.command == "resolve":
             _hand_over(options, progress, presentation.output)
@@ -178,7 +179,8 @@ def _report(progress: Progress, error: BaseException | None, elapsed_seconds: fl
         for name, finding in progress.findings.items()
     )
     if error is None:
-        code, url = exit_code(findings), progress.server_url or ""
+        code = exit_code(findings, tells_changes=progress.tells_changes)
+        url = progress.server_url or ""
         message = closing_sentence(progress.command, findings, url, len(progress.warnings))
     elif isinstance(error, HookError | Stopped):
         code, message = error.exit_code, str(error)

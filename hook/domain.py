@@ -169,6 +169,8 @@ class State(StrEnum):
     VALID = "valid"
     PRESENT = "present"
     REGISTERED = "registered"
+    PLANNED = "planned"
+    """`plan` alone: `register` would create it."""
     MISSING = "missing"
     DRIFTED = "drifted"
     DUPLICATED = "duplicated"
@@ -186,7 +188,7 @@ class State(StrEnum):
     """Its own provider_id switches it off, so it is neither checked nor registered."""
 
 
-GOOD_STATES = frozenset({State.VALID, State.PRESENT, State.REGISTERED, State.DISABLED})
+GOOD_STATES = frozenset({State.VALID, State.PRESENT, State.REGISTERED, State.PLANNED, State.DISABLED})
 """The states with which a run may end with exit code 0."""
 
 
@@ -226,11 +228,16 @@ _EXIT_CODES = {
     State.UNPUBLISHED: ExitCode.UNPUBLISHED,
     State.UNAVAILABLE: ExitCode.UNAVAILABLE,
     State.UNKNOWN: ExitCode.UNAVAILABLE,
+    State.PLANNED: ExitCode.CHANGES,
 }
 
 
-def exit_code(findings: Iterable[Finding]) -> ExitCode:
-    """Return the code for a run that came to its end: the refusals first, since they cause the mismatches."""
+def exit_code(findings: Iterable[Finding], *, tells_changes: bool = False) -> ExitCode:
+    """Return the code for a run that came to its end: the refusals first, since they cause the mismatches.
+
+    What is only planned counts where it `tells_changes`.
+    """
     codes = {_EXIT_CODES.get(finding.state, ExitCode.OK) for finding in findings}
-    order = (ExitCode.REFUSED, ExitCode.MISMATCH, ExitCode.UNAVAILABLE, ExitCode.UNPUBLISHED)
+    order = [ExitCode.REFUSED, ExitCode.MISMATCH, ExitCode.UNAVAILABLE, ExitCode.UNPUBLISHED]
+    order += [ExitCode.CHANGES] * tells_changes
     return next((code for code in order if code in codes), ExitCode.OK)

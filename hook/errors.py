@@ -26,9 +26,15 @@ class ExitCode(IntEnum):
     REFUSED = 4
     MISMATCH = 5
     UNPUBLISHED = 6
+    CHANGES = 7
     HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143
+
+    @property
+    def is_success(self) -> bool:
+        """Tell whether nothing is wrong."""
+        return self in (ExitCode.OK, ExitCode.CHANGES)
 
 
 class HookError(Exception):

@@ -11,6 +11,8 @@ class Progress:
     """The results so far."""
 
     command: str = "register"
+    tells_changes: bool = False
+    """Whether the exit code says that something is planned."""
     server_url: str | None = None
     server_version: str | None = None
     findings: dict[str, Finding] = field(default_factory=dict)

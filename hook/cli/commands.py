@@ -16,6 +16,7 @@ EXIT_CODES = {
     ExitCode.REFUSED: "the server refuses, or has no such model or provider",
     ExitCode.MISMATCH: "a collection is missing, drifted, duplicated, lost, divided or hidden",
     ExitCode.UNPUBLISHED: "all are usable, but their addresses cannot be published or written",
+    ExitCode.CHANGES: "with --detailed-exitcode: register would create something",
 }
 """What each exit code means, in one line; signals end a run with 128 and their number."""
 _OF_ALL = (ExitCode.OK, ExitCode.UNEXPECTED, ExitCode.CONFIG)
@@ -45,6 +46,12 @@ COMMANDS = {
             (*_OF_SERVERS, ExitCode.MISMATCH, ExitCode.UNPUBLISHED),
         ),
         Command(
+            "plan",
+            "say what register would do and why, and change nothing",
+            "plan --detailed-exitcode --config collections.yaml",
+            (*_OF_SERVERS, ExitCode.MISMATCH, ExitCode.CHANGES),
+        ),
+        Command(
             "check",
             "verify all, and change nothing",
             "check --on-unproven fail",
@@ -68,7 +75,7 @@ COMMANDS = {
         ),
     )
 }
-PROVING = ("register", "check", "resolve")
+PROVING = ("register", "plan", "check", "resolve")
 """The commands that prove collections."""
 ASKING = PROVING
 """The commands that ask a server."""

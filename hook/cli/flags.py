@@ -117,7 +117,7 @@ SETTINGS = (
         "warn",
         "if only a write could prove one",
         ("warn", "fail"),
-        commands=("check", "resolve"),
+        commands=("plan", "check", "resolve"),
     ),
     Setting(
         "--publish-configmap",
@@ -141,6 +141,7 @@ SETTINGS = (
 )
 
 FLAGS = (
+    Setting("--detailed-exitcode", None, None, "exit 7 if something would be created", SWITCH, commands=("plan",)),
     Setting("--strict", None, None, "an unset variable is an error", SWITCH, commands=("validate",)),
     Setting(
         "--to",

@@ -49,6 +49,8 @@ class Settings:
     allow_empty: bool = False
     strict: bool = False
     """Whether an unset variable is an error for `validate`."""
+    tells_changes: bool = False
+    """Whether `plan` exits with 7 where something would be created."""
     to: Path | None = None
     files: tuple[Path, ...] = ()
     """What `validate` reads, each file by itself, in place of `config`."""
@@ -102,6 +104,7 @@ def parse(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
         wait_for_deployment=values.take("--wait-for-deployment", _object_name, None),
         allow_empty=values.choice("--allow-empty") == SWITCH[1],
         strict=arguments["strict"] is not None,
+        tells_changes=arguments["detailed_exitcode"] is not None,
         to=Path(arguments["to"]) if arguments["to"] else None,
     )
     if arguments["to"] == "":

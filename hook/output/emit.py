@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hook import files, logs
-from hook.domain import GOOD_STATES
+from hook.domain import GOOD_STATES, State
 from hook.errors import ExitCode
 from hook.logs import is_terminal, log, lost
 from hook.output.report import ID_HINT, Report, counts, render_json, render_text, termination_message
@@ -74,6 +74,8 @@ def _log_summary(report: Report) -> None:
     for finding in report.findings:
         if finding.state not in GOOD_STATES:
             log.error("collection.failed", collection=finding.name, state=finding.state.value, detail=finding.detail)
+        elif finding.state is State.PLANNED:
+            log.info("collection.planned", collection=finding.name, detail=finding.detail)
         elif finding.detail:
             log.warning("collection.noted", collection=finding.name, detail=finding.detail)
     by_id = sum(finding.addressed_by == "id" for finding in report.findings)
@@ -81,7 +83,7 @@ def _log_summary(report: Report) -> None:
         log.warning("collections.addressed_by_id", collections=by_id, hint=ID_HINT)
     if lost():
         log.warning("log.events_lost", events=lost(), hint="the reader of stderr was too slow")
-    event, write = ("hook.finished", log.info) if report.exit_code is ExitCode.OK else ("hook.failed", log.error)
+    event, write = ("hook.finished", log.info) if report.exit_code.is_success else ("hook.failed", log.error)
     write(
         event,
         command=report.command,

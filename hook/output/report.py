@@ -62,6 +62,11 @@ def closing_sentence(command: str, findings: tuple[Finding, ...], url: str, warn
     if command == "validate":
         noted = f", {warnings} warning{'s' * (warnings > 1)}" if warnings else ""
         return f"{total}, valid{noted}{off}"
+    if command == "plan":
+        planned = [finding.name for finding in enabled if finding.state is State.PLANNED]
+        if not planned:
+            return f"nothing to create: {total} on {url}{off}"
+        return f"would create {len(planned)} of {total} on {url}: {one_line(', '.join(planned))}{off}"
     new = sum(finding.state is State.REGISTERED for finding in enabled)
     shares = f"{new} new, {len(enabled) - new} already there"
     unverified = sum(finding.unverified for finding in enabled)
@@ -118,7 +123,7 @@ def render_text(report: Report) -> str:
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines += ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
         lines += ["", *([ID_HINT] if any(f.addressed_by == "id" for f in report.findings) else [])]
-    outcome = "OK" if report.exit_code is ExitCode.OK else f"FAILED ({report.exit_code.name.lower()})"
+    outcome = "OK" if report.exit_code.is_success else f"FAILED ({report.exit_code.name.lower()})"
     lines.append(f"{outcome}, exit code {int(report.exit_code)}, {report.elapsed_seconds:.1f} s: {report.message}")
     return "\n".join(lines)
 

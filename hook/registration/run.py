@@ -15,6 +15,7 @@ from hook.registration.causes import explained
 from hook.registration.decide import Action, Policy, decide
 from hook.registration.journal import Journal
 from hook.registration.judge import Judge, unfinished
+from hook.registration.plan import planned
 from hook.registration.ready import resolve_on, wait_until_ready
 from hook.registration.settle import Settler
 from hook.survey import QUERIES, QUERIES_BEFORE_A_WRITE, Prover, Survey
@@ -55,6 +56,7 @@ class Run:
         try:
             observation = self._observe(targets, QUERIES_BEFORE_A_WRITE if is_register else QUERIES)
             self._judge(targets, observation)
+            plan = self._decide(targets, observation) if self._settings.command == "plan" else []
             self._journal.preexisting_ids = frozenset(store.id for store in observation.stores)
             while is_register and (actions := self._decide(targets, observation)):
                 self._performer.carry_out(actions, self._journal)
@@ -72,6 +74,7 @@ class Run:
             survey = Survey(self._consumer_server, prover, self._deadline, self._settings.connections)
             findings = self._progress.findings
             findings |= consumer.check(survey, self._consumer_server, targets, findings, self._deadline)
+        self._progress.findings |= planned(plan, self._progress.findings)
 
     def _observe(self, targets: Sequence[Target], queries: int) -> Observation:
         observation = self._settler.observe(targets, queries)
@@ -88,7 +91,7 @@ class Run:
         policy = Policy(
             self._server.release,
             may_recreate=self._settings.recreate_lost,
-            may_insert=self._settings.prove_write,
+            may_insert=self._settings.prove_write and self._settings.command == "register",
             replaces=self._server.replaces,
         )
         return decide(targets, observation, self._progress.findings, self._journal, policy)
