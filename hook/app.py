@@ -66,7 +66,8 @@ def _execute(options: Settings, environ: Mapping[str, str], progress: Progress, 
     if options.command == "validate":
         _validate(options, environ, progress)
         return
-    loaded = _load(options.config, options, environ)
+    deadline = Deadline(options.timeout_seconds)
+    loaded = _load(options.config, options, environ, deadline)
     progress.aliases = loaded.aliases
     progress.warnings = tuple(f"{path}: {hint}" for path, hint in loaded.warnings.items())
     findings = loaded.findings(State.UNKNOWN)
@@ -75,7 +76,6 @@ def _execute(options: Settings, environ: Mapping[str, str], progress: Progress, 
         addresses.check(options.to, wanted)
     progress.findings = {name: findings[name] for name in wanted.values()} if options.names else findings
     progress.server_url = options.server.url
-    deadline = Deadline(options.timeout_seconds)
     publisher = None
     if options.command == "register" and options.publish_configmap is not None:
         publisher = Publisher(options.publish_configmap, environ, options.request_timeout_seconds, deadline)
@@ -88,11 +88,13 @@ def _execute(options: Settings, environ: Mapping[str, str], progress: Progress, 
         _publish(publisher, progress)
 
 
-def _load(path: Path, options: Settings, environ: Mapping[str, str]) -> Config:
-    """Load a file, and log what is to be noted of it."""
+def _load(paths: Sequence[Path], options: Settings, environ: Mapping[str, str], deadline: Deadline) -> Config:
+    """Load files together, and log what is to be noted of them."""
     is_lenient = options.command == "validate" and not options.strict
-    loaded = config.load(path, environ, allow_empty=options.allow_empty, allow_unset=is_lenient)
-    log.info("config.loaded", path=str(path), collections=len(loaded.collections))
+    loaded = config.load(
+        paths, environ, deadline, key=options.config_key, allow_empty=options.allow_empty, allow_unset=is_lenient
+    )
+    log.info("config.loaded", path=os.pathsep.join(map(str, paths)), collections=len(loaded.collections))
     for place, hint in loaded.warnings.items():
         log.warning("config.noted", path=place, hint=hint)
     if loaded.disabled:
@@ -103,9 +105,12 @@ def _load(path: Path, options: Settings, environ: Mapping[str, str]) -> Config:
 def _validate(options: Settings, environ: Mapping[str, str], progress: Progress) -> None:
     """Load each file by itself, also after one that is wrong. Raises ConfigError with all problems of all files."""
     problems: list[str] = []
-    for path in options.files or (options.config,):
+    deadline = Deadline(options.timeout_seconds)
+    groups: list[tuple[Path, ...]] = [(path,) for path in options.files]
+    for paths in groups or [options.config]:
+        path = os.pathsep.join(map(str, paths))
         try:
-            loaded = _load(path, options, environ)
+            loaded = _load(paths, options, environ, deadline)
         except ConfigError as error:
             problems += error.problems
             continue

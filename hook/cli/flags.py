@@ -22,6 +22,8 @@ class Setting(NamedTuple):
     """What stands for its value in the help, where it is no choice."""
     commands: tuple[str, ...] = ()
     """The commands that it matters to; none for all."""
+    is_repeated: bool = False
+    """Whether it may be given several times."""
 
     @property
     def key(self) -> str:
@@ -44,7 +46,19 @@ SETTINGS = (
         commands=ASKING,
     ),
     Setting(
-        "--config", "HOOK_CONFIG", "/config/collections.yaml", "the file that declares the collections", metavar="FILE"
+        "--config",
+        "HOOK_CONFIG",
+        "/config/collections.yaml",
+        "the file or folder that declares the collections, or - for standard input; may be repeated",
+        metavar="PATH",
+        is_repeated=True,
+    ),
+    Setting(
+        "--config-key",
+        "HOOK_CONFIG_KEY",
+        None,
+        "the key of a ConfigMap or Secret to read, where several declare",
+        metavar="KEY",
     ),
     Setting("--allow-empty", "HOOK_ALLOW_EMPTY", "false", "exit 0 if no collection is declared", SWITCH),
     Setting(

@@ -1,5 +1,6 @@
 """The settings of a run, from flags and environment, checked before anything is sent."""
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -29,7 +30,8 @@ class Settings:
 
     command: str
     server: Endpoint
-    config: Path
+    config: tuple[Path, ...]
+    """The files and folders that declare the collections, all together; `-` is standard input."""
     timeout_seconds: float
     request_timeout_seconds: float
     accept_oldest: bool
@@ -54,6 +56,8 @@ class Settings:
     to: Path | None = None
     files: tuple[Path, ...] = ()
     """What `validate` reads, each file by itself, in place of `config`."""
+    config_key: str | None = None
+    """The only key of a ConfigMap or Secret that is read."""
 
 
 class Presentation(NamedTuple):
@@ -89,7 +93,7 @@ def parse(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     settings = Settings(
         command=arguments["command"],
         server=server,
-        config=values.take("--config", Path, Path()),
+        config=values.paths(),
         timeout_seconds=values.take("--timeout", _seconds, 0.0),
         request_timeout_seconds=values.take("--request-timeout", _seconds, 0.0),
         accept_oldest=values.choice("--on-duplicate") == "oldest",
@@ -106,6 +110,7 @@ def parse(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
         strict=arguments["strict"] is not None,
         tells_changes=arguments["detailed_exitcode"] is not None,
         to=Path(arguments["to"]) if arguments["to"] else None,
+        config_key=values.take("--config-key", str, None),
     )
     if arguments["to"] == "":
         values.problems.append("--to: must be the path of a file")
@@ -119,6 +124,12 @@ def _seconds(value: str) -> float:
         if 0 < (seconds := float(value)) <= MAX_SECONDS:
             return seconds
     raise ValueError(f"must be a number of seconds from above 0 to {MAX_SECONDS}")
+
+
+def _split(value: str) -> tuple[Path, ...]:
+    if paths := [path for path in value.split(os.pathsep) if path]:
+        return tuple(map(Path, paths))
+    raise ValueError(f"must hold paths, with {os.pathsep} between them")
 
 
 def _connections(value: str) -> int:
@@ -157,6 +168,13 @@ class _Values:
             actual_value = "" if source.startswith("--") else f", not '{value}'"
             self.problems.append(f"{source}: {error}{actual_value}")
             return default
+
+    def paths(self) -> tuple[Path, ...]:
+        """Return the flag's paths, each of which is given by a flag of its own, or those of the variable."""
+        given = self._arguments.get("config")
+        if given and not all(given):
+            self.problems.append("--config: must be the path of a file or folder, or - for standard input")
+        return tuple(map(Path, given)) if given else self.take("--config", _split, ())
 
     def choice(self, flag: str) -> str | None:
         return self.take(flag, str, None)

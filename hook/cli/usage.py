@@ -39,7 +39,8 @@ def parse_arguments(argv: Sequence[str]) -> dict[str, Any]:
         if each.is_switch:
             reader.add_argument(each.flag, action="store_const", const=SWITCH[1])
         else:
-            reader.add_argument(each.flag, nargs="?", const=_NO_VALUE)
+            action = "append" if each.is_repeated else "store"
+            reader.add_argument(each.flag, nargs="?", const=_NO_VALUE, action=action)
     valued = [word for word in argv if "=" in word and word.partition("=")[0] in _SWITCHES]
     found, unknown = reader.parse_known_intermixed_args([word for word in argv if word not in valued])
     arguments = vars(found)
@@ -67,7 +68,7 @@ def _problems_of_flags(arguments: dict[str, Any]) -> list[str]:
     problems = []
     for each in _ALL:
         value = arguments[each.key]
-        if value == _NO_VALUE:
+        if value == _NO_VALUE or (each.is_repeated and _NO_VALUE in (value or ())):
             problems.append(f"{each.flag} needs a value: {each.metavar or '|'.join(each.choices)}")
             arguments[each.key] = None
         elif value is not None and each.variable is None and arguments["command"] not in each.commands:

@@ -18,6 +18,10 @@ _MISTAKEN = {
 """The lists that people write in place of a section, and what to do about each."""
 
 
+class NothingDeclaredError(ConfigError):
+    """No part of a text declares collections, and nothing in it looks as if it should."""
+
+
 class Section(NamedTuple):
     """Where a release keeps its collections, and the keys of one."""
 
@@ -56,21 +60,28 @@ def mistaken(document: Document) -> dict[str, str]:
     return {document.prefix + ".".join(path): hint for path, hint in found.items()}
 
 
-def find_document(text: str) -> Document:
+def find_document(text: str, key: str | None = None) -> Document:
     """Return the one mapping that declares collections. Raises ConfigError with all problems.
+
+    `key` is the only key of a ConfigMap that is read; None for all.
 
     A mapping with empty sections counts only if no other one has entries: a server's own configuration often has them.
     """
-    search = _Search()
+    search = _Search(key)
     candidates = [found for document in search.reader.read(text) for found in search.within(document)]
     declaring = [each for each in candidates if sections_of(each.content)]
     declaring = [each for each in declaring if any(value_at(each.content, s.path) for s in SECTIONS)] or declaring
     if len(declaring) > 1:
         places = one_line(", ".join(each.place for each in declaring))
-        raise ConfigError([f"{len(declaring)} parts declare collections: {places}; keep one of them"])
+        keys = {str(each.key) for each in declaring if each.key is not None}
+        choice = f"choose a key with --config-key or HOOK_CONFIG_KEY: {one_line(' or '.join(sorted(keys)))}"
+        remedy = choice if len(keys) == len(declaring) else "keep one of them"
+        raise ConfigError([f"{len(declaring)} parts declare collections: {places}; {remedy}"])
     problems = [problem for each in declaring or candidates for problem in each.problems]
-    if not declaring:
-        problems = problems + search.broken or [search.nothing_declared(candidates), *search.unread]
+    if not declaring and not (problems := problems + search.broken):
+        is_mistake = any(mistaken(each) for each in candidates)
+        kind = ConfigError if is_mistake or search.unread else NothingDeclaredError
+        raise kind([search.nothing_declared(candidates), *search.unread])
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))  # the documents of one ConfigMap share some
     return declaring[0]
@@ -79,7 +90,8 @@ def find_document(text: str) -> Document:
 class _Search:
     """Looks for mappings that could declare collections, and for why there is none."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: str | None) -> None:
+        self._key = key
         self.broken: list[str] = []
         """What is wrong with ConfigMaps, and with YAML files in them."""
         self.unread: list[str] = []
@@ -123,7 +135,7 @@ class _Search:
         found: list[Document] = []
         broken = list(manifest.problems)
         for key, text in data.items():
-            if not isinstance(text, str):
+            if not isinstance(text, str) or self._key not in (None, key):
                 continue
             where = f"data[{one_line(str(key), 60)}]"
             path, place = f"{manifest.prefix}{where}", f"{where} of {manifest.place}"
@@ -137,7 +149,7 @@ class _Search:
             for each in documents:
                 if isinstance(each.content, dict):
                     own = tuple(f"{path}: {problem}" for problem in each.problems)
-                    found.append(Document(f"{each.place} of {place}", each.content, own, f"{path}."))
+                    found.append(Document(f"{each.place} of {place}", each.content, own, f"{path}.", str(key)))
         self.broken += broken
         shared = tuple(broken[:MAX_PROBLEMS])
         yield from (replace(each, problems=shared + each.problems) for each in found)

@@ -33,7 +33,7 @@ class Reader:
         """The entries that their provider_id switches off, which is as the file has it."""
         self._environ = environ
         self._allow_unset = allow_unset
-        self._paths: dict[str, str] = {}
+        self.paths: dict[str, str] = {}
         """By name and alias, where it is declared."""
         self._unknown_keys: set[str] = set()
 
@@ -88,8 +88,8 @@ class Reader:
 
     def _claim(self, name: str | None, path: str, where: str) -> None:
         """Note that a name or alias belongs to one collection."""
-        if name and self._paths.setdefault(name, path) != path:
-            self.problems.append(f"{where}: '{one_line(name, 100)}' is already declared at {self._paths[name]}")
+        if name and self.paths.setdefault(name, path) != path:
+            self.problems.append(f"{where}: '{one_line(name, 100)}' is already declared at {self.paths[name]}")
 
     def _is(self, kind: type[Any], value: Any, path: str, wanted: str) -> bool:
         """Tell whether a value has its type, and note a problem if not."""

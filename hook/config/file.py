@@ -3,19 +3,18 @@
 The rest of a run.yaml is ignored. All problems are reported together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from hook import files
-from hook.config.documents import find_document, mistaken, sections_of, value_at
+from hook.config.documents import NothingDeclaredError, find_document, mistaken, sections_of, value_at
 from hook.config.entries import DISABLED, Reader
+from hook.config.sources import read_all
+from hook.deadline import Deadline
 from hook.domain import Collection, Finding, State
 from hook.errors import MAX_PROBLEMS, ConfigError, one_line
 
-MAX_CONFIG_BYTES = 2**20
-"""What etcd, and so a ConfigMap, can hold."""
 DEFAULT_MODEL = ("vector_stores", "default_embedding_model")
 """Where LlamaStack 0.4 and newer name the model of collections that name none."""
 
@@ -44,29 +43,69 @@ class Config:
         return findings
 
 
-def load(path: Path, environ: Mapping[str, str], *, allow_empty: bool = False, allow_unset: bool = False) -> Config:
-    """Read the collections from a file, as `parse` does. Raises ConfigError with all problems."""
-    try:
-        content = files.read(path, MAX_CONFIG_BYTES + 1)
-        if len(content) > MAX_CONFIG_BYTES:
-            raise ConfigError([f"is larger than {MAX_CONFIG_BYTES >> 20} MiB, more than a ConfigMap can hold"])
-        return parse(content.decode(), environ, allow_empty=allow_empty, allow_unset=allow_unset)
-    except OSError as error:
-        raise ConfigError([f"{path}: cannot be read: {error.strerror}; mount it there, or set HOOK_CONFIG"]) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError([f"{path}: is not UTF-8 text: {error.reason} at byte {error.start}"]) from error
-    except ConfigError as error:
-        raise ConfigError([f"{path}: {problem}" for problem in error.problems]) from error
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one file declares."""
+
+    name: str
+    """The file, where there are several, as it stands before a path in it."""
+    sections: tuple[str, ...]
+    collections: list[Collection]
+    reader: Reader
+    mistaken: dict[str, str]
 
 
-def parse(text: str, environ: Mapping[str, str], *, allow_empty: bool = False, allow_unset: bool = False) -> Config:
+def load(
+    paths: Sequence[Path],
+    environ: Mapping[str, str],
+    deadline: Deadline,
+    *,
+    key: str | None = None,
+    allow_empty: bool = False,
+    allow_unset: bool = False,
+) -> Config:
+    """Read the collections of all files together, as `parse` does. Raises ConfigError with all problems.
+
+    A path may be a folder, a pipe or `-`; what comes through a pipe has to end before the deadline. A file of a folder
+    may declare nothing, if another one does. `key` is the only key of a ConfigMap that is read.
+    """
+    parts: list[_Part] = []
+    problems: list[str] = []
+    without: list[str] = []
+    for source in read_all(paths, deadline):
+        if isinstance(source, ConfigError):
+            problems += source.problems
+            continue
+        try:
+            parts.append(_read(source.text, environ, name=f"{source.name}: ", key=key, allow_unset=allow_unset))
+        except ConfigError as error:
+            is_optional = source.in_folder and isinstance(error, NothingDeclaredError)
+            (without if is_optional else problems).extend(f"{source.name}: {problem}" for problem in error.problems)
+    if problems or not parts:
+        raise ConfigError(problems or without)
+    return _combine(parts, allow_empty=allow_empty)
+
+
+def parse(
+    text: str,
+    environ: Mapping[str, str],
+    *,
+    key: str | None = None,
+    allow_empty: bool = False,
+    allow_unset: bool = False,
+) -> Config:
     """Read the collections from the text of a run.yaml, of a part of one, or of a manifest that holds one.
 
     `allow_empty` accepts a section without collections. `allow_unset` makes an unset variable a warning, and leaves
     its text as it is. Raises ConfigError with all problems, each with its path, such as
     `vector_dbs[2].embedding_dimension`.
     """
-    document = find_document(text)
+    return _combine([_read(text, environ, key=key, allow_unset=allow_unset)], allow_empty=allow_empty)
+
+
+def _read(text: str, environ: Mapping[str, str], *, name: str = "", key: str | None, allow_unset: bool) -> _Part:
+    """Read what one text declares. Raises ConfigError with all problems."""
+    document = find_document(text, key)
     sections = sections_of(document.content)
     reader = Reader(environ, allow_unset=allow_unset)
     collections = [
@@ -77,31 +116,58 @@ def parse(text: str, environ: Mapping[str, str], *, allow_empty: bool = False, a
     is_needed = any(each.embedding_model is None for each in collections)
     default = value_at(document.content, DEFAULT_MODEL) if is_needed else None
     model = reader.default_model(default, document.prefix + ".".join(DEFAULT_MODEL))
-    names = tuple(reader.names)
-    ignored = mistaken(document)
-    if not collections and not reader.problems:
-        remedies = [f"{path} {hint}" for path, hint in ignored.items()]
-        if any(entry.provider_id != DISABLED for entry in reader.disabled):
-            # A variable may be missing only here.
-            remedies.append("give the hook the server's variables too")
-        if remedies or not allow_empty:
-            nothing = f"all {len(names)} declared collections are switched off by their provider_id"
-            nothing = f"{nothing} ({one_line(', '.join(names))})" if names else "no collection is declared"
-            remedy = "; ".join(remedies) or "if that is intended, set --allow-empty or HOOK_ALLOW_EMPTY=true"
-            path = " and ".join(document.prefix + ".".join(section.path) for section in sections)
-            reader.problems.append(f"{path}: {nothing}: {remedy}")
+    collections = [replace(each, default_embedding_model=model) for each in collections]
     if reader.problems:
         raise ConfigError(reader.problems)
+    places = tuple(document.prefix + ".".join(section.path) for section in sections)
+    return _Part(name, places, collections, reader, mistaken(document))
+
+
+def _combine(parts: Sequence[_Part], *, allow_empty: bool) -> Config:
+    """Return what all files declare together. Raises ConfigError where two declare a name, or none declares one."""
+    collections = [collection for part in parts for collection in part.collections]
+    switched_off = [entry for part in parts for entry in part.reader.disabled]
+    names = tuple(dict.fromkeys(name for part in parts for name in part.reader.names))
+    problems = [*_claimed_twice(parts), *(_nothing_enabled(parts, names, allow_empty) if not collections else [])]
+    if problems:
+        raise ConfigError(problems)
     # Of two entries with one name, as for two providers, one may be switched off.
     enabled = {collection.name for collection in collections}
-    off = [entry for entry in reader.disabled if entry.name not in enabled]
+    off = [entry for entry in switched_off if entry.name not in enabled]
     disabled = {entry.name: str(entry.provider_id) for entry in off}
     aliases = {entry.name: entry.alias for entry in (*off, *collections) if entry.alias is not None}
     declared = frozenset(names)
-    labels = declared | {each.alias for each in (*reader.disabled, *collections) if each.alias is not None}
-    collections = [replace(c, default_embedding_model=model, declared=declared, labels=labels) for c in collections]
-    noted = ignored | reader.warnings
+    labels = declared | {each.alias for each in (*switched_off, *collections) if each.alias is not None}
+    collections = [replace(each, declared=declared, labels=labels) for each in collections]
+    noted = {
+        (part.name if len(parts) > 1 else "") + path: hint
+        for part in parts
+        for path, hint in (part.mistaken | part.reader.warnings).items()
+    }
     warnings = dict(islice(noted.items(), MAX_PROBLEMS))
     if len(noted) > MAX_PROBLEMS:
         warnings["…"] = f"and {len(noted) - MAX_PROBLEMS} more"
     return Config(tuple(collections), disabled, warnings, names, aliases)
+
+
+def _claimed_twice(parts: Sequence[_Part]) -> Iterator[str]:
+    """Yield each name or alias that two files declare."""
+    claimed: dict[str, str] = {}
+    for part in parts:
+        for name, path in part.reader.paths.items():
+            if name in claimed:
+                yield f"{part.name}{path}: '{one_line(name, 100)}' is already declared at {claimed[name]}"
+            claimed.setdefault(name, part.name + path)
+
+
+def _nothing_enabled(parts: Sequence[_Part], names: Sequence[str], allow_empty: bool) -> Iterator[str]:
+    """Yield why there is no collection, unless that is allowed and cannot be a mistake."""
+    remedies = [f"{path} {hint}" for part in parts for path, hint in part.mistaken.items()]
+    if any(entry.provider_id != DISABLED for part in parts for entry in part.reader.disabled):
+        # A variable may be missing only here.
+        remedies.append("give the hook the server's variables too")
+    if remedies or not allow_empty:
+        nothing = f"all {len(names)} declared collections are switched off by their provider_id"
+        nothing = f"{nothing} ({one_line(', '.join(names))})" if names else "no collection is declared"
+        remedy = "; ".join(remedies) or "if that is intended, set --allow-empty or HOOK_ALLOW_EMPTY=true"
+        yield f"{' and '.join(part.name + path for part in parts for path in part.sections)}: {nothing}: {remedy}"

@@ -29,6 +29,8 @@ class Document:
     """Each duplicate key in it, with its place."""
     prefix: str = ""
     """What stands before each path in it."""
+    key: str | None = None
+    """The key of the ConfigMap that holds it."""
 
 
 @dataclass(frozen=True, slots=True)

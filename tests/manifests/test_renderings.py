@@ -12,6 +12,7 @@ import yaml
 
 from hook.cli.flags import SETTINGS
 from hook.config import file as config
+from hook.deadline import Deadline
 from tests.manifests.renderings import (
     CHART,
     CHARTS,
@@ -157,7 +158,7 @@ def test_the_program_loads_the_configuration_that_is_mounted(name: str, tmp_path
     (mount,) = (m["mountPath"] for m in container(name)["volumeMounts"] if m["name"] == "config")
 
     path = Path(environment(name)["HOOK_CONFIG"])
-    loaded = config.load(tmp_path / path.relative_to(mount), {})
+    loaded = config.load([tmp_path / path.relative_to(mount)], {}, Deadline(10))
 
     expected = ["red_hat_docs"] if name in ("own", "consumer") else ["red_hat_docs", "acme_corporate", "eu_ai_act"]
     assert [collection.name for collection in loaded.collections] == expected
@@ -454,7 +455,7 @@ def test_the_chart_declares_each_collection_in_the_section_of_its_id(tmp_path: P
     path = tmp_path / "configmap.yaml"
     path.write_text(done.stdout)
 
-    found = config.load(path, {}).collections
+    found = config.load([path], {}, Deadline(10)).collections
 
     assert [(each.name, each.alias, each.metadata, each.embedding_dimension) for each in found] == [
         ("red_hat_docs", None, {}, 768),

@@ -22,17 +22,21 @@ def fifo(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("device", [None, "/dev/zero", "/dev"], ids=["fifo", "device", "directory"])
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        (None, "cannot be read: nobody writes to this pipe; mount it there, or set HOOK_CONFIG"),
+        ("/dev/zero", f"cannot be read: {NO_FILE}; mount it there, or set HOOK_CONFIG"),
+        ("/dev", "the folder has no *.yaml or *.yml file"),
+    ],
+    ids=["fifo", "device", "directory"],
+)
 def test_a_configuration_that_is_no_file_is_a_problem(
-    fifo: Path, device: str | None, capsys: pytest.CaptureFixture[str]
+    fifo: Path, path: str | None, problem: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Waiting for somebody who writes would be waiting for ever."""
-    path = device or str(fifo)
-
-    assert main(["validate", "--config", path], {}) == 2
-    assert json.loads(capsys.readouterr().out)["problems"] == [
-        f"{path}: cannot be read: {NO_FILE}; mount it there, or set HOOK_CONFIG"
-    ]
+    assert main(["validate", "--config", path or str(fifo)], {}) == 2
+    assert json.loads(capsys.readouterr().out)["problems"] == [f"{path or fifo}: {problem}"]
 
 
 def test_a_token_that_is_no_file_is_a_problem(fifo: Path, run: Run) -> None:

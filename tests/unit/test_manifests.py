@@ -10,6 +10,7 @@ import yaml
 from hook import __version__
 from hook.cli.flags import SETTINGS
 from hook.config import file as config
+from hook.deadline import Deadline
 from hook.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +46,7 @@ def job() -> Any:
 
 
 def test_the_collections_load_with_the_program() -> None:
-    loaded = config.load(BASE / "collections.yaml", {})
+    loaded = config.load([BASE / "collections.yaml"], {}, Deadline(10))
 
     assert [c.name for c in loaded.collections] == ["red_hat_docs", "acme_corporate", "eu_ai_act"]
 

@@ -17,6 +17,7 @@ from hook.cli.flags import SETTINGS
 from hook.cli.settings import parse as parse_settings
 from hook.cli.usage import parse_arguments
 from hook.config.file import load, parse
+from hook.deadline import Deadline
 from hook.domain import (
     GOOD_STATES,
     Collection,
@@ -228,7 +229,7 @@ def test_any_file_is_read_or_refused(content: bytes, tmp_path_factory: pytest.Te
     path.write_bytes(content)
 
     with pytest.raises(ConfigError):
-        load(path, {})
+        load([path], {}, Deadline(10))
 
 
 @quickly

@@ -30,7 +30,7 @@ def test_defaults() -> None:
     assert settings() == Settings(
         command="register",
         server=Endpoint("http://llama-stack-service:8321"),
-        config=Path("/config/collections.yaml"),
+        config=(Path("/config/collections.yaml"),),
         timeout_seconds=300,
         request_timeout_seconds=30,
         accept_oldest=False,
@@ -71,7 +71,7 @@ def test_environment_overrides_defaults() -> None:
     assert asked == Settings(
         "check",
         Endpoint("https://stack.example:443/prefix", "key"),
-        Path("x.yaml"),
+        (Path("x.yaml"),),
         timeout_seconds=12.5,
         request_timeout_seconds=3,
         accept_oldest=True,
@@ -86,7 +86,31 @@ def test_flags_override_the_environment_and_empty_variables_count_as_unset() -> 
     """A pod's `value: ""` is no value."""
     asked = settings("--timeout", "7", HOOK_TIMEOUT_SECONDS="8", HOOK_CONFIG="", LLAMA_STACK_API_KEY="")
 
-    assert (asked.timeout_seconds, asked.config, asked.server.api_key) == (7, Path("/config/collections.yaml"), None)
+    assert (asked.timeout_seconds, asked.config, asked.server.api_key) == (7, (Path("/config/collections.yaml"),), None)
+
+
+@pytest.mark.parametrize(
+    ("argv", "variable", "expected"),
+    [
+        (("--config", "a", "--config", "b:c"), "d", ["a", "b:c"]),
+        ((), "a:b", ["a", "b"]),
+        ((), ":a::b:", ["a", "b"]),
+        (("--config", "-"), "", ["-"]),
+    ],
+)
+def test_a_configuration_may_have_several_files(argv: tuple[str, ...], variable: str, expected: list[str]) -> None:
+    """The flag is repeated, and the variable is divided as PATH is."""
+    assert [str(path) for path in settings(*argv, HOOK_CONFIG=variable).config] == expected
+
+
+def test_a_path_of_nothing_is_no_file() -> None:
+    """As of a shell's variable that is not set; it is not the working folder."""
+    assert problems("--config", "") == ("--config: must be the path of a file or folder, or - for standard input",)
+    assert problems(HOOK_CONFIG="::") == ("HOOK_CONFIG: must hold paths, with : between them, not '::'",)
+
+
+def test_a_key_of_a_configmap_may_be_chosen() -> None:
+    assert settings(HOOK_CONFIG_KEY="run.yaml").config_key == "run.yaml"
 
 
 @pytest.mark.parametrize("url", ["http://user:p%40ss@stack:8321", "http://user:p%40ss@[::1]:8321/x"])

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from hook.config.file import MAX_CONFIG_BYTES, load, parse
+from hook.config.file import load, parse
+from hook.config.sources import MAX_CONFIG_BYTES
+from hook.deadline import Deadline
 from hook.domain import Collection, Finding, State
 from hook.errors import ConfigError
 from tests.fake_llamastack import GRANITE
@@ -420,7 +422,7 @@ def test_a_file_larger_than_a_configmap_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"#" * (MAX_CONFIG_BYTES + 1))
 
     with pytest.raises(ConfigError, match="is larger than 1 MiB"):
-        load(path, {})
+        load([path], {}, Deadline(10))
 
 
 @pytest.mark.parametrize("value", ["!!bool maybe", "!!int ''", "!!float ''", "!!timestamp foo"])
@@ -481,7 +483,7 @@ def test_a_file_is_named_in_its_problems(tmp_path: Path) -> None:
     path.write_text("vector_dbs: []")
 
     with pytest.raises(ConfigError) as caught:
-        load(path, {})
+        load([path], {}, Deadline(10))
 
     assert caught.value.problems == (f"{path}: vector_dbs: {NOTHING}{MEANT}",)
 
@@ -491,9 +493,9 @@ def test_a_file_that_is_missing_or_no_text_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"vector_dbs: \xff")
 
     with pytest.raises(ConfigError, match="cannot be read: No such file or directory; mount it there"):
-        load(tmp_path / "missing", {})
+        load([tmp_path / "missing"], {}, Deadline(10))
     with pytest.raises(ConfigError, match="is not UTF-8 text: invalid start byte at byte 12"):
-        load(tmp_path / "binary", {})
+        load([tmp_path / "binary"], {}, Deadline(10))
 
 
 def test_a_value_of_any_length_is_read_soon() -> None:

@@ -423,6 +423,18 @@ class TestSeveralThatDeclare:
         assert names(config) == ["a"]
         assert config.warnings == {"vector_stores": "belongs under registered_resources:"}
 
+    KEYS = f"kind: ConfigMap\ndata: {{a: '{ONE}', b: 'vector_dbs: [{{vector_db_id: b}}]'}}"
+
+    def test_keys_of_one_configmap_are_a_choice(self) -> None:
+        assert problems(self.KEYS) == (
+            "2 parts declare collections: document 1 (line 1) of data[a] of document 1 (line 1), document 1 (line 1) "
+            "of data[b] of document 1 (line 1); choose a key with --config-key or HOOK_CONFIG_KEY: a or b",
+        )
+
+    @pytest.mark.parametrize("key", ["a", "b"])
+    def test_a_key_may_be_chosen(self, key: str) -> None:
+        assert names(parse(self.KEYS, {}, key=key)) == [key]
+
     def test_two_that_are_empty_are_one_too_many(self) -> None:
         (problem,) = problems("vector_dbs: []\n---\nvector_dbs: []", allow_empty=True)
 
