@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from hook.errors import ExitCode
 
@@ -19,17 +20,23 @@ class Collection:
     name: str
     """`vector_db_id` or `vector_store_id`: what consumers know it by."""
     embedding_model: str | None = None
-    """The model as configured, with or without the provider's prefix, or None for the only one that the server has."""
+    """The model as configured, with or without the provider's prefix, or None for the default."""
     provider_id: str | None = None
-    """The vector_io provider, or None for the only one that the server has."""
+    """The vector_io provider, or None for the only one that the server has, or the default."""
     embedding_dimension: int | None = None
-    """The length of a vector, or None for the model's own."""
+    """The length of a vector, or None for the default model's, or the model's own."""
     alias: str | None = None
     """`vector_store_name`: a second name, under which a release that makes up the ids gets it."""
     metadata: Mapping[str, str | float | bool] = field(default_factory=dict, hash=False)
     """What a vector store that is created gets besides; of one that is there it is not compared."""
     default_embedding_model: str | None = None
-    """The model that the same file names for entries without one, where the server has several."""
+    """The model that the same file names for entries without one, with its provider's prefix."""
+    default_embedding_dimension: int | None = None
+    """The length of that model's vectors, where the same file says it."""
+    default_provider_id: str | None = None
+    """The provider that the same file names for entries without one, where the server has several."""
+    chunking_strategy: Mapping[str, Any] | None = field(default=None, hash=False)
+    """How a vector store that is created cuts files, in the server's words; of one that is there it is not compared."""
     declared: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
     """The names of all collections of the file, whichever of them are asked for."""
     labels: frozenset[str] = field(default=frozenset(), repr=False, compare=False)

@@ -2,12 +2,13 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
-from hook.config.documents import Section
+from hook.config.documents import Section, value_at
 from hook.config.substitution import MAX_LENGTH, UnsetError, substitute
 from hook.config.yaml_text import template_hint
 from hook.domain import SERVER_METADATA, Collection
@@ -16,6 +17,7 @@ from hook.errors import MAX_PROBLEMS, one_line
 DISABLED = "__disabled__"
 """The provider_id with which LlamaStack switches an entry off (core/stack.py `replace_env_vars`, 0.3.5)."""
 _ALIAS, _METADATA = "vector_store_name", "metadata"
+_MODEL, _DIMENSIONS = "default_embedding_model", "embedding_dimensions"
 _similar = lru_cache(MAX_PROBLEMS)(get_close_matches)
 
 
@@ -46,11 +48,36 @@ class Reader:
             if self._is(dict, entry, f"{path}[{index}]", "a mapping"):
                 yield from self._read_entry(section, entry, f"{path}[{index}]")
 
-    def default_model(self, value: Any, path: str) -> str | None:
-        """Return the server's id of the model that LlamaStack's `default_embedding_model` names, if any."""
-        if value is None or not self._is(dict, value, path, "a mapping with provider_id and model_id"):
-            return None
-        return "/".join(str(self._text(value, key, path, required=True)) for key in ("provider_id", "model_id"))
+    def with_defaults(self, collections: Sequence[Collection], content: Any, prefix: str) -> list[Collection]:
+        """Return the collections with the file's defaults (`vector_stores`), which are read where one needs them.
+
+        The server's own create takes them: provider and model from 0.3.0 on, the dimension from 0.5 on
+        (core/routers/vector_io.py `openai_create_vector_store`).
+        """
+        path = f"{prefix}vector_stores"
+        settings, model, dimension, provider_id = value_at(content, ("vector_stores",)), None, None, None
+        default = value_at(settings, (_MODEL,))
+        needs_dimension = value_at(default, (_DIMENSIONS,)) and any(c.embedding_dimension is None for c in collections)
+        if default is not None and (needs_dimension or any(c.embedding_model is None for c in collections)):
+            model, dimension = self._default_model(default, f"{path}.{_MODEL}")
+        if isinstance(settings, dict) and any(c.provider_id is None for c in collections):
+            provider_id = self._text(settings, "default_provider_id", path) or None
+        return [
+            replace(
+                collection,
+                default_embedding_model=model,
+                default_embedding_dimension=dimension,
+                default_provider_id=provider_id,
+            )
+            for collection in collections
+        ]
+
+    def _default_model(self, value: Any, path: str) -> tuple[str | None, int | None]:
+        """Return the server's id of the default model, and how long its vectors are."""
+        if not self._is(dict, value, path, "a mapping with provider_id and model_id"):
+            return None, None
+        names = [str(self._text(value, key, path, required=True)) for key in ("provider_id", "model_id")]
+        return "/".join(names), self._dimension(value.get(_DIMENSIONS), f"{path}.{_DIMENSIONS}")
 
     def _read_entry(self, section: Section, entry: dict[Any, Any], path: str) -> Iterator[Collection]:
         problems_before = len(self.problems)

@@ -15,9 +15,6 @@ from hook.deadline import Deadline
 from hook.domain import Collection, Finding, State
 from hook.errors import MAX_PROBLEMS, ConfigError, one_line
 
-DEFAULT_MODEL = ("vector_stores", "default_embedding_model")
-"""Where LlamaStack 0.4 and newer name the model of collections that name none."""
-
 
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -113,10 +110,7 @@ def _read(text: str, environ: Mapping[str, str], *, name: str = "", key: str | N
         for section in sections
         for collection in reader.read_section(section, value_at(document.content, section.path), document.prefix)
     ]
-    is_needed = any(each.embedding_model is None for each in collections)
-    default = value_at(document.content, DEFAULT_MODEL) if is_needed else None
-    model = reader.default_model(default, document.prefix + ".".join(DEFAULT_MODEL))
-    collections = [replace(each, default_embedding_model=model) for each in collections]
+    collections = reader.with_defaults(collections, document.content, document.prefix)
     if reader.problems:
         raise ConfigError(reader.problems)
     places = tuple(document.prefix + ".".join(section.path) for section in sections)

@@ -3,12 +3,13 @@
 Everything here is a pure function of frozen values; nothing here reads, sends or waits.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from hook.domain import Collection, Finding, Model, Provider, State, Target
 from hook.errors import RefusedError, one_line
 
 _ADD = "add one to LlamaStack's own configuration"
+_DEFAULT_PROVIDER, _DEFAULT_MODEL = "vector_stores.default_provider_id", "vector_stores.default_embedding_model"
 
 
 def resolve_all(
@@ -27,6 +28,8 @@ def resolve_all(
 def resolve(collection: Collection, models: Sequence[Model], providers: Sequence[Provider]) -> Target:
     """Return what to ask the server for, so that it cannot choose another model, provider or dimension itself.
 
+    What a collection leaves open is what the server's own create would take: the only provider, else the default one;
+    the default model; the dimension that the file gives that model (POST /v1/vector_stores, 0.7.3 and ogx 1.5.0).
     No release checks the dimension against the model, and releases up to 0.2.24 take the first provider and the
     first model where one is not given (POST /v1/openai/v1/vector_stores).
 
@@ -34,10 +37,13 @@ def resolve(collection: Collection, models: Sequence[Model], providers: Sequence
     """
     provider = _resolve_provider(collection, providers)
     model = _resolve_model(collection, models)
-    wanted, own = collection.embedding_dimension, model.embedding_dimension
+    key, wanted, own = "embedding_dimension", collection.embedding_dimension, model.embedding_dimension
+    if wanted is None and _matching(collection.default_embedding_model, models) == [model]:
+        # The server takes it for other models, too, whose vectors then do not fit.
+        key, wanted = f"{_DEFAULT_MODEL}.embedding_dimensions", collection.default_embedding_dimension
     if wanted is not None and own is not None and wanted != own:
         raise RefusedError(
-            f"embedding_dimension is {wanted}, but the model '{model.id}' makes vectors of {own}: "
+            f"{key} is {wanted}, but the model '{model.id}' makes vectors of {own}: "
             f"every insert would fail; configure {own}, or another model"
         )
     dimension = own if wanted is None else wanted
@@ -65,44 +71,56 @@ def mismatched(targets: Iterable[Target], lengths: Mapping[str, int]) -> dict[st
 
 
 def _resolve_provider(collection: Collection, providers: Sequence[Provider]) -> Provider:
-    wanted = [provider for provider in providers if collection.provider_id in (None, provider.id)]
-    if len(wanted) == 1 or (wanted and collection.provider_id is not None):
-        return wanted[0]
     ids = [provider.id for provider in providers]
     if not ids:
         raise RefusedError(f"the server has no vector_io provider; {_ADD}")
-    if collection.provider_id is None:
-        raise RefusedError(f"set provider_id: the server has {len(ids)} vector_io providers ({quoted(ids)})")
-    raise RefusedError(f"the server has no vector_io provider '{collection.provider_id}'; set one of {quoted(ids)}")
+    wanted, origin = collection.provider_id, ""
+    if wanted is None:
+        if len(ids) == 1:
+            return providers[0]
+        wanted, origin = collection.default_provider_id, f", the file's {_DEFAULT_PROVIDER}"
+    if wanted is None:
+        where = f"set provider_id, here or as {_DEFAULT_PROVIDER}"
+        raise RefusedError(f"{where}: the server has {len(ids)} vector_io providers ({quoted(ids)})")
+    found = next((provider for provider in providers if provider.id == wanted), None)
+    if found is None:
+        raise RefusedError(f"the server has no vector_io provider '{wanted}'{origin}; set one of {quoted(ids)}")
+    return found
 
 
 def _resolve_model(collection: Collection, models: Sequence[Model]) -> Model:
-    wanted = collection.embedding_model
+    wanted, origin = collection.embedding_model, ""
     if wanted is None:
-        if len(models) == 1:
-            return models[0]
-        wanted = collection.default_embedding_model
+        wanted, origin = collection.default_embedding_model, f", the file's {_DEFAULT_MODEL}"
     ids = quoted([model.id for model in models])
     if not models:
         raise RefusedError(f"the server has no embedding model; {_ADD}")
     if wanted is None:
-        where = "set embedding_model, here or as vector_stores.default_embedding_model"
+        if len(models) == 1:
+            return models[0]
+        where = f"set embedding_model, here or as {_DEFAULT_MODEL}"
         raise RefusedError(f"{where}: the server has {len(models)} embedding models ({ids})")
-    for matches in (
-        [model for model in models if model.id == wanted],
-        [model for model in models if model.resource_id == wanted],
+    matches = _matching(wanted, models)
+    if not matches:
+        raise RefusedError(f"the server has no embedding model '{wanted}'{origin}; set one of {ids}")
+    if len(matches) > 1:
+        raise RefusedError(
+            f"the embedding model '{wanted}' could be any of {quoted([model.id for model in matches])}: "
+            "configure the whole id"
+        )
+    return matches[0]
+
+
+def _matching(wanted: str | None, models: Sequence[Model]) -> list[Model]:
+    """Return the models that a configured name means: those that have it as their id, else as a part of it."""
+    tests: tuple[Callable[[Model], bool], ...] = (
+        lambda model: model.id == wanted,
+        lambda model: model.resource_id == wanted,
         # Up to 0.2.15 an id has no prefix, with which newer ones begin.
-        [model for model in models if model.provider_id and f"{model.provider_id}/{model.id}" == wanted],
-        [model for model in models if model.id.endswith(f"/{wanted}")],
-    ):
-        if len(matches) == 1:
-            return matches[0]
-        if matches:
-            raise RefusedError(
-                f"the embedding model '{wanted}' could be any of {quoted([model.id for model in matches])}: "
-                "configure the whole id"
-            )
-    raise RefusedError(f"the server has no embedding model '{wanted}'; set one of {ids}")
+        lambda model: bool(model.provider_id) and f"{model.provider_id}/{model.id}" == wanted,
+        lambda model: model.id.endswith(f"/{wanted}"),
+    )
+    return next((found for test in tests if wanted is not None and (found := list(filter(test, models)))), [])
 
 
 def quoted(names: Iterable[str]) -> str:

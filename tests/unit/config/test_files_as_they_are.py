@@ -219,6 +219,46 @@ class TestAliases:
         assert parse(stores({"vector_store_id": "b"}, off), {}).aliases == {"a": "x"}
 
 
+class TestDefaults:
+    def test_those_of_the_file_are_noted(self) -> None:
+        """As the server's own create by name takes them."""
+        model = {"provider_id": "st", "model_id": "granite", "embedding_dimensions": "${env.D:=768}"}
+        defaults = {"default_provider_id": "${env.P:=milvus}", "default_embedding_model": model}
+        (found,) = parse(stores({"vector_store_id": "a"}, vector_stores=defaults), {}).collections
+
+        assert (found.default_embedding_model, found.default_embedding_dimension) == ("st/granite", 768)
+        assert found.default_provider_id == "milvus"
+
+    def test_a_default_provider_may_expand_to_nothing(self) -> None:
+        defaults = {"default_provider_id": "${env.P:=}"}
+
+        assert parse(stores({"vector_store_id": "a"}, vector_stores=defaults), {}).collections == (Collection("a"),)
+
+    @pytest.mark.parametrize(
+        ("defaults", "expected"),
+        [
+            ({"default_provider_id": 1}, "default_provider_id: must be a string, not 1; quote it"),
+            ({"default_provider_id": "${env.P}"}, "default_provider_id: the environment variable P is not set; "),
+            (
+                {"default_embedding_model": {"provider_id": "st", "model_id": "m", "embedding_dimensions": "many"}},
+                "default_embedding_model.embedding_dimensions: must be a whole number above 0",
+            ),
+        ],
+    )
+    def test_a_wrong_one_is_a_problem_where_it_is_needed(self, defaults: dict[str, Any], expected: str) -> None:
+        (problem,) = problems(stores({"vector_store_id": "a", "embedding_model": "m"}, vector_stores=defaults))
+        assert problem.startswith(f"vector_stores.{expected}")
+
+        full = {"vector_store_id": "a", "embedding_model": "m", "provider_id": "p", "embedding_dimension": 8}
+        assert names(parse(stores(full, vector_stores=defaults), {})) == ["a"]
+
+    def test_a_list_in_their_place_has_none(self) -> None:
+        """Which is a section in the wrong place."""
+        config = parse(stores({"vector_store_id": "a"}, vector_stores=[{"vector_store_id": "b"}]), {})
+
+        assert config.collections == (Collection("a"),)
+
+
 class TestModels:
     def test_the_file_s_default_is_noted_for_whoever_names_none(self) -> None:
         """As the id that the server gives it."""

@@ -85,12 +85,46 @@ def test_a_dimension_that_the_server_does_not_say_can_be_configured() -> None:
 
 
 def test_the_only_model_needs_no_name() -> None:
-    """Whatever the file's default is."""
-    assert resolve(Collection("docs", default_embedding_model="st/other"), [GRANITE], [MILVUS]) == TARGET
+    assert resolve(Collection("docs"), [GRANITE], [MILVUS]) == TARGET
 
 
 def test_of_several_models_the_file_s_default_is_taken() -> None:
     collection = Collection("docs", default_embedding_model="st/granite")
+
+    assert resolve(collection, [MINILM, GRANITE], [MILVUS]) == TARGET
+
+
+def test_of_several_providers_the_file_s_default_is_taken() -> None:
+    collection = Collection("docs", "granite", default_provider_id="milvus")
+
+    assert resolve(collection, [GRANITE], [FAISS, MILVUS]) == TARGET
+
+
+def test_the_only_provider_is_taken_whatever_the_default_is() -> None:
+    """As the server itself does it (ogx 1.5.0)."""
+    assert resolve(Collection("docs", "granite", default_provider_id="faiss"), [GRANITE], [MILVUS]) == TARGET
+
+
+@pytest.mark.parametrize("model", [None, "granite", "st/granite"])
+def test_the_default_model_has_the_dimension_of_the_file(model: str | None) -> None:
+    """Also where an entry names that model; the server may not say the dimension."""
+    collection = Collection("docs", model, default_embedding_model="st/granite", default_embedding_dimension=512)
+    models = [MINILM, replace(GRANITE, embedding_dimension=None)]
+
+    assert resolve(collection, models, [MILVUS]).embedding_dimension == 512
+
+
+def test_another_model_has_its_own_dimension() -> None:
+    """The server would take the default model's, and no vector would fit."""
+    collection = Collection("docs", "minilm", default_embedding_model="st/granite", default_embedding_dimension=768)
+
+    assert resolve(collection, [MINILM, GRANITE], [MILVUS]).embedding_dimension == MINILM.embedding_dimension
+
+
+def test_the_dimension_of_an_entry_comes_first() -> None:
+    collection = Collection(
+        "docs", embedding_dimension=768, default_embedding_model="st/granite", default_embedding_dimension=512
+    )
 
     assert resolve(collection, [MINILM, GRANITE], [MILVUS]) == TARGET
 
@@ -114,7 +148,22 @@ def test_what_a_new_one_gets_besides_goes_with_the_target() -> None:
             Collection("docs", "granite"),
             [GRANITE],
             [FAISS, MILVUS],
-            "set provider_id: the server has 2 vector_io providers ('faiss', 'milvus')",
+            "set provider_id, here or as vector_stores.default_provider_id: the server has 2 vector_io providers "
+            "('faiss', 'milvus')",
+        ),
+        (
+            Collection("docs", "granite", default_provider_id="nope"),
+            [GRANITE],
+            [FAISS, MILVUS],
+            "the server has no vector_io provider 'nope', the file's vector_stores.default_provider_id; set one of "
+            "'faiss', 'milvus'",
+        ),
+        (
+            Collection("docs", default_embedding_model="st/granite", default_embedding_dimension=512),
+            [MINILM, GRANITE],
+            [MILVUS],
+            "vector_stores.default_embedding_model.embedding_dimensions is 512, but the model 'st/granite' makes "
+            "vectors of 768: every insert would fail; configure 768, or another model",
         ),
         (
             Collection("docs", "granite"),
@@ -139,7 +188,8 @@ def test_what_a_new_one_gets_besides_goes_with_the_target() -> None:
             Collection("docs", default_embedding_model="st/nope"),
             [MINILM, GRANITE],
             [MILVUS],
-            "the server has no embedding model 'st/nope'; set one of 'st/minilm', 'st/granite'",
+            "the server has no embedding model 'st/nope', the file's vector_stores.default_embedding_model; set one of "
+            "'st/minilm', 'st/granite'",
         ),
         (
             Collection("docs", "nope"),
