@@ -23,7 +23,7 @@ from hook.logs import log
 from hook.output import Report, addresses, closing_sentence
 from hook.output.emit import emit
 from hook.progress import Progress
-from hook.registration.run import Run
+from hook.registration import Pruner, Run
 from hook.secrets import forget, masked
 from hook.timings import DEFAULT_TIMINGS, Timings
 
@@ -81,6 +81,8 @@ def _execute(options: Settings, environ: Mapping[str, str], progress: Progress, 
         publisher = Publisher(options.publish_configmap, environ, options.request_timeout_seconds, deadline)
     names = set(wanted.values())
     collections = [each for each in loaded.collections if each.name in names]
+    if options.command == "prune" and not collections:
+        raise ConfigError(["no collection is declared, so prune would list all that this program made; declare one"])
     if collections:
         _verify(options, environ, collections, deadline, progress, timings)
         progress.findings = {name: addresses.checked(each) for name, each in progress.findings.items()}
@@ -136,6 +138,9 @@ def _verify(
         replicas = wait_for_rollout(options.wait_for_deployment, environ, options.request_timeout_seconds, deadline)
         options = replace(options, connections=min(options.connections * replicas, settings.MAX_CONNECTIONS))
     server = LlamaStack(Http(options.server, options.request_timeout_seconds, deadline))
+    if options.command == "prune":
+        Pruner(options, server, deadline, progress).carry_out(collections)
+        return
     consumer = None
     if options.consumer is not None:
         consumer = LlamaStack(Http(options.consumer, options.request_timeout_seconds, deadline))

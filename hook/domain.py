@@ -190,13 +190,12 @@ class State(StrEnum):
     """It is known, but what stands behind it does not answer."""
     REJECTED = "rejected"
     UNPUBLISHED = "unpublished"
+    ORPHANED = "orphaned"
+    DELETED = "deleted"
+    """`prune` alone: this program made it, and no collection needed it any more."""
     UNKNOWN = "unknown"
     DISABLED = "disabled"
     """Its own provider_id switches it off, so it is neither checked nor registered."""
-
-
-GOOD_STATES = frozenset({State.VALID, State.PRESENT, State.REGISTERED, State.PLANNED, State.DISABLED})
-"""The states with which a run may end with exit code 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +218,7 @@ class Finding:
     @property
     def addressed_by(self) -> str | None:
         """Return what consumers put into `/v1/vector-io/insert`: the `name`, or only the `id` (0.3.0 and newer)."""
-        if self.id is None or self.state not in {*GOOD_STATES, State.UNPUBLISHED}:
+        if self.id is None or self.state not in {State.PRESENT, State.REGISTERED, State.UNPUBLISHED}:
             return None
         return "name" if self.id == self.name else "id"
 
@@ -237,13 +236,13 @@ _EXIT_CODES = {
     State.UNKNOWN: ExitCode.UNAVAILABLE,
     State.PLANNED: ExitCode.CHANGES,
 }
+GOOD_STATES = frozenset(State) - _EXIT_CODES.keys() | {State.PLANNED}
+"""The states with which a run may end with exit code 0."""
 
 
 def exit_code(findings: Iterable[Finding], *, tells_changes: bool = False) -> ExitCode:
-    """Return the code for a run that came to its end: the refusals first, since they cause the mismatches.
-
-    What is only planned counts where it `tells_changes`.
-    """
+    """Return the code of a run that came to its end, that of planned changes only where it `tells_changes`."""
+    # The refusals first, since they cause the mismatches.
     codes = {_EXIT_CODES.get(finding.state, ExitCode.OK) for finding in findings}
     order = [ExitCode.REFUSED, ExitCode.MISMATCH, ExitCode.UNAVAILABLE, ExitCode.UNPUBLISHED]
     order += [ExitCode.CHANGES] * tells_changes

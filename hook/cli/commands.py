@@ -31,6 +31,8 @@ class Command(NamedTuple):
     """What it does, for the list of commands."""
     example: str
     exit_codes: tuple[ExitCode, ...]
+    note: str = ""
+    """What else there is to know before it is used."""
     argument: str = ""
     """What it takes besides flags, any number of them."""
     argument_help: str = ""
@@ -62,20 +64,30 @@ COMMANDS = {
             "read the configuration, and ask no server",
             "validate collections.yaml",
             _OF_ALL,
-            "FILE",
-            "the files to check, each by itself, in place of --config",
+            argument="FILE",
+            argument_help="the files to check, each by itself, in place of --config",
         ),
         Command(
             "resolve",
             "verify all, and print the addresses of the named collections",
             "resolve red_hat_docs --to addresses.json",
             (*_OF_SERVERS, ExitCode.MISMATCH, ExitCode.UNPUBLISHED),
-            "NAME",
-            "the collections, in the order to print",
+            argument="NAME",
+            argument_help="the collections, in the order to print",
+        ),
+        Command(
+            "prune",
+            "list what this program made and no collection declares any more; with --yes, delete it",
+            "prune --config collections.yaml",
+            _OF_SERVERS,
+            "Only for a server with one configuration: give all of its files, and the variables of the server. The\n"
+            "metadata say that this program made a vector store, for which collection and when, and not which\n"
+            "configuration declared it: what another team's hook made looks the same. A vector store that is declared\n"
+            "by name, alias or id, or younger than an hour, is never deleted.",
         ),
     )
 }
 PROVING = ("register", "plan", "check", "resolve")
 """The commands that prove collections."""
-ASKING = PROVING
+ASKING = (*PROVING, "prune")
 """The commands that ask a server."""

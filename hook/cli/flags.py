@@ -156,6 +156,8 @@ SETTINGS = (
 
 FLAGS = (
     Setting("--detailed-exitcode", None, None, "exit 7 if something would be created", SWITCH, commands=("plan",)),
+    Setting("--yes", None, None, "delete what is listed and empty", SWITCH, commands=("prune",)),
+    Setting("--with-data", None, None, "with --yes: delete also what holds data", SWITCH, commands=("prune",)),
     Setting("--strict", None, None, "an unset variable is an error", SWITCH, commands=("validate",)),
     Setting(
         "--to",

@@ -53,6 +53,10 @@ class Settings:
     """Whether an unset variable is an error for `validate`."""
     tells_changes: bool = False
     """Whether `plan` exits with 7 where something would be created."""
+    yes: bool = False
+    """Whether `prune` deletes."""
+    with_data: bool = False
+    """Whether it deletes what holds data, too."""
     to: Path | None = None
     files: tuple[Path, ...] = ()
     """What `validate` reads, each file by itself, in place of `config`."""
@@ -109,6 +113,8 @@ def parse(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
         allow_empty=values.choice("--allow-empty") == SWITCH[1],
         strict=arguments["strict"] is not None,
         tells_changes=arguments["detailed_exitcode"] is not None,
+        yes=arguments["yes"] is not None,
+        with_data=arguments["with_data"] is not None,
         to=Path(arguments["to"]) if arguments["to"] else None,
         config_key=values.take("--config-key", str, None),
     )

@@ -124,7 +124,7 @@ def help_parser() -> argparse.ArgumentParser:
             command.name,
             usage=f"{PROGRAM} {command.name} [FLAG ...]" + (f" [{command.argument} ...]" if command.argument else ""),
             help=summary,
-            description=f"{summary[0].upper()}{summary[1:]}.",
+            description="\n\n".join(filter(None, (f"{summary[0].upper()}{summary[1:]}.", command.note))),
             epilog=_epilog(command),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )

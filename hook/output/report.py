@@ -47,9 +47,11 @@ def closing_sentence(command: str, findings: tuple[Finding, ...], url: str, warn
     """Return the verdict of a run that was not cut short: how many collections are verified, or the first failure."""
     enabled = tuple(finding for finding in findings if finding.state is not State.DISABLED)
     off = f"; {len(findings) - len(enabled)} more disabled" if len(enabled) < len(findings) else ""
-    if not enabled:
+    if not enabled and command != "prune":
         declared = f"all {len(findings)} declared collections are disabled" if findings else "no collection is declared"
         return f"{declared}; no server was asked"
+    if command == "prune":
+        return _closing_sentence_of_prune(findings, url)
     total = f"{len(enabled)} collection{'s' * (len(enabled) > 1)}"
     failed = tuple(finding for finding in enabled if finding.state not in GOOD_STATES)
     if failed:
@@ -74,6 +76,14 @@ def closing_sentence(command: str, findings: tuple[Finding, ...], url: str, warn
         verified = len(enabled) - unverified
         return f"{total} registered on {url}: {shares}; {verified} verified, {unverified} unverified{off}"
     return f"{total} registered and verified on {url}: {shares}{off}"
+
+
+def _closing_sentence_of_prune(findings: tuple[Finding, ...], url: str) -> str:
+    if not findings:
+        return f"nothing to prune on {url}"
+    deleted = sum(finding.state is State.DELETED for finding in findings)
+    stores = f"{len(findings)} vector store{'s' * (len(findings) > 1)}"
+    return f"{stores} on {url} no longer needed: {deleted} deleted, {len(findings) - deleted} kept"
 
 
 def as_dict(report: Report) -> dict[str, Any]:

@@ -4,6 +4,7 @@ It sends one create for each collection, and repeats one only where that changes
 It deletes only by the rule in `deletion.py`.
 """
 
+from hook.registration.prune import Pruner
 from hook.registration.run import Run
 
-__all__ = ["Run"]
+__all__ = ["Pruner", "Run"]

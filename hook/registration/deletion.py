@@ -12,7 +12,7 @@ from hook.retry import retry
 TRIAL_PREFIX = "register-collections-canary-"
 TRIAL_NAME = re.compile(re.escape(TRIAL_PREFIX) + r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 LEFTOVER_SECONDS = 3600
-"""The age from which a throw-away vector store is one that a run could not delete, not one in use."""
+"""The age from which a vector store is none that a run of this moment is about to make, use or delete."""
 TOGETHER_SECONDS = 60
 """How far apart two vector stores of a collection were made at most that runs of the same instant have made."""
 DECIDED_SECONDS = 60
@@ -71,7 +71,36 @@ class Surplus:
     """Whether there is no chunk in the younger one; None where the server does not tell."""
 
 
-Claim = Trial | Duplicate | Leftover | Surplus
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """The claim that this program made a vector store for a collection that nobody declares any more."""
+
+    labels: frozenset[str]
+    """The names and aliases of all declared collections, the disabled ones included."""
+    now_seconds: float
+    """Our own clock, in seconds since the epoch: it must agree with the server's that the vector store is old."""
+    empty: bool | None
+    """Whether there is no chunk in it; None where the server does not tell."""
+    with_data: bool
+    """Whether what it holds goes, too, as somebody asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spare:
+    """The claim that an empty vector store is a duplicate of another one of its collection, which stays."""
+
+    name: str
+    """The collection's."""
+    kept: VectorStore
+    verdict: Verdict
+    """That of the one that stays."""
+    now_seconds: float
+    """As above."""
+    empty: bool | None
+    """As above."""
+
+
+Claim = Trial | Duplicate | Leftover | Surplus | Orphan | Spare
 
 
 def may_delete(store: VectorStore, claim: Claim) -> bool:
@@ -79,7 +108,7 @@ def may_delete(store: VectorStore, claim: Claim) -> bool:
 
     Only the server's own clock counts. What cannot be told is a no, and what has a file is in use.
     """
-    if store.files:
+    if store.files and not (isinstance(claim, Orphan) and claim.with_data):
         return False
     match claim:
         case Trial():
@@ -94,6 +123,14 @@ def may_delete(store: VectorStore, claim: Claim) -> bool:
             is_ours = store.made_by is not None and looks_left_over(store, claim.labels)
             has_clock = trial_age is not None and abs(trial_age) < CLOCKS_SECONDS
             return is_ours and has_clock and _is_older(store, LEFTOVER_SECONDS) and unused
+        case Orphan():
+            is_ours = _is_old_and_ours(store, claim.now_seconds) and not _is_declared(store, claim.labels)
+            return is_ours and (claim.empty is True or claim.with_data)
+        case Spare():
+            is_ours = _is_old_and_ours(store, claim.now_seconds) and store.declared_as == claim.name
+            others = {claim.kept.id.casefold(), claim.name.casefold()}
+            is_other = claim.verdict is Verdict.ALIVE and store.id.casefold() not in others
+            return is_ours and is_other and claim.empty is True
     older = claim.older
     is_ours = store.made_by is not None and older.made_by is not None and store.id != older.id
     together = is_ours and 0 <= store.created_at - older.created_at <= TOGETHER_SECONDS
@@ -103,9 +140,20 @@ def may_delete(store: VectorStore, claim: Claim) -> bool:
 
 def looks_left_over(store: VectorStore, labels: frozenset[str]) -> bool:
     """Tell whether a vector store has the name of a throw-away one, and is no declared collection by any name."""
-    declared = {label.casefold() for label in labels}
     is_named = TRIAL_NAME.fullmatch(store.name or "") is not None and store.declared_as in (None, store.name)
-    return is_named and declared.isdisjoint(each.casefold() for each in (store.id, *_names(store)))
+    return is_named and not _is_declared(store, labels)
+
+
+def _is_declared(store: VectorStore, labels: frozenset[str]) -> bool:
+    """Tell whether a vector store is a declared collection by any name, whatever the case of its letters."""
+    declared = {label.casefold() for label in labels}
+    return not declared.isdisjoint(each.casefold() for each in (store.id, *_names(store)))
+
+
+def _is_old_and_ours(store: VectorStore, now_seconds: float) -> bool:
+    """Tell whether a run of this program made a vector store, long ago by two clocks."""
+    is_ours = store.made_by is not None and store.declared_as is not None
+    return is_ours and _is_older(store, LEFTOVER_SECONDS) and now_seconds - store.created_at > LEFTOVER_SECONDS
 
 
 def _names(store: VectorStore) -> set[str]:

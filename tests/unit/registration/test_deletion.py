@@ -6,6 +6,7 @@ import json
 import random
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -34,6 +35,8 @@ from hook.registration.deletion import (
     Claim,
     Duplicate,
     Leftover,
+    Orphan,
+    Spare,
     Surplus,
     Trial,
     may_delete,
@@ -77,6 +80,10 @@ duplicate = Duplicate("docs", OWN, frozenset({"vs_2"}), empty=True)
 leftover = Leftover(frozenset({"docs", "HR"}), (TRIAL_TEXT,), 1.0)
 withdrawn = Surplus(VectorStore("vs_2", "docs", created_at=9_000, made_by="another"), Verdict.ALIVE, empty=True)
 docs = partial(store, name="docs", declared_as="docs")
+NOW = 9_000.0 + LEFTOVER_SECONDS + 1
+orphan = Orphan(frozenset({"laws", "HR"}), NOW, empty=True, with_data=False)
+spare = Spare("docs", VectorStore("vs_2", "docs"), Verdict.ALIVE, NOW, empty=True)
+unneeded = partial(docs, made_by="an earlier one", age_seconds=LEFTOVER_SECONDS + 1)
 old = partial(store, made_by="an earlier one", age_seconds=LEFTOVER_SECONDS + 1)
 late = partial(docs, made_by="a killed one", age_seconds=DECIDED_SECONDS + 1)
 
@@ -94,6 +101,12 @@ late = partial(docs, made_by="a killed one", age_seconds=DECIDED_SECONDS + 1)
         (old(), Leftover(frozenset(), (), -1.0)),
         (late(), withdrawn),
         (late(name="DOCS", created_at=9_000 + TOGETHER_SECONDS), withdrawn),
+        (unneeded(), orphan),
+        (unneeded(name=None), orphan),
+        (unneeded(files=2), Orphan(frozenset(), NOW, empty=False, with_data=True)),
+        (unneeded(), Orphan(frozenset(), NOW, empty=None, with_data=True)),
+        (unneeded(), spare),
+        (unneeded(name="an alias"), spare),
     ],
 )
 def test_what_may_be_deleted(shown: VectorStore, claim: Claim) -> None:
@@ -165,6 +178,26 @@ def test_what_may_be_deleted(shown: VectorStore, claim: Claim) -> None:
         *[(late(), Surplus(withdrawn.older, life, empty=True)) for life in Verdict if life is not Verdict.ALIVE],
         *[(late(), Surplus(withdrawn.older, Verdict.ALIVE, empty)) for empty in (False, None)],
         (late(), Surplus(VectorStore("vs_2", "docs", created_at=9_000), Verdict.ALIVE, empty=True)),
+        *[
+            (unneeded(**fields), claim)
+            for claim in (orphan, replace(orphan, with_data=True), spare)
+            for fields in (
+                {"made_by": None},
+                {"declared_as": None},
+                {"age_seconds": LEFTOVER_SECONDS},
+                {"age_seconds": None},
+                {"created_at": 9_001},
+            )
+        ],
+        *[
+            (unneeded(**fields), replace(orphan, with_data=True))
+            for fields in ({"id": "Laws"}, {"name": "hr"}, {"declared_as": "LAWS"})
+        ],
+        *[(unneeded(), replace(claim, empty=empty)) for claim in (orphan, spare) for empty in (False, None)],
+        *[(unneeded(files=files), claim) for claim in (orphan, spare) for files in (1, -1)],
+        *[(unneeded(id=store_id), spare) for store_id in ("vs_2", "VS_2", "DOCS")],
+        (unneeded(declared_as="DOCS"), spare),
+        *[(unneeded(), replace(spare, verdict=life)) for life in Verdict if life is not Verdict.ALIVE],
     ],
 )
 def test_what_may_not_be_deleted(shown: VectorStore, claim: Claim) -> None:
@@ -188,11 +221,15 @@ any_store = st.builds(
 )
 ids = st.frozensets(st.sampled_from(["vs_1", "vs_2", TRIAL]))
 texts = st.lists(st.sampled_from([TRIAL_TEXT, "a text", ""]), max_size=3).map(tuple)
+labels = st.frozensets(st.sampled_from(["docs", "LAWS", "vs_1", TRIAL]))
+clocks = st.sampled_from([0.0, 9_000.0, NOW, 2.0**63])
 claims = st.one_of(
     st.builds(Trial, st.just(TRIAL), st.just(OWN), ids, st.booleans()),
     st.builds(Duplicate, st.just("docs"), st.just(OWN), ids, counts),
     st.builds(Leftover, st.frozensets(st.sampled_from(["docs", "vs_1", TRIAL])), st.none() | texts, ages),
     st.builds(Surplus, any_store, st.sampled_from(Verdict), counts),
+    st.builds(Orphan, labels, clocks, counts, st.booleans()),
+    st.builds(Spare, st.sampled_from(["docs", "laws", "vs_2"]), any_store, st.sampled_from(Verdict), clocks, counts),
 )
 
 
@@ -202,7 +239,18 @@ def test_no_claim_reaches_further_than_it_says(shown: VectorStore, claim: Claim)
     """Whatever is shown, what another run made goes only by its age, and what nobody made never, but by its id."""
     if not may_delete(shown, claim):
         return
-    assert shown.files <= 0
+    if isinstance(claim, Orphan | Spare):
+        assert shown.declared_as is not None
+        assert claim.now_seconds - shown.created_at > LEFTOVER_SECONDS
+    if isinstance(claim, Orphan):
+        names = {str(each).casefold() for each in (shown.id, shown.name, shown.declared_as)}
+        assert names.isdisjoint(map(str.casefold, claim.labels))
+        assert claim.with_data or (claim.empty is True and shown.files == 0)
+    else:
+        assert shown.files <= 0
+    if isinstance(claim, Spare):
+        assert shown.id.casefold() != claim.kept.id.casefold()
+        assert claim.empty is True
     if isinstance(claim, Trial | Duplicate):
         assert shown.id.lower() not in claim.ids_before
         assert shown.made_by == OWN or shown.id == TRIAL

@@ -1,0 +1,145 @@
+"""What `prune` lists, and deletes where it is asked to: what this program made and no collection declares any more."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from hook.cli import Settings
+from hook.deadline import Deadline
+from hook.domain import Collection, Finding, Model, Observation, Proof, Provider, State, Target, VectorStore, Verdict
+from hook.errors import RefusedError, UnavailableError, one_line
+from hook.llamastack.api import MAX_FAILURES, LlamaStack
+from hook.llamastack.dialects import number
+from hook.logs import log
+from hook.progress import Progress
+from hook.registration.candidates import by_age, candidates
+from hook.registration.deletion import Deleter, Orphan, Spare, may_delete
+from hook.registration.ready import resolve_on, wait_until_ready
+from hook.retry import retry
+from hook.survey import Prover, Survey
+
+Claim = Orphan | Spare
+
+
+class Pruner:
+    """One `prune` on one server."""
+
+    def __init__(self, settings: Settings, server: LlamaStack, deadline: Deadline, progress: Progress) -> None:
+        self._settings = settings
+        self._server = server
+        self._deadline = deadline
+        self._progress = progress
+        # An empty insert is a write, and tells nothing of what is held.
+        prover = Prover(server, deadline, settings.request_timeout_seconds, write=False)
+        self._survey = Survey(server, prover, deadline, settings.connections)
+
+    def carry_out(self, collections: Sequence[Collection]) -> None:
+        """Leave a finding for each vector store in the progress, deleted or not.
+
+        Raises UnavailableError, also where the list cannot be trusted, and RefusedError, also where the release shows
+        no metadata (up to 0.2.24).
+        """
+        self._progress.findings = {}
+        _, self._progress.server_version = wait_until_ready(self._server, self._deadline)
+        if self._server.replaces:
+            raise RefusedError("prune needs the metadata of vector stores, which releases up to 0.2.24 do not show")
+        targets, _, _ = resolve_on(self._server, collections, self._deadline, is_register=False)
+        providers = retry(self._server.vector_io_providers, self._deadline, "request.retry_scheduled")
+        kinds = {provider.id: provider for provider in providers}
+        labels = collections[0].labels
+
+        def wanted(stores: Sequence[VectorStore]) -> dict[str, Target]:
+            found = candidates(targets, stores)
+            several = {store.id: each for each in targets if len(found[each.name]) > 1 for store in found[each.name]}
+            claim = Orphan(labels, time.time(), empty=None, with_data=True)
+            return several | {store.id: _asked_as(store, kinds) for store in stores if may_delete(store, claim)}
+
+        seen = self._survey.observe(wanted, self._settings.connections)
+        _check(seen)
+        asked = {store_id: each for store_id, each in wanted(seen.stores).items() if store_id in seen.proofs}
+        found = candidates(targets, seen.stores)
+        claims = [
+            (store, claim)
+            for store in by_age(each for each in seen.stores if each.id in asked)
+            if (claim := self._claim(store, seen, found, labels)) is not None
+        ]
+        self._progress.findings = {store.id: _listed(store, claim) for store, claim in claims}
+        for store, claim in claims if self._settings.yes else ():
+            if may_delete(store, claim):
+                self._progress.findings[store.id] = self._deleted(store, asked[store.id], claim)
+
+    def _claim(
+        self,
+        store: VectorStore,
+        seen: Observation,
+        found: Mapping[str, Sequence[VectorStore]],
+        labels: frozenset[str],
+    ) -> Claim | None:
+        """Return the claim by which a vector store is listed, or None where it is none of what `prune` is for."""
+        empty = seen.proofs[store.id].empty
+        if may_delete(store, Orphan(labels, time.time(), empty, with_data=True)):
+            return Orphan(labels, time.time(), empty, self._settings.with_data)
+        for name, stores in found.items():
+            kept = _kept(stores, seen.proofs)
+            if store in stores and kept is not None:
+                spare = Spare(name, kept, seen.proofs[kept.id].verdict, time.time(), empty)
+                return spare if may_delete(store, spare) else None
+        return None
+
+    def _deleted(self, store: VectorStore, target: Target, claim: Claim) -> Finding:
+        """Delete a vector store, and return what came of it."""
+        what, name = _described(store, claim), str(store.declared_as)
+        if not self._delete(store, target, claim):
+            return Finding(name, State.ORPHANED, store.id, f"{what}; kept, since it has changed meanwhile")
+        log.info("vector_store.deleted", vector_store_id=store.id, declared_as=name, was=what)
+        return Finding(name, State.DELETED, store.id, f"{what}; deleted")
+
+    def _delete(self, store: VectorStore, target: Target, claim: Claim) -> bool:
+        """Delete it if all is as it was, at the last moment: somebody may have begun to use it."""
+        listed = {each.id: each for each in self._survey.stores()}
+        if store.id not in listed or (isinstance(claim, Spare) and claim.kept.id not in listed):
+            return False
+        claim = replace(claim, empty=self._survey.prove_once(store.id, target).empty)
+        return Deleter(self._server, self._deadline).delete(listed[store.id], claim, max_failures=MAX_FAILURES)
+
+
+def _asked_as(store: VectorStore, providers: Mapping[str, Provider]) -> Target:
+    """Return the target by which a vector store is asked what it holds."""
+    provider_id = store.provider_id or ""
+    dimension = number(store.embedding_dimension) or 0
+    model = Model(store.embedding_model or "", None, dimension)
+    return Target(store.id, providers.get(provider_id, Provider(provider_id)), model, dimension)
+
+
+def _check(seen: Observation) -> None:
+    """Raise UnavailableError where connections list different vector stores: then no list says what is there."""
+    is_same = all(count == seen.connections for count in seen.shown.values())
+    if not is_same or seen.has_grown or any(len(versions) > 1 for versions in seen.versions.values()):
+        raise UnavailableError(
+            "nothing was deleted: the server's workers list different vector stores, or the list changed meanwhile; "
+            "run it again, and if that repeats, see `check`"
+        )
+
+
+def _kept(stores: Sequence[VectorStore], proofs: Mapping[str, Proof]) -> VectorStore | None:
+    """Return the vector store of a collection that stays: the oldest with data that works, or else the oldest."""
+    proven = [store for store in by_age(stores) if store.id in proofs]
+    alive = [store for store in proven if proofs[store.id].verdict is Verdict.ALIVE]
+    return next((store for store in alive if store.files or proofs[store.id].empty is False), next(iter(alive), None))
+
+
+def _listed(store: VectorStore, claim: Claim) -> Finding:
+    remedy = "`prune --yes` deletes it"
+    if not may_delete(store, claim):
+        remedy = "`prune --yes --with-data` deletes it with what it holds"
+    return Finding(str(store.declared_as), State.ORPHANED, store.id, f"{_described(store, claim)}; {remedy}")
+
+
+def _described(store: VectorStore, claim: Claim) -> str:
+    made = datetime.fromtimestamp(store.created_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    files = f"{store.files} file{'s' * (store.files != 1)}" if store.files else ""
+    chunks = {True: "", False: "chunks", None: "" if files else "maybe chunks"}[claim.empty]
+    held = f"holds {' and '.join(filter(None, (files, chunks)))}" if files or chunks else "empty"
+    why = f"a duplicate of {one_line(claim.kept.id, 100)}" if isinstance(claim, Spare) else "declared by no collection"
+    return f"{why}, made {made} by run {one_line(str(store.made_by), 8)}: {held}"

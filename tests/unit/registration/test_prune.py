@@ -1,0 +1,225 @@
+"""`prune` lists what nobody needs any more, and deletes it only where it is asked to, one by one."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hook.registration.prune import Pruner
+from tests.fake_llamastack import GRANITE, FakeLlamaStack, answer
+from tests.unit.conftest import Outcome, Run, entries
+
+OLD = 7_200
+
+
+def made(server: FakeLlamaStack, name: str, **fields: Any) -> str:
+    """Add what an earlier run made for a collection of this name."""
+    age = fields.pop("age", OLD)
+    own = {"run_id": "0123456789abcdef", "declared_as": name, "created_at": int(time.time()) - age}
+    return server.add(name, **{**own, **fields})
+
+
+def prune(server: FakeLlamaStack, run: Run, *flags: str, **options: Any) -> Outcome:
+    return run(server.url, "prune", *flags, collections=entries("docs"), **options)
+
+
+def ids(server: FakeLlamaStack) -> set[str]:
+    return {str(each["id"]) for each in server.stores}
+
+
+def test_it_lists_what_no_collection_declares_and_deletes_nothing(server: FakeLlamaStack, run: Run) -> None:
+    made(server, "docs")
+    old = made(server, "laws", created_at=1_700_000_000)
+
+    outcome = prune(server, run)
+
+    (item,) = outcome.report["collections"]
+    assert (outcome.exit_code, item["name"], item["id"], item["state"]) == (0, "laws", old, "orphaned")
+    assert item["detail"] == (
+        "declared by no collection, made 2023-11-14 22:13 UTC by run 0123456…: empty; `prune --yes` deletes it"
+    )
+    assert outcome.report["message"] == f"1 vector store on {server.url} no longer needed: 0 deleted, 1 kept"
+    assert {request.method for request in server.requests} == {"GET", "POST"}
+    assert {request.line for request in server.requests if request.method == "POST"} == {
+        "POST /v1/embeddings",
+        "POST /v1/vector-io/query",
+    }
+
+
+def test_with_yes_it_deletes_what_is_empty_and_no_more(server: FakeLlamaStack, run: Run) -> None:
+    docs, empty, full, files = (made(server, name) for name in ("docs", "a", "b", "c"))
+    server.chunks[full] = ["a text of somebody's"]
+    server.stores[-1]["file_counts"] = {"total": 2}
+
+    outcome = prune(server, run, "--yes")
+
+    assert ids(server) == {docs, full, files}
+    assert {item["id"]: item["state"] for item in outcome.report["collections"]} == {
+        empty: "deleted",
+        full: "orphaned",
+        files: "orphaned",
+    }
+    assert [event["vector_store_id"] for event in outcome.events if event["event"] == "vector_store.deleted"] == [empty]
+    assert outcome.detail("a").endswith(": empty; deleted")
+    assert outcome.detail("b").endswith(": holds chunks; `prune --yes --with-data` deletes it with what it holds")
+    assert ": holds 2 files;" in outcome.detail("c")
+
+
+def test_with_data_it_deletes_what_it_lists(server: FakeLlamaStack, run: Run) -> None:
+    docs, full = made(server, "docs"), made(server, "b", file_counts={"total": 1})
+    server.chunks[full] = ["a text of somebody's"]
+
+    outcome = prune(server, run, "--yes", "--with-data")
+
+    assert ids(server) == {docs}
+    assert ": holds 1 file and chunks; deleted" in outcome.detail("b")
+
+
+def test_with_data_alone_deletes_nothing(server: FakeLlamaStack, run: Run) -> None:
+    made(server, "b")
+
+    assert prune(server, run, "--with-data").states == ["orphaned"]
+    assert len(server.stores) == 1
+
+
+def test_what_nobody_can_tell_to_be_empty_holds_data(server: FakeLlamaStack, run: Run) -> None:
+    """On Milvus a query finds nothing also in a full one."""
+    server.provider_type = "remote::milvus"
+    made(server, "b")
+    made(server, "c", provider_id=None)
+
+    outcome = prune(server, run, "--yes")
+
+    assert (outcome.states, len(server.stores)) == (["orphaned"] * 2, 2)
+    assert ": holds maybe chunks; `prune --yes --with-data`" in outcome.detail("b")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"run_id": None},
+        {"declared_as": None},
+        {"declared_as": "DOCS"},
+        {"name": "Docs"},
+        {"id": "docs"},
+        {"name": "Second"},
+        {"name": "off"},
+        {"age": 3_000},
+        {"age": -7_200},
+        {"created_at": 0},
+    ],
+)
+def test_it_never_lists(server: FakeLlamaStack, run: Run, fields: dict[str, Any], tmp_path: Path) -> None:
+    """What another program made, what is declared by any name, also one that is switched off, and what is young."""
+    made(server, **({"name": "b"} | fields))
+    path = tmp_path / "config.yaml"
+    declared = {"vector_store_id": "docs", "vector_store_name": "second", "embedding_model": GRANITE}
+    off = {"vector_dbs": entries("OFF", provider_id="__disabled__")}
+    path.write_text(json.dumps({"registered_resources": {"vector_stores": [declared]}, **off}))
+
+    outcome = run(server.url, "prune", "--yes", "--with-data", config=str(path))
+
+    assert (outcome.exit_code, outcome.report["collections"]) == (0, [])
+    assert outcome.report["message"] == f"nothing to prune on {server.url}"
+    assert len(server.stores) == 1
+
+
+def test_two_clocks_have_to_agree_that_it_is_old(server: FakeLlamaStack, run: Run) -> None:
+    """A gateway whose clock is ahead makes everything look old."""
+    made(server, "b", age=60)
+    server.gateway_seconds = 86_400
+
+    assert prune(server, run, "--yes").report["collections"] == []
+
+
+def test_an_empty_duplicate_of_its_own_goes(server: FakeLlamaStack, run: Run) -> None:
+    """The one with data stays, or else the oldest, which a declared id is in any case."""
+    spare, full, young = made(server, "docs", age=9_000), made(server, "docs"), made(server, "docs", age=10)
+    foreign = server.add("docs", created_at=1)
+    server.chunks[full] = ["a text of somebody's"]
+
+    assert prune(server, run).detail("docs").startswith(f"a duplicate of {full}, made ")
+    outcome = prune(server, run, "--yes", "--with-data")
+    assert ids(server) == {full, young, foreign}
+    assert [item["id"] for item in outcome.report["collections"]] == [spare]
+
+
+def test_of_empty_duplicates_the_oldest_stays(server: FakeLlamaStack, run: Run) -> None:
+    oldest = made(server, "docs", age=9_000)
+    made(server, "docs")
+
+    prune(server, run, "--yes")
+    assert ids(server) == {oldest}
+
+
+def test_without_one_that_works_no_duplicate_goes(server: FakeLlamaStack, run: Run) -> None:
+    server.lost_ids |= {made(server, "docs", age=9_000), made(server, "docs")}
+
+    assert prune(server, run, "--yes", "--with-data").report["collections"] == []
+    assert len(server.stores) == 2
+
+
+def test_workers_that_disagree_are_an_end(server: FakeLlamaStack, run: Run) -> None:
+    """No list says then what is there."""
+    server.processes = 2
+    server.known_to[made(server, "b")] = {0}
+
+    outcome = prune(server, run, "--yes", "--connections", "20")
+
+    assert (outcome.exit_code, len(server.stores)) == (3, 1)
+    assert outcome.report["message"].startswith("nothing was deleted: the server's workers list different vector store")
+
+
+def test_a_release_without_metadata_is_refused(run: Run) -> None:
+    with FakeLlamaStack("dbs") as server:
+        outcome = run(server.url, "prune", "--yes")
+
+    assert outcome.exit_code == 4
+    assert "DELETE" not in {request.method for request in server.requests}
+
+
+def test_nothing_declared_is_an_error_also_where_it_is_allowed(server: FakeLlamaStack, run: Run) -> None:
+    """A file that is empty by mistake would make an orphan of all."""
+    made(server, "b")
+
+    outcome = run(server.url, "prune", "--yes", "--with-data", "--allow-empty", collections=[])
+
+    assert (outcome.exit_code, len(server.stores)) == (2, 1)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("change", ["filled", "gone", "kept one gone"])
+def test_what_changes_meanwhile_stays(
+    server: FakeLlamaStack, run: Run, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked for once more at the last moment."""
+    kept, spare = made(server, "docs", age=9_000), made(server, "docs")
+    original = Pruner._delete
+
+    def changed(pruner: Pruner, *arguments: Any) -> bool:
+        if change == "filled":
+            server.chunks[spare] = ["a text of somebody's"]
+        else:
+            gone = kept if change.startswith("kept") else spare
+            server.stores[:] = [each for each in server.stores if each["id"] != gone]
+        return original(pruner, *arguments)
+
+    monkeypatch.setattr(Pruner, "_delete", changed)
+    outcome = prune(server, run, "--yes")
+
+    assert "DELETE" not in {request.method for request in server.requests}
+    assert (outcome.exit_code, outcome.states) == (0, ["orphaned"])
+    assert outcome.detail("docs").endswith("; kept, since it has changed meanwhile")
+
+
+def test_a_delete_that_fails_ends_the_run_with_what_was_done(server: FakeLlamaStack, run: Run) -> None:
+    made(server, "a", age=9_000)
+    refused = made(server, "b")
+    server.fault(f"DELETE /v1/vector_stores/{refused}", answer(403))
+
+    outcome = prune(server, run, "--yes")
+
+    assert outcome.exit_code == 4
+    assert outcome.states == ["deleted", "orphaned"]
