@@ -15,6 +15,7 @@ from hook.deadline import Deadline
 from hook.errors import BudgetError, RefusedError, UnavailableError, one_line
 from hook.http import tls
 from hook.http.answers import Answer, is_compressed, read
+from hook.http.credentials import Credentials
 from hook.http.endpoint import Endpoint
 from hook.http.failures import is_timeout, no_answer
 from hook.http.hints import Hints
@@ -63,6 +64,7 @@ class Http:
         self._session: requests.Session | None = None
         tls.check_files(server)
         self._proxy = checked_proxy(server.url)
+        self._credentials = Credentials(server)
 
     def _new_session(self) -> requests.Session:
         session = requests.Session()
@@ -70,7 +72,6 @@ class Http:
         session.trust_env = False
         session.proxies = {} if self._proxy is None else {"all": self._proxy}
         session.verify = self._server.ca_bundle or tls.system_ca_bundle() or True
-        session.auth = self._authorize
         # Else requests prepares the redirect that is not followed: it reads all of it, and fails at a bad address.
         session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]  # noqa: ARG005
         # Else the cookie with which a Route ties a client to one pod would hide the others.
@@ -79,34 +80,6 @@ class Http:
         session.headers.update({"Accept-Encoding": "identity", "User-Agent": f"register-collections/{__version__}"})
         session.cert = self._server.client_certificate
         return session
-
-    def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        token = self._server.bearer_token()
-        if token is not None:
-            request.headers["Authorization"] = f"Bearer {token}"
-            request.hooks["response"].append(self._send_with_new_token)
-        elif self._server.basic_auth is not None:
-            requests.auth.HTTPBasicAuth(*(part.encode() for part in self._server.basic_auth))(request)
-        return request
-
-    def _send_with_new_token(self, response: Any, **sending: Any) -> Any:
-        """Return the answer to the same request with the file's present token, where a 401 met an older one.
-
-        A 401 says that nothing was done, so a create can be repeated, too: once, on a new connection.
-        """
-        if response.status_code != 401 or self._server.api_key_file is None:
-            return response
-        try:
-            authorization = f"Bearer {self._server.bearer_token()}"
-        except RefusedError:
-            response.close()
-            raise
-        if response.request.headers["Authorization"] == authorization:
-            return response
-        response.close()
-        request = response.request.copy()
-        request.headers["Authorization"] = authorization
-        return response.connection.send(request, **sending)
 
     @property
     def url(self) -> str:
@@ -158,8 +131,23 @@ class Http:
         return read(self._send("PATCH", path, params=query, json=manifest, headers=headers))
 
     def _send(self, method: str, path: str, timeout_seconds: float | None = None, **content: Any) -> Answer:
+        """Return the answer to a request, where a 401 met a token that has been replaced to the same with the new one.
+
+        A 401 says that nothing was done, so a create can be repeated, too: once, on a new connection.
+        """
+        sent = self._credentials.headers()
+        answer = self._exchange(method, path, sent, timeout_seconds, **content)
+        if answer.status != 401 or (present := self._credentials.headers()) == sent:
+            return answer
+        self.close()
+        return self._exchange(method, path, present, timeout_seconds, **content)
+
+    def _exchange(
+        self, method: str, path: str, credentials: Mapping[str, str], timeout_seconds: float | None, **content: Any
+    ) -> Answer:
         """Return the answer to a request whose `content` is what requests calls params, json and headers."""
         what = f"{method} {path}"
+        content["headers"] = {**credentials, **content.get("headers", {})}
         timeout = self._request_timeout_seconds if timeout_seconds is None else timeout_seconds
         timeout = min(timeout, self._deadline.remaining())
         if timeout <= 0:
@@ -188,8 +176,7 @@ class Http:
         else:
             # 0.7.3 closes the connection once it has logged its error, and resets what is sent on it meanwhile.
             session.close()
-        authorized = "Authorization" in response.request.headers
-        return Answer(what, response.status_code, response.headers, body, authorized, self._server)
+        return Answer(what, response.status_code, response.headers, body, bool(credentials), self._server)
 
     def _timeout_error(self, what: str, timeout: float) -> UnavailableError:
         # After a POST, what to do depends on what it was for, which the caller knows.

@@ -4,9 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from hook.errors import RefusedError
 from hook.http.hints import Hints
-from hook.secrets import read_token
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -23,6 +21,8 @@ class Endpoint:
     """The file that holds it, which is read for each request."""
     basic_auth: tuple[str, str] | None = field(default=None, repr=False)
     """User and password, where the URL carries them."""
+    headers_file: Path | None = None
+    """The file with further headers, which is read for each request."""
     client_certificate: tuple[str, str] | None = None
     """The files of the client's certificate and of its key, for mTLS."""
     ca_bundle: str | None = None
@@ -35,11 +35,7 @@ class Endpoint:
         parts = urlsplit(self.url)
         return parts.netloc if parts.port else f"{parts.netloc}:{DEFAULT_PORTS[parts.scheme]}"
 
-    def bearer_token(self) -> str | None:
-        """Return the token, from its file where it has one. Raises RefusedError where the file has become unusable."""
-        if self.api_key_file is None:
-            return self.api_key
-        try:
-            return read_token(self.api_key_file)
-        except ValueError as error:
-            raise RefusedError(f"{self.hints.credential} in {self.api_key_file} {error}; {self.hints.key}") from error
+    @property
+    def has_credentials(self) -> bool:
+        """Whether an `Authorization` is made of the settings."""
+        return any((self.api_key, self.api_key_file, self.basic_auth))

@@ -92,6 +92,8 @@ _CHARTS: dict[str, dict[str, Any]] = {
         "requestTimeoutSeconds": 10,
         "apiKeySecret": {"name": "api-key"},
         "consumerApiKeySecret": {"name": "consumer-api-key"},
+        "headersSecret": {"name": "headers"},
+        "consumerHeadersSecret": {"name": "consumer-headers"},
         "connections": 40,
         "prove": "read",
         "onDuplicate": "oldest",

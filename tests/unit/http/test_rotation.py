@@ -84,6 +84,18 @@ def test_a_token_may_change_under_any_request(server: FakeLlamaStack, run: Run, 
     assert server.names() == ["a", "b"]
 
 
+def test_further_headers_may_change_under_a_request(server: FakeLlamaStack, run: Run, tmp_path: Path) -> None:
+    server.api_key = OLD
+    path = tmp_path / "headers"
+    path.write_text(f"Authorization: Bearer {OLD}")
+    server.fault(
+        "POST /v1/vector_stores", rotates(server, lambda: path.write_text(f"Authorization: Bearer {NEW}")), times=1
+    )
+
+    assert run(server.url, "--headers-file", str(path), collections=entries("a")).exit_code == 0
+    assert server.names() == ["a"]
+
+
 def test_a_refused_token_that_is_the_same_is_not_sent_again(server: FakeLlamaStack, run: Run, mount: Mount) -> None:
     server.api_key = OLD
     server.fault("POST /v1/vector_stores", rotates(server, lambda: None))

@@ -59,6 +59,13 @@ sidecar.istio.io/inject: "false"
 
 {{- define "register-collections.podSpec" -}}
 {{- $existing := .Values.existingConfigMap -}}
+{{- /* The volume of each Secret, the variable that names its file, and the file. */ -}}
+{{- $secrets := list
+  (list "api-key" "LLAMA_STACK_API_KEY_FILE" "token" .Values.apiKeySecret)
+  (list "consumer-api-key" "HOOK_CONSUMER_API_KEY_FILE" "token" .Values.consumerApiKeySecret)
+  (list "headers" "HOOK_HEADERS_FILE" "headers" .Values.headersSecret)
+  (list "consumer-headers" "HOOK_CONSUMER_HEADERS_FILE" "headers" .Values.consumerHeadersSecret)
+-}}
 restartPolicy: Never
 serviceAccountName: {{ .Values.name }}
 automountServiceAccountToken: {{ or (ne .Values.publishConfigMap "") (ne .Values.waitForDeployment "") }}
@@ -88,13 +95,11 @@ containers:
       - name: REQUESTS_CA_BUNDLE
         value: /etc/service-ca/service-ca.crt
       {{- end }}
-      {{- if .Values.apiKeySecret.name }}
-      - name: LLAMA_STACK_API_KEY_FILE
-        value: /etc/llama-stack-api-key/token
+      {{- range $secrets }}
+      {{- if (last .).name }}
+      - name: {{ index . 1 }}
+        value: /etc/llama-stack-{{ first . }}/{{ index . 2 }}
       {{- end }}
-      {{- if .Values.consumerApiKeySecret.name }}
-      - name: HOOK_CONSUMER_API_KEY_FILE
-        value: /etc/llama-stack-consumer-api-key/token
       {{- end }}
       {{- /* Each variable, its value, and the program's own default, with which it is left out. */ -}}
       {{- range list
@@ -142,15 +147,12 @@ containers:
         mountPath: /etc/service-ca
         readOnly: true
       {{- end }}
-      {{- if .Values.apiKeySecret.name }}
-      - name: api-key
-        mountPath: /etc/llama-stack-api-key
+      {{- range $secrets }}
+      {{- if (last .).name }}
+      - name: {{ first . }}
+        mountPath: /etc/llama-stack-{{ first . }}
         readOnly: true
       {{- end }}
-      {{- if .Values.consumerApiKeySecret.name }}
-      - name: consumer-api-key
-        mountPath: /etc/llama-stack-consumer-api-key
-        readOnly: true
       {{- end }}
       {{- with .Values.extraVolumeMounts }}
       {{- toYaml . | nindent 6 }}
@@ -175,21 +177,15 @@ volumes:
         - key: service-ca.crt
           path: service-ca.crt
   {{- end }}
-  {{- if .Values.apiKeySecret.name }}
-  - name: api-key
+  {{- range $secrets }}
+  {{- if (last .).name }}
+  - name: {{ first . }}
     secret:
-      secretName: {{ .Values.apiKeySecret.name }}
+      secretName: {{ (last .).name }}
       items:
-        - key: {{ .Values.apiKeySecret.key }}
-          path: token
+        - key: {{ (last .).key }}
+          path: {{ index . 2 }}
   {{- end }}
-  {{- if .Values.consumerApiKeySecret.name }}
-  - name: consumer-api-key
-    secret:
-      secretName: {{ .Values.consumerApiKeySecret.name }}
-      items:
-        - key: {{ .Values.consumerApiKeySecret.key }}
-          path: token
   {{- end }}
   {{- with .Values.extraVolumes }}
   {{- toYaml . | nindent 2 }}
