@@ -16,6 +16,7 @@ _IN_PAGES = {
     "ref": r"\?ref=v([0-9.]+[0-9])",
     "newTag": r"newTag: ([0-9.]+[0-9])",
     "image": r"(?:register-collections|\$IMAGE):([0-9.]+[0-9])",
+    "tag": r"\b(?:tag[:=]|ref:) ?v?([0-9.]+[0-9])",
     "version": r"--version ([0-9.]+[0-9])",
 }
 """How pages and examples name a version."""

@@ -56,6 +56,26 @@ def commands(text: str, *programs: str) -> Iterator[list[str]]:
                 yield words
 
 
+def misquoted(quotation: str, text: str) -> str:
+    """Return the first part of a quotation that is not in a text, after the parts before it; "" where all are.
+
+    A line with `…` alone stands for what is left out. What chance decides (ids, ports, seconds) is the same in all.
+    """
+    rest = f"\n{_without_chance(text)}"
+    for part in re.split(r"^…\n", _without_chance(quotation), flags=re.MULTILINE):
+        _, found, rest = rest.partition(f"\n{part}")
+        if not found:
+            return part
+        rest = f"\n{rest}"
+    return ""
+
+
+def _without_chance(text: str) -> str:
+    return re.sub(
+        r"[\d.]+ s\b", "0.0 s", re.sub(r"(?<=127\.0\.0\.1:)\d+", "0", re.sub(r"vs_[0-9a-f-]{36}", "vs_0", text))
+    )
+
+
 def _simple_commands(line: str) -> Iterator[list[str]]:
     """Yield the words of each command of a line: of a list, a pipe, or a substitution."""
     inner = re.findall(r"\$\(([^()]*)\)", line)

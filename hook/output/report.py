@@ -87,7 +87,7 @@ def _closing_sentence_of_prune(findings: tuple[Finding, ...], url: str) -> str:
 
 
 def as_dict(report: Report) -> dict[str, Any]:
-    """Return the report as the JSON object that docs/troubleshooting.md describes."""
+    """Return the report as the JSON object that docs/report.md describes."""
     return {
         "schema": SCHEMA,
         "command": report.command,

@@ -3,16 +3,21 @@
 Every step is checked as well as shown; the demo fails where the story is not true.
 """
 
+import io
 import os
+import re
 import shutil
 import sys
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import client
 from client import WrongError
 from servers import Server, ServerError, close_all_on_signals, hook_environ, name, run, say
+
+from tests.pages import PAGES, misquoted
 
 RELEASE = "0.3.5"
 CONFIG = "tests/live/collections.yaml"
@@ -28,12 +33,25 @@ def main() -> int:
     try:
         with Server(RELEASE, "run-milvus.yaml") as server:
             say(f"A real {name(RELEASE)} with Milvus Lite answers after {time.monotonic() - started:.0f} s.")
-            Story(server).tell()
+            with redirect_stdout(Printed()) as printed:
+                Story(server).tell()
+        (quotation,) = re.findall(r"<!-- demo -->\n```console\n(.*?)```", PAGES["README.md"], re.DOTALL)
+        wrong = misquoted(quotation, printed.getvalue())
+        require(not wrong, f"the README shows what was printed; it shows\n{wrong}")
     except (ServerError, WrongError) as error:
         say(f"\nThe demo failed: {error}")
         return 1
     print(f"\nAll of this was checked, too. It took {time.monotonic() - started:.0f} s.")
     return 0
+
+
+class Printed(io.StringIO):
+    """What is printed, which is shown as well."""
+
+    def write(self, text: str) -> int:
+        """Show it, and keep it."""
+        print(text, end="", file=sys.__stdout__, flush=True)
+        return super().write(text)
 
 
 class Story:

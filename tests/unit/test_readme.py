@@ -52,10 +52,25 @@ def test_the_commands_are_the_program_s() -> None:
 
 
 def test_the_states_are_the_program_s() -> None:
-    """Each has its meaning."""
-    documented = {state for row in table("The report") for state in row[0].split(", ")}
+    """Each has a row: why, and what to do."""
+    rows = table("By state")
 
-    assert documented == {state.value for state in State}
+    assert sorted(row[0] for row in rows) == sorted(state.value for state in State)
+    assert [row for row in rows if len(row) != 3 or not all(row)] == []
+
+
+def test_each_exit_code_says_what_to_do() -> None:
+    rows = table("By exit code")
+
+    assert [row[0] for row in rows] == [f"{code:d} {code.name.lower()}" for code in ExitCode]
+    assert [row for row in rows if len(row) != 3 or not all(row)] == []
+
+
+def test_each_symptom_says_what_to_do() -> None:
+    rows = table("By symptom")
+
+    assert len(rows) >= 15
+    assert [row for row in rows if len(row) != 3 or not all(row)] == []
 
 
 def test_the_settings_patch_is_the_one_of_the_examples() -> None:
