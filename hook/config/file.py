@@ -15,6 +15,9 @@ from hook.deadline import Deadline
 from hook.domain import Collection, Finding, State
 from hook.errors import MAX_PROBLEMS, ConfigError, one_line
 
+_WHERE = "put your list there (kustomize: configMapGenerator with behavior: replace; Helm: collections); "
+_MEANT = "if that is intended, set --allow-empty or HOOK_ALLOW_EMPTY=true"
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -163,5 +166,5 @@ def _nothing_enabled(parts: Sequence[_Part], names: Sequence[str], allow_empty: 
     if remedies or not allow_empty:
         nothing = f"all {len(names)} declared collections are switched off by their provider_id"
         nothing = f"{nothing} ({one_line(', '.join(names))})" if names else "no collection is declared"
-        remedy = "; ".join(remedies) or "if that is intended, set --allow-empty or HOOK_ALLOW_EMPTY=true"
+        remedy = "; ".join(remedies) or ("" if names else _WHERE) + _MEANT
         yield f"{' and '.join(part.name + path for part in parts for path in part.sections)}: {nothing}: {remedy}"

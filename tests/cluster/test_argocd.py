@@ -417,7 +417,9 @@ def test_the_base_and_its_components_can_be_a_remote_base(app: App) -> None:
         yaml.safe_load(block.replace("$SOURCE", source).replace("$IMAGE", image)) for block in lines
     )
     assert readme["resources"] == argocd["resources"] == addresses["resources"]
-    content = room.kustomization(config=collections("remote")) | readme
+    assert readme["configMapGenerator"][0]["behavior"] == "replace"
+    own = room.kustomization(config=collections("remote"))
+    content = own | readme | {"configMapGenerator": own["configMapGenerator"]}
     content["components"] = argocd["components"] + addresses["components"]
     app.commit(content)
     app.create()

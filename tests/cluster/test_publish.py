@@ -161,7 +161,7 @@ def test_a_kustomization_without_a_namespace_gives_the_right_as_well(room: Room)
 
 
 def test_its_role_permits_nothing_in_other_namespaces(room: Room) -> None:
-    assert room.apply(room.kustomization("publish-ids")).returncode == 0
+    assert room.apply(room.kustomization("publish-ids", config=collections("published"))).returncode == 0
     done = room.kubectl(
         "auth",
         "can-i",

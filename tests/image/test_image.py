@@ -16,7 +16,7 @@ from servers import Server
 from hook import __version__
 from tests.image import engine
 
-COLLECTIONS = engine.ROOT / "manifests" / "base" / "collections.yaml"
+COLLECTIONS = engine.ROOT / "tests" / "live" / "collections.yaml"
 MAX_ADDED_BYTES = 12_000_000
 UNREACHABLE = "http://127.0.0.1:9"
 

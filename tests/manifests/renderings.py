@@ -75,10 +75,13 @@ _KUSTOMIZATIONS["own"] = {
     "configMapGenerator": [{"name": NAME, "behavior": "replace", "files": ["collections.yaml"]}],
     "patches": [{"path": "settings.yaml"}],
 }
+COLLECTIONS = yaml.safe_load((ROOT / "tests" / "live" / "collections.yaml").read_text())["vector_dbs"]
+"""A list of collections, which the chart wants to be given."""
 _CHARTS: dict[str, dict[str, Any]] = {
-    "chart": {},
+    "chart": {"collections": COLLECTIONS},
     # The same as base with every component.
     "chart+all": {
+        "collections": COLLECTIONS,
         "serviceCa": {"enabled": True},
         "apiKeySecret": {"name": f"{NAME}-api-key"},
         "selfHeal": {"enabled": True},
@@ -190,6 +193,11 @@ def kustomize(
 def helm_template(chart: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Render a chart for the oldest Kubernetes that it is for."""
     return run(tool("helm"), "template", "release", chart, "--kube-version", "1.29.0", "-n", "demo", *arguments)
+
+
+def helm_template_declaring(chart: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Render a chart with a list of collections, which other arguments may replace."""
+    return helm_template(chart, "--set-json", f"collections={json.dumps(COLLECTIONS)}", *arguments)
 
 
 @cache

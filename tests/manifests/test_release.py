@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from release import check, package_chart
-from tests.manifests.renderings import CHART, MANIFESTS, ROOT, helm_template, run, tool
+from tests.manifests.renderings import CHART, MANIFESTS, ROOT, helm_template_declaring, run, tool
 
 IMAGE = "registry.example/team/register-collections"
 DIGEST = f"sha256:{'0' * 64}"
@@ -35,7 +35,7 @@ def test_helm_lints_the_package(package: Path) -> None:
 
 def test_the_package_names_the_image_by_its_digest(package: Path) -> None:
     """Whoever installs it sets nothing to get the image that it was tested with."""
-    assert f"image: {IMAGE}@{DIGEST}" in helm_template(package).stdout
+    assert f"image: {IMAGE}@{DIGEST}" in helm_template_declaring(package).stdout
 
 
 def test_the_package_has_what_artifact_hub_shows(package: Path) -> None:
@@ -55,7 +55,8 @@ def test_the_package_has_what_artifact_hub_shows(package: Path) -> None:
 
 def upgrade_problems(old: Path, new: Path) -> list[str]:
     """Return what an upgrade from one chart to the other would trip over, with the old one's values as they are."""
-    before, after = helm_template(old), helm_template(new, "--values", str(old / "values.yaml"))
+    before = helm_template_declaring(old)
+    after = helm_template_declaring(new, "--values", str(old / "values.yaml"))
     if after.returncode != 0:
         return [after.stderr]
     kept = _immutable(after.stdout)

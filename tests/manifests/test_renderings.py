@@ -147,7 +147,7 @@ def named(value: Any) -> Any:
     return value.get("name", value) if isinstance(value, dict) else value
 
 
-@pytest.mark.parametrize("name", ["base", "own", "consumer", "chart", "chart+all"])
+@pytest.mark.parametrize("name", ["own", "consumer", "chart", "chart+all"])
 def test_the_program_loads_the_configuration_that_is_mounted(name: str, tmp_path: Path) -> None:
     """From the ConfigMap that the pod names, under the path that its environment names."""
     (volume,) = (v["configMap"] for v in pod(name)["spec"]["volumes"] if v["name"] == "config")
@@ -391,7 +391,6 @@ def test_helm_lints_the_chart() -> None:
         ("timeoutSeconds=135", "activeDeadlineSeconds must be above"),
         ("backoffLimit=2", "activeDeadlineSeconds must be above"),
         ("timeoutSeconds=90,backoffLimit=2", "activeDeadlineSeconds must be above"),
-        ("collections=null", "there is nothing to register"),
         ("collection=x", "collection' not allowed"),
         ("image.digest=latest", "does not match pattern"),
         ("collections[0].vector_db_id=a,collections[0].embedding_dimension=many", "does not match pattern"),
@@ -414,7 +413,7 @@ def test_helm_lints_the_chart() -> None:
         ("extraVolumeMounts[0].name=x", "missing property 'mountPath'"),
         ("envFrom[0].prefix=X_", "missing property"),
         ("publishConfigMap=Not_A_Name", "does not match pattern"),
-        ("publishConfigMap=llamastack-register-collections", "must not be the ConfigMap that declares"),
+        ("publishConfigMap=llamastack-register-collections,allowEmpty=true", "must not be the ConfigMap that declares"),
         ("publishConfigMap=run,existingConfigMap.name=run", "must not be the ConfigMap that declares"),
     ],
 )
@@ -423,6 +422,14 @@ def test_the_chart_refuses_values_that_cannot_work(values: str, message: str) ->
 
     assert done.returncode != 0
     assert message in done.stderr
+
+
+def test_the_chart_as_it_is_has_nothing_to_register() -> None:
+    """It says so before anything is installed."""
+    done = helm_template(MANIFESTS / CHART)
+
+    assert done.returncode != 0
+    assert "nothing to register: set collections, existingConfigMap.name or allowEmpty" in done.stderr
 
 
 def test_the_chart_keeps_the_text_of_values() -> None:

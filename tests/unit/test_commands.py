@@ -137,7 +137,7 @@ def test_nothing_declared_is_an_error_that_names_the_switch(run: Run, value: str
     outcome = run("http://stack", collections=[], environ={"HOOK_ALLOW_EMPTY": value})
 
     assert outcome.exit_code == 2
-    assert outcome.report["message"].endswith(": if that is intended, set --allow-empty or HOOK_ALLOW_EMPTY=true")
+    assert outcome.report["message"].endswith("; if that is intended, set --allow-empty or HOOK_ALLOW_EMPTY=true")
 
 
 def test_a_variable_that_only_the_server_has_is_a_warning_of_validate(run: Run) -> None:

@@ -11,7 +11,7 @@ from hook import __version__
 from hook.cli.flags import SETTINGS
 from hook.config import file as config
 from hook.deadline import Deadline
-from hook.errors import ExitCode
+from hook.errors import ConfigError, ExitCode
 
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "manifests" / "base"
@@ -45,14 +45,14 @@ def job() -> Any:
     return load(BASE / "job.yaml")
 
 
-def test_the_collections_load_with_the_program() -> None:
-    loaded = config.load([BASE / "collections.yaml"], {}, Deadline(10))
+def test_an_unchanged_base_says_where_your_list_goes() -> None:
+    """It registers nothing of its own: pasted as it is, the hook ends with exit code 2."""
+    with pytest.raises(ConfigError, match="configMapGenerator with behavior: replace"):
+        config.load([BASE / "collections.yaml"], {}, Deadline(10))
 
-    assert [c.name for c in loaded.collections] == ["red_hat_docs", "acme_corporate", "eu_ai_act"]
 
-
-def test_the_chart_has_the_same_collections() -> None:
-    assert load(CHART / "values.yaml")["collections"] == load(BASE / "collections.yaml")["vector_dbs"]
+def test_the_chart_declares_no_collection_of_its_own() -> None:
+    assert load(CHART / "values.yaml")["collections"] == []
 
 
 @pytest.mark.parametrize("folder", WITH_A_POD)

@@ -14,7 +14,8 @@ from tests.fake_llamastack import GRANITE
 
 MODEL = "embedding_model: m"
 NOTHING = "no collection is declared"
-MEANT = ": if that is intended, set --allow-empty or HOOK_ALLOW_EMPTY=true"
+WHERE = ": put your list there (kustomize: configMapGenerator with behavior: replace; Helm: collections)"
+MEANT = "if that is intended, set --allow-empty or HOOK_ALLOW_EMPTY=true"
 NEITHER = "declares vector_dbs or registered_resources.vector_stores"
 RENAME = "is unknown to LlamaStack; rename it to"
 UNSET = "the environment variable NONE is not set; set it, or write ${env.NONE:=DEFAULT}"
@@ -255,14 +256,14 @@ def test_of_two_entries_of_a_name_one_may_be_switched_off() -> None:
         ("vector_dbs: [a]", "vector_dbs[0]: must be a mapping, not 'a'"),
         ("vector_dbs: [null]", "vector_dbs[0]: must be a mapping, not empty"),
         ("vector_dbs: {a: b}", "vector_dbs: must be a list of collections, not a mapping"),
-        ("vector_dbs:", f"vector_dbs: {NOTHING}{MEANT}"),
+        ("vector_dbs:", f"vector_dbs: {NOTHING}{WHERE}; {MEANT}"),
         (
             "vector_dbs: []\nregistered_resources: {vector_stores: []}",
-            f"vector_dbs and registered_resources.vector_stores: {NOTHING}{MEANT}",
+            f"vector_dbs and registered_resources.vector_stores: {NOTHING}{WHERE}; {MEANT}",
         ),
         (
             f"vector_dbs: [{{vector_db_id: a, {MODEL}, provider_id: __disabled__}}]",
-            f"vector_dbs: all 1 declared collections are switched off by their provider_id (a){MEANT}",
+            f"vector_dbs: all 1 declared collections are switched off by their provider_id (a): {MEANT}",
         ),
         (
             f"vector_dbs: [{{vector_db_id: a, {MODEL}}}]\n"
@@ -485,7 +486,7 @@ def test_a_file_is_named_in_its_problems(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load([path], {}, Deadline(10))
 
-    assert caught.value.problems == (f"{path}: vector_dbs: {NOTHING}{MEANT}",)
+    assert caught.value.problems == (f"{path}: vector_dbs: {NOTHING}{WHERE}; {MEANT}",)
 
 
 def test_a_file_that_is_missing_or_no_text_is_a_problem(tmp_path: Path) -> None:

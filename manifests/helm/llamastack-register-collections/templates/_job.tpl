@@ -20,7 +20,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- fail "activeDeadlineSeconds must be above timeoutSeconds times the tries (backoffLimit + 1) and the waits between them (10 s, 20 s, 40 s, …), or the Job ends before the program can say why it failed" }}
 {{- end }}
 {{- if not (or .Values.collections $existing.name .Values.allowEmpty) }}
-{{- fail "give collections, or existingConfigMap.name, or allowEmpty: there is nothing to register" }}
+{{- fail "nothing to register: set collections, existingConfigMap.name or allowEmpty" }}
 {{- end }}
 {{- if eq .Values.publishConfigMap ($existing.name | default .Values.name) }}
 {{- fail "publishConfigMap must not be the ConfigMap that declares the collections" }}
