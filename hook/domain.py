@@ -149,6 +149,8 @@ class Proof:
     """Whether the first connections knew it and all later ones did not, as where it is deleted meanwhile."""
     queried: bool = False
     """Whether the query was one of the questions."""
+    reads_only: str = ""
+    """The server's words for an insert, where its provider takes none: then a query alone proves it."""
     failure: str = ""
     """What it failed with at first, where the same question worked when it was repeated."""
 

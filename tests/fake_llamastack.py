@@ -127,6 +127,10 @@ class FakeLlamaStack:
     """What cannot be queried, since its table is gone."""
     dead_provider_ids: set[str] = field(default_factory=set)
     """The providers whose backend is down."""
+    read_only_ids: set[str] = field(default_factory=set)
+    """The providers that take no inserts, as lightspeed-core's remote::solr_vector_io."""
+    takes_empty_inserts: bool = False
+    """Whether those take an insert of nothing, as where a provider's base class never passes it on."""
     chunks: dict[str, list[str]] = field(default_factory=dict)
     """By id, the contents of the chunks that were inserted, the best match first."""
     forgets_chunks: bool = False
@@ -448,6 +452,9 @@ class _Handler(BaseHTTPRequestHandler):
         if not isinstance(store, dict):
             return store, kind
         old, down = self.fake.generation != "0.7", self._provider_of(store) in self.fake.dead_provider_ids
+        takes_it = self.fake.takes_empty_inserts and not body["chunks"]
+        if self._provider_of(store) in self.fake.read_only_ids and not takes_it:
+            return 501, self._error("Not implemented: SolrVectorIO is read-only.")
         if body["chunks"]:
             assert str(store["name"]).startswith(CANARY), "the hook must never insert anything into a user's store"
             if (self.fake.model_is_down and old) or down:

@@ -31,6 +31,8 @@ PROCESS_LOCAL_PROVIDERS = ("faiss",)
 """The kinds of provider whose chunks each worker of the server keeps for itself, and searches exactly (every release):
 the same query finds the same everywhere, or they have different chunks."""
 
+_READ_ONLY = re.compile(r"(?i)\bis read[- ]only\b")
+
 _REFUSALS_OF_NOTHING = {"chromadb": "Expected Embeddings", "qdrant": "Empty update request"}
 """What these kinds answer to an empty insert into a vector store that works (400, up to 0.3.5)."""
 
@@ -58,7 +60,11 @@ def prove(store_id: str, kind: str, outcomes: Sequence[Outcome], release: Releas
     cheap = frozenset(question for question, proof in proofs.items() if not proof.costly)
     query = proofs.get(QUERY)
     told = partial(
-        Proof, next_questions=cheap or frozenset(sorted(proofs)[:1]), costly=not cheap, queried=query is not None
+        Proof,
+        next_questions=cheap or frozenset(sorted(proofs)[:1]),
+        costly=not cheap,
+        queried=query is not None,
+        reads_only=next((proof.reads_only for proof in proofs.values() if proof.reads_only), ""),
     )
     failed = [proof for proof in proofs.values() if proof.verdict is not Verdict.ALIVE]
     may_be_fresh = _may_be_fresh(kind, release)
@@ -111,10 +117,12 @@ def _read(outcome: Outcome, store_id: str, kind: str) -> Proof:
     """
     again = frozenset({outcome.question})
     error = outcome.error
+    # First, since an id can be any text, also one that the server says of something else.
+    if isinstance(error, RefusedError) and is_unknown_id(error, store_id):
+        return Proof(Verdict.LOST, str(error), next_questions=again, costly=True)
+    if outcome.question == INSERT and takes_no_inserts(error):
+        return Proof(Verdict.ALIVE, next_questions=again, costly=True, reads_only=str(error))
     if isinstance(error, RefusedError):
-        # First, since an id can be any text, also one that the server says of something else.
-        if is_unknown_id(error, store_id):
-            return Proof(Verdict.LOST, str(error), next_questions=again, costly=True)
         expected = re.search(r"Expected (\d{1,9}), got 0", error.detail)
         if outcome.question == INSERT and expected:
             return Proof(Verdict.ALIVE, embedding_dimension=int(expected[1]), next_questions=again, costly=True)
@@ -142,6 +150,17 @@ def _read(outcome: Outcome, store_id: str, kind: str) -> Proof:
 
 def _is_query_answer(answer: Any) -> bool:
     return isinstance(answer, dict) and isinstance(answer.get("chunks"), list)
+
+
+def takes_no_inserts(error: HookError | None) -> bool:
+    """Tell whether this is the answer to an insert of a provider that only reads.
+
+    It is 501 «Not implemented: …» of a NotImplementedError (every release; lightspeed-core's remote::solr_vector_io),
+    or 400 with the words «is read-only» of a ValueError (POST /v1/vector-io/insert).
+    """
+    if isinstance(error, UnavailableError):
+        return error.status == 501 and error.in_json
+    return isinstance(error, RefusedError) and error.status == 400 and _READ_ONLY.search(error.detail) is not None
 
 
 def is_own_failure(error: UnavailableError) -> bool:

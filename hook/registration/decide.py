@@ -92,7 +92,10 @@ def decide(
     ]
     if policy.may_insert:
         new = [each for each in creates if tells_nothing_when_empty(each.provider.kind, policy.release)]
-        unverified = [each for each in targets if findings[each.name].unverified]
+        reads = {store_id for store_id, proof in observation.proofs.items() if proof.reads_only}
+        unverified = [
+            each for each in targets if findings[each.name].unverified and findings[each.name].id not in reads
+        ]
         keys = {(each.provider.id, each.model.id): each for each in new + unverified if journal.trial(each) is None}
         if keys:
             # A trial takes its time, and another run may make what is missing: it is asked anew before it is created.

@@ -6,14 +6,10 @@ from dataclasses import dataclass, replace
 from hook.domain import Finding, Observation, Proof, State, Target, VectorStore, Verdict
 from hook.errors import one_line
 from hook.llamastack.releases import Release
-from hook.registration import remedies
+from hook.registration import remarks, remedies
 from hook.registration.candidates import candidates, is_server_made
 from hook.registration.journal import Journal, Sent, Unclear
 from hook.registration.resolve import quoted
-from hook.survey import SHOWN_FIELDS
-
-UNVERIFIED = "unverified: on this release an empty store cannot be told from one whose backend is down"
-BLIND = "unverified: a query finds nothing, and on this release and provider a full store may answer the same"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +99,8 @@ class Judge:
         live = [store for store in stores if proofs[store.id].verdict is not Verdict.LOST]
         lost_ids = tuple(store.id for store in stores if proofs[store.id].verdict is Verdict.LOST)
         disagree = any(proof.verdict is Verdict.DIVIDED for proof in proofs.values())
-        replaced = [each for store in stores if store.id == target.name for each in _differences(target, store, seen)]
+        own = [store for store in stores if store.id == target.name]
+        replaced = [each for store in own for each in remarks.differences(target, store, seen)]
         if not live and replaced:
             # In the older dialect a create would silently replace it.
             remedy = "correct the configuration, or delete the vector store with its data"
@@ -133,7 +130,7 @@ class Judge:
         finding = Finding(target.name, State.PRESENT, store.id, "", lost_ids)
         if proof.verdict is Verdict.REFUSED:
             return replace(finding, state=State.REJECTED, detail=f"a proof is refused: {proof.detail}")
-        differences = _differences(target, store, seen)
+        differences = remarks.differences(target, store, seen)
         if proof.embedding_dimension not in (None, target.embedding_dimension):
             differences.append(f"inserts expect length {proof.embedding_dimension}, not {target.embedding_dimension}")
         if differences:
@@ -143,17 +140,19 @@ class Judge:
             return replace(finding, state=State.UNAVAILABLE, detail=proof.detail)
         if proof.verdict is Verdict.DIVIDED and proof.found is not None:
             return replace(finding, state=State.DIVIDED, detail=f"{proof.detail}: {remedies.unshared(target)}")
-        unlisted = _unlisted(store, seen)
+        unlisted = remarks.unlisted(store, seen)
         if proof.verdict is Verdict.DIVIDED or (unlisted and proof.verdict is Verdict.UNDECIDED and proof.costly):
-            known = proof.detail if proof.verdict is Verdict.DIVIDED else _of(unlisted, seen)
+            known = proof.detail if proof.verdict is Verdict.DIVIDED else remarks.share(unlisted, seen)
             remedy = remedies.divided(target, self.release)
             detail = f"some of the server's workers know it and others do not ({known}). {remedy}"
             return replace(finding, state=State.DIVIDED, detail=detail)
-        notes = _notes(store, proof, live[1:], lost_ids)
+        notes = remarks.notes(store, proof, live[1:], lost_ids)
         if unlisted:
-            notes.append(f"inserts and queries work, but {_of(unlisted, seen)}")
+            notes.append(f"inserts and queries work, but {remarks.share(unlisted, seen)}")
         unverified = proof.verdict is Verdict.UNDECIDED or proof.blind
-        state = State.UNKNOWN if unverified and self.fail_unverified else State.PRESENT
+        # No write could verify what takes none.
+        fails = unverified and self.fail_unverified and not proof.reads_only
+        state = State.UNKNOWN if fails else State.PRESENT
         return replace(finding, state=state, detail="; ".join(notes), unverified=unverified)
 
 
@@ -177,65 +176,19 @@ def unfinished(findings: Mapping[str, Finding], journal: Journal) -> dict[str, F
 
 def _with_trial(seen: Observation, stores: Sequence[VectorStore], trial: Proof | None) -> Observation:
     """Return the observation with the proof of the throw-away vector store for what its own answers cannot tell."""
-    if trial is None or trial.verdict is Verdict.UNDECIDED:
+    if trial is None or (trial.verdict is Verdict.UNDECIDED and not trial.reads_only):
         return seen
     updated = {}
     for store in stores:
         proof = seen.proofs[store.id]
         # What is proven on few connections, and not listed on each, may be unknown to a worker.
-        is_sure = not (proof.costly and _unlisted(store, seen))
-        if proof.blind or (proof.verdict is Verdict.UNDECIDED and is_sure):
+        is_sure = not (proof.costly and remarks.unlisted(store, seen))
+        if trial.reads_only:
+            updated[store.id] = replace(proof, reads_only=trial.reads_only)
+        elif proof.blind or (proof.verdict is Verdict.UNDECIDED and is_sure):
             updated[store.id] = replace(proof, blind=False) if proof.verdict is trial.verdict else trial
     return replace(seen, proofs={**seen.proofs, **updated})
 
 
 def _created_as(store: VectorStore) -> str:
     return f"created as {one_line(store.id, 100)}"
-
-
-def _unlisted(store: VectorStore, seen: Observation) -> int:
-    """Return how many connections do not list a vector store."""
-    return seen.connections - seen.shown.get(store.id, seen.connections)
-
-
-def _of(unlisted: int, seen: Observation) -> str:
-    return f"{unlisted} of {seen.connections} connections do not list it"
-
-
-def _notes(store: VectorStore, proof: Proof, others: Sequence[VectorStore], lost_ids: Sequence[str]) -> list[str]:
-    """Return what is remarkable about a vector store that is accepted."""
-    notes = []
-    if others:
-        notes.append(f"the oldest of {len(others) + 1}; the others are {quoted([other.id for other in others])}")
-    if lost_ids:
-        notes.append(f"lost and left alone: {quoted(lost_ids)}")
-    if proof.verdict is Verdict.UNDECIDED:
-        notes.append(UNVERIFIED)
-    if proof.failure:
-        notes.append(f"1 request failed, and worked when it was repeated ({proof.failure})")
-    if proof.blind:
-        notes.append(BLIND)
-    hidden = [
-        name for name in ("provider_id", "embedding_model", "embedding_dimension") if getattr(store, name) is None
-    ]
-    if hidden:
-        notes.append(f"the server does not show its {', '.join(hidden)}")
-    return notes
-
-
-def _differences(target: Target, store: VectorStore, seen: Observation) -> list[str]:
-    """Compare what each worker shows. Anyone can replace metadata, but a difference is always a fault."""
-    models = [name for name in (target.model.id, target.model.resource_id) if name is not None]
-    wanted = (["completed"], [target.provider.id], models, [str(target.embedding_dimension)])
-    differences = []
-    for version in seen.versions.get(store.id, (store,)):
-        for name, right in zip(SHOWN_FIELDS, wanted, strict=True):
-            found = getattr(version, name)
-            if found is not None and found not in right:
-                said = one_line(found, 100)
-                differences.append(
-                    f"status is '{said}', not '{right[0]}'"
-                    if name == "status"
-                    else f"{name}: the server has '{said}', your file says '{right[0]}'"
-                )
-    return list(dict.fromkeys(differences))

@@ -11,7 +11,7 @@ from hook.deadline import Deadline, sleep
 from hook.domain import Proof, Target, VectorStore, Verdict
 from hook.errors import HookError, RefusedError, Stopped, UnavailableError, one_line
 from hook.llamastack.api import TRIAL_TEXT, LlamaStack
-from hook.llamastack.verdicts import is_own_failure, is_unknown_id
+from hook.llamastack.verdicts import is_own_failure, is_unknown_id, takes_no_inserts
 from hook.logs import log
 from hook.registration.deletion import TRIAL_PREFIX, Deleter, Leftover, Trial, looks_left_over, may_delete
 from hook.retry import retry
@@ -31,7 +31,7 @@ def try_out(server: LlamaStack, target: Target, deadline: Deadline, timings: Tim
 
     Whatever happens, the vector store is deleted, also at a signal. Where the trial works, so are the ones that
     earlier runs could not delete. The verdict is REFUSED where the server refuses to create one, and UNDECIDED where
-    nobody can tell. Raises UnavailableError where the budget leaves no time for it.
+    nobody can tell, as of a provider that only reads. Raises UnavailableError where the budget leaves no time for it.
     """
     if deadline.remaining() < timings.trial_least_seconds:
         raise UnavailableError(
@@ -76,6 +76,8 @@ class _Trial:
                 return Proof(Verdict.UNDECIDED, "each trial insert met a worker that does not know its vector store")
             return self._find(store_id)
         except (RefusedError, UnavailableError) as error:
+            if takes_no_inserts(error):
+                return Proof(Verdict.UNDECIDED, reads_only=str(error))
             return Proof(Verdict.DEAD, f"a trial insert failed: {error}")
         finally:
             if claim is not None:

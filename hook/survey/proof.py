@@ -90,4 +90,6 @@ def united(proofs: Sequence[Timed[Proof]]) -> Proof:
     empty = {proof.empty for proof in said if proof.queried}
     is_empty = False if False in empty else None if None in empty or not empty else True
     blind = any(proof.blind for proof in said) and is_empty is not False
-    return replace(measured, empty=is_empty, blind=blind, failure=next(iter(failures), ""))
+    reads_only = next((proof.reads_only for proof in said if proof.reads_only), "")
+    failure = next(iter(failures), "")
+    return replace(measured, empty=is_empty, blind=blind, failure=failure, reads_only=reads_only)

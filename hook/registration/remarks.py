@@ -1,0 +1,62 @@
+"""What is remarkable, or different from its collection, about one vector store. Pure."""
+
+from collections.abc import Sequence
+
+from hook.domain import Observation, Proof, Target, VectorStore, Verdict
+from hook.errors import one_line
+from hook.registration.resolve import quoted
+from hook.survey import SHOWN_FIELDS
+
+UNVERIFIED = "unverified: on this release an empty store cannot be told from one whose backend is down"
+BLIND = "unverified: a query finds nothing, and on this release and provider a full store may answer the same"
+
+
+def unlisted(store: VectorStore, seen: Observation) -> int:
+    """Return how many connections do not list a vector store."""
+    return seen.connections - seen.shown.get(store.id, seen.connections)
+
+
+def share(number: int, seen: Observation) -> str:
+    """Return in words that so many connections do not list a vector store."""
+    return f"{number} of {seen.connections} connections do not list it"
+
+
+def notes(store: VectorStore, proof: Proof, others: Sequence[VectorStore], lost_ids: Sequence[str]) -> list[str]:
+    """Return what is remarkable about a vector store that is accepted."""
+    found = []
+    if others:
+        found.append(f"the oldest of {len(others) + 1}; the others are {quoted([other.id for other in others])}")
+    if lost_ids:
+        found.append(f"lost and left alone: {quoted(lost_ids)}")
+    if proof.verdict is Verdict.UNDECIDED:
+        found.append(UNVERIFIED)
+    if proof.failure:
+        found.append(f"1 request failed, and worked when it was repeated ({proof.failure})")
+    if proof.reads_only:
+        found.append(f"verified by a query alone, since its provider takes no inserts ({proof.reads_only})")
+    if proof.blind:
+        found.append(BLIND)
+    hidden = [
+        name for name in ("provider_id", "embedding_model", "embedding_dimension") if getattr(store, name) is None
+    ]
+    if hidden:
+        found.append(f"the server does not show its {', '.join(hidden)}")
+    return found
+
+
+def differences(target: Target, store: VectorStore, seen: Observation) -> list[str]:
+    """Compare what each worker shows. Anyone can replace metadata, but a difference is always a fault."""
+    models = [name for name in (target.model.id, target.model.resource_id) if name is not None]
+    wanted = (["completed"], [target.provider.id], models, [str(target.embedding_dimension)])
+    different = []
+    for version in seen.versions.get(store.id, (store,)):
+        for name, right in zip(SHOWN_FIELDS, wanted, strict=True):
+            actual = getattr(version, name)
+            if actual is not None and actual not in right:
+                said = one_line(actual, 100)
+                different.append(
+                    f"status is '{said}', not '{right[0]}'"
+                    if name == "status"
+                    else f"{name}: the server has '{said}', your file says '{right[0]}'"
+                )
+    return list(dict.fromkeys(different))
