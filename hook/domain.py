@@ -7,11 +7,6 @@ from typing import Any
 
 from hook.errors import ExitCode
 
-SERVER_METADATA = frozenset(
-    {"created_by", "declared_as", "embedding_model", "embedding_dimension", "provider_id", "provider_vector_store_id"}
-)
-"""The metadata of a vector store by which this program and LlamaStack know it: nobody else writes them."""
-
 
 @dataclass(frozen=True, slots=True)
 class Collection:

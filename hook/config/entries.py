@@ -11,11 +11,15 @@ from typing import Any
 from hook.config.documents import Section, value_at
 from hook.config.substitution import MAX_LENGTH, UnsetError, substitute
 from hook.config.yaml_text import template_hint
-from hook.domain import SERVER_METADATA, Collection
+from hook.domain import Collection
 from hook.errors import MAX_PROBLEMS, one_line
 
 DISABLED = "__disabled__"
 """The provider_id with which LlamaStack switches an entry off (core/stack.py `replace_env_vars`, 0.3.5)."""
+_SERVER_METADATA = frozenset(
+    {"created_by", "declared_as", "embedding_model", "embedding_dimension", "provider_id", "provider_vector_store_id"}
+)
+"""The metadata of a vector store by which this program and LlamaStack know it: nobody else writes them."""
 _ALIAS, _METADATA = "vector_store_name", "metadata"
 _MODEL, _DIMENSIONS = "default_embedding_model", "embedding_dimensions"
 _similar = lru_cache(MAX_PROBLEMS)(get_close_matches)
@@ -162,7 +166,7 @@ class Reader:
             return found
         for key, each in value.items():
             where = f"{path}.{one_line(str(key), 60)}"
-            if key in SERVER_METADATA:
+            if key in _SERVER_METADATA:
                 self.warnings[where] = "ignored: LlamaStack or this program writes this key"
             elif not isinstance(key, str):
                 self.warnings[where] = "ignored: the key must be a string; quote it"
