@@ -43,7 +43,8 @@ def main(
         logs.configure(presentation.log_level, presentation.log_format, environ)
         arguments = parse_arguments(sys.argv[1:] if argv is None else argv)
         presentation = settings.presentation(arguments, environ, terminals=terminals)
-        logs.configure(presentation.log_level, presentation.log_format, environ)
+        is_reported = presentation.is_read
+        logs.configure(presentation.log_level, presentation.log_format, environ, is_reported=is_reported)
         progress.command = arguments["command"]
         heed_signals()
         options = settings.parse(arguments, environ)
@@ -188,10 +189,14 @@ def _report(progress: Progress, error: BaseException | None, elapsed_seconds: fl
         )
         for name, finding in progress.findings.items()
     )
+    brief = None
     if error is None:
         code = exit_code(findings, tells_changes=progress.tells_changes)
         url = progress.server_url or ""
-        message = closing_sentence(progress.command, findings, url, len(progress.warnings))
+        message, brief = (
+            closing_sentence(progress.command, findings, url, len(progress.warnings), brief=is_brief)
+            for is_brief in (False, True)
+        )
     elif isinstance(error, HookError | Stopped):
         code, message = error.exit_code, str(error)
     else:
@@ -201,6 +206,7 @@ def _report(progress: Progress, error: BaseException | None, elapsed_seconds: fl
         command=progress.command,
         exit_code=code,
         message=masked(message),
+        brief=brief and masked(brief),
         findings=findings,
         problems=tuple(map(masked, error.problems)) if isinstance(error, ConfigError) else (),
         warnings=tuple(map(masked, progress.warnings)),

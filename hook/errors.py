@@ -60,7 +60,7 @@ class UsageError(ConfigError):
 
     def __init__(self, command: str, problems: Sequence[str]) -> None:
         super().__init__(problems)
-        self.args = (f"usage error: {command}: {'; '.join(self.problems)}",)
+        self.args = (f"usage error in {command}: {'; '.join(self.problems)}",)
 
 
 @dataclass(eq=False, repr=False)

@@ -10,10 +10,13 @@ import structlog
 
 from hook.secrets import masked
 
-LEVELS = ("debug", "info", "warning", "error")
+LEVELS = ("debug", "info", "warning", "error", "off")
 
 _CONSTANTS = ("event", "level", "timestamp")
 """Fields that are never masked: they hold no text of a server or a user, and programs read them."""
+
+_REPORTED = ("config.noted", "config.collections_disabled", "model.refuses_dimensions")
+"""The events of a run that the report repeats."""
 
 log: Any = structlog.get_logger()
 """The logger of every module; `configure` decides where it writes."""
@@ -53,6 +56,12 @@ def end() -> None:
     _stderr.is_ending = True
 
 
+def _leave_out_reported(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if event["event"] in _REPORTED:
+        raise structlog.DropEvent
+    return event
+
+
 def _mask_secrets(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Mask all texts, and all lists of texts."""
     for key, value in event.items():
@@ -63,28 +72,32 @@ def _mask_secrets(_: object, __: str, event: MutableMapping[str, Any]) -> Mutabl
     return event
 
 
-def _has_colors(environ: Mapping[str, str]) -> bool:
-    """Tell whether stderr is colored. NO_COLOR comes first, then FORCE_COLOR; an empty variable counts as unset."""
+def has_colors(stream: TextIO | None, environ: Mapping[str, str]) -> bool:
+    """Tell whether a stream is colored. NO_COLOR comes first, then FORCE_COLOR; an empty variable counts as unset."""
     if environ.get("NO_COLOR"):
         return False
-    return bool(environ.get("FORCE_COLOR")) or (is_terminal(sys.stderr) and environ.get("TERM") != "dumb")
+    return bool(environ.get("FORCE_COLOR")) or (is_terminal(stream) and environ.get("TERM") != "dumb")
 
 
-def configure(level: str, log_format: str, environ: Mapping[str, str]) -> None:
-    """Send events of `level` and above to stderr, as `json` lines or as `console` lines for a person."""
+def configure(level: str, log_format: str, environ: Mapping[str, str], *, is_reported: bool = False) -> None:
+    """Send events of `level` and above to stderr, as `json` lines or as `console` lines for a person.
+
+    With `is_reported`, the same person reads the report, and the log leaves out what stands there.
+    """
     is_json = log_format == "json"
     _stderr.is_ending = False
     structlog.configure(
         processors=[
+            *([_leave_out_reported] if is_reported else []),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             _mask_secrets,
             structlog.processors.JSONRenderer()
             if is_json
-            else structlog.dev.ConsoleRenderer(colors=_has_colors(environ)),
+            else structlog.dev.ConsoleRenderer(colors=has_colors(sys.stderr, environ)),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger("critical" if level == "off" else level),
         logger_factory=structlog.WriteLoggerFactory(_stderr),  # type: ignore[arg-type]
         # Tests configure it more than once.
         cache_logger_on_first_use=False,

@@ -9,6 +9,10 @@ SWITCH = ("false", "true")
 """The choices of a flag without a value."""
 
 
+OUTPUTS = ("text", "json", "markdown", "github")
+"""The forms of the report."""
+
+
 class Setting(NamedTuple):
     """One flag with the environment variable that it overrides."""
 
@@ -165,8 +169,14 @@ SETTINGS = (
         metavar="NAME",
         commands=ASKING,
     ),
-    Setting("--output", "HOOK_OUTPUT", None, "the report; text on a terminal, else json", ("text", "json")),
-    Setting("--log-level", "HOOK_LOG_LEVEL", "info", "the least severe event to log", LEVELS),
+    Setting(
+        "--output",
+        "HOOK_OUTPUT",
+        None,
+        "the report; text on a terminal, github in an Action of GitHub, else json",
+        OUTPUTS,
+    ),
+    Setting("--log-level", "HOOK_LOG_LEVEL", None, "the least severe event; warning on a terminal, else info", LEVELS),
     Setting("--log-format", "HOOK_LOG_FORMAT", None, "console on a terminal, else json", ("console", "json")),
 )
 

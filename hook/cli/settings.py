@@ -64,6 +64,8 @@ class Presentation(NamedTuple):
     output: str
     log_level: str
     log_format: str
+    is_read: bool = False
+    """Whether the same person reads both, so that the log need not repeat the report."""
 
 
 def presentation(
@@ -71,12 +73,15 @@ def presentation(
 ) -> Presentation:
     """Return the formats; `terminals` says whether stdout and stderr are one. A wrong choice falls back to json."""
     values = Values(arguments, environ)
+    is_resolve = arguments.get("command") == "resolve"
     # `$(register-collections resolve …)` is not a terminal, but needs the bare address as well.
-    is_text = terminals[0] or arguments.get("command") == "resolve"
+    output = "text" if terminals[0] or is_resolve else "github" if environ.get("GITHUB_ACTIONS") == "true" else "json"
+    output = values.choice("--output") or output
     return Presentation(
-        output=values.choice("--output") or ("text" if is_text else "json"),
-        log_level=values.choice("--log-level") or "info",
+        output=output,
+        log_level=values.choice("--log-level") or ("warning" if terminals[1] else "info"),
         log_format=values.choice("--log-format") or ("console" if terminals[1] else "json"),
+        is_read=all(terminals) and output == "text" and not is_resolve,
     )
 
 

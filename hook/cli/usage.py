@@ -78,12 +78,11 @@ def _problems_of_flags(arguments: dict[str, Any]) -> list[str]:
 
 def _problems_of_words(arguments: Mapping[str, Any]) -> list[str]:
     command, words = COMMANDS[arguments["command"]], arguments["words"]
-    if words and not command.argument:
-        return [f"{command.name} takes flags only, and no names"]
     if words and command.name == "validate" and arguments["config"] is not None:
         return ["name the files with --config or without it, not both"]
-    if command.name == "resolve" and not words and arguments["to"] is None:
-        return ["resolve takes the names of collections, or --to FILE for all"]
+    needs_names = command.name == "resolve" and arguments["to"] is None
+    if (words and not command.argument) or (needs_names and not words):
+        return ["resolve takes the names of collections, and only resolve does"]
     return []
 
 

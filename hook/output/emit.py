@@ -1,5 +1,6 @@
 """Writes one report to stdout, to the pod's termination message and to the log."""
 
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,8 +9,10 @@ from pathlib import Path
 from hook import files, logs
 from hook.domain import GOOD_STATES, State
 from hook.errors import ExitCode
-from hook.logs import is_terminal, log, lost
-from hook.output.report import ID_HINT, Report, counts, render_json, render_text, termination_message
+from hook.logs import has_colors, is_terminal, log, lost
+from hook.output.ci import render_github, render_markdown
+from hook.output.report import ID_HINT, Report, counts, render_json, termination_message
+from hook.output.terminal import render_text
 
 TERMINATION_LOG = Path("/dev/termination-log")
 """Where Kubernetes mounts the file for the termination message, unless the pod says otherwise."""
@@ -29,7 +32,7 @@ def emit(report: Report, addresses: str | None, output: str, environ: Mapping[st
         # A pipeline reads this as an address; the cause of a failure is in the log.
         text = addresses if report.exit_code is ExitCode.OK else None
     else:
-        text = render_text(report) if output == "text" else render_json(report)
+        text = _rendered(report, output, environ)
     cause = None if text is None else _print(text, is_report=report.command != "resolve")
     if cause is not None:
         log.error("report.not_written", cause=cause)
@@ -42,6 +45,18 @@ def emit(report: Report, addresses: str | None, output: str, environ: Mapping[st
     if not is_read or text is None or cause is not None:
         _log_summary(report)
     return report.exit_code
+
+
+def _rendered(report: Report, output: str, environ: Mapping[str, str]) -> str:
+    match output:
+        case "text":
+            columns = shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
+            return render_text(report, columns, colors=has_colors(sys.stdout, environ))
+        case "markdown":
+            return render_markdown(report)
+        case "github":
+            return render_github(report)
+    return render_json(report)
 
 
 def _print(text: str, *, is_report: bool) -> str | None:
@@ -80,7 +95,7 @@ def _log_summary(report: Report) -> None:
             log.warning("collection.noted", collection=finding.name, detail=finding.detail)
     by_id = sum(finding.addressed_by == "id" for finding in report.findings)
     if by_id:
-        log.warning("collections.addressed_by_id", collections=by_id, hint=ID_HINT)
+        log.info("collections.addressed_by_id", collections=by_id, hint=ID_HINT)
     if lost():
         log.warning("log.events_lost", events=lost(), hint="the reader of stderr was too slow")
     event, write = ("hook.finished", log.info) if report.exit_code.is_success else ("hook.failed", log.error)

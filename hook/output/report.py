@@ -1,4 +1,4 @@
-"""The result of a run, and its three forms: text, JSON, and the pod's termination message."""
+"""The result of a run, as JSON and as the pod's termination message."""
 
 import json
 from collections import Counter
@@ -32,6 +32,13 @@ class Report:
     server_url: str | None = None
     server_version: str | None = None
     elapsed_seconds: float = 0.0
+    brief: str | None = None
+    """The message without what the list of collections says already; None where that is the message."""
+
+    @property
+    def verdict(self) -> str:
+        """Return the message without what stands above it in a list of problems or collections."""
+        return self.message.partition(": ")[0] if self.problems else self.brief or self.message
 
     def failures_first(self) -> list[Finding]:
         """Return the findings in the order in which people read them."""
@@ -43,8 +50,13 @@ def counts(findings: tuple[Finding, ...]) -> dict[str, int]:
     return dict(Counter(finding.state.value for finding in findings))
 
 
-def closing_sentence(command: str, findings: tuple[Finding, ...], url: str, warnings: int = 0) -> str:
-    """Return the verdict of a run that was not cut short: how many collections are verified, or the first failure."""
+def closing_sentence(
+    command: str, findings: tuple[Finding, ...], url: str, warnings: int = 0, *, brief: bool = False
+) -> str:
+    """Return the verdict of a run that was not cut short: how many collections are verified, or the first failure.
+
+    A `brief` one leaves out the cause of the failure.
+    """
     enabled = tuple(finding for finding in findings if finding.state is not State.DISABLED)
     off = f"; {len(findings) - len(enabled)} more disabled" if len(enabled) < len(findings) else ""
     if not enabled and command != "prune":
@@ -60,6 +72,8 @@ def closing_sentence(command: str, findings: tuple[Finding, ...], url: str, warn
         by_cause = counts(tuple(sorted(failed, key=lambda finding: finding.state is not cause.state)))
         states = ", ".join(f"{number} {state}" for state, number in by_cause.items())
         first = f"{states}; first: " if len(failed) > 1 else ""
+        if brief:
+            return f"{len(failed)} of {total} failed on {url}{off}: {states}"
         return f"{len(failed)} of {total} failed on {url}{off}: {first}'{cause.name}' is {cause.state}: {cause.detail}"
     if command == "validate":
         noted = f", {warnings} warning{'s' * (warnings > 1)}" if warnings else ""
@@ -118,24 +132,6 @@ def _collection(finding: Finding, detail: str) -> dict[str, Any]:
 def render_json(report: Report) -> str:
     """Return the report as one line of JSON."""
     return json.dumps(as_dict(report))
-
-
-def render_text(report: Report) -> str:
-    """Return the report for a person: problems, warnings, a table with the failures first, and the verdict."""
-    lines = [f"  {one_line(problem)}" for problem in report.problems]
-    lines += [f"  warning: {one_line(warning)}" for warning in report.warnings]
-    if report.findings:
-        rows = [["COLLECTION", "STATE", "ID", "ADDRESSED BY", "DETAIL"]]
-        for f in report.failures_first():
-            both_names = f.name if f.alias is None else f"{f.name} ({f.alias})"
-            rows.append([both_names, f.state.value, f.id or "-", f.addressed_by or "-", f.detail])
-        cells = [[printable(cell, 2000) for cell in row] for row in rows]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines += ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
-        lines += ["", *([ID_HINT] if any(f.addressed_by == "id" for f in report.findings) else [])]
-    outcome = "OK" if report.exit_code.is_success else f"FAILED ({report.exit_code.name.lower()})"
-    lines.append(f"{outcome}, exit code {int(report.exit_code)}, {report.elapsed_seconds:.1f} s: {report.message}")
-    return "\n".join(lines)
 
 
 def termination_message(report: Report) -> bytes:

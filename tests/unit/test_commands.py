@@ -163,7 +163,7 @@ def test_warnings_are_for_people_too(tmp_path: Path, capsys: pytest.CaptureFixtu
     path.write_text(json.dumps({"vector_dbs": entries("a", owner="hr")}))
 
     assert main(["validate", "--config", str(path), "--output", "text"], {}) == 0
-    assert "  warning: vector_dbs[0].owner: unknown key, ignored" in capsys.readouterr().out
+    assert "warning: vector_dbs[0].owner: unknown key, ignored" in capsys.readouterr().out
 
 
 def test_a_wrong_setting_is_a_configuration_error_and_nothing_is_sent(server: FakeLlamaStack, run: Run) -> None:
@@ -172,7 +172,7 @@ def test_a_wrong_setting_is_a_configuration_error_and_nothing_is_sent(server: Fa
 
     assert outcome.exit_code == 2
     assert outcome.report["problems"] == [
-        "HOOK_LOG_LEVEL: must be one of debug, info, warning, error, not 'loud'",
+        "HOOK_LOG_LEVEL: must be one of debug, info, warning, error, off, not 'loud'",
         "HOOK_ON_LOST: must be one of fail, recreate, not 'ignore'",
     ]
     assert server.requests == []

@@ -26,7 +26,11 @@ def test_the_exit_codes_are_the_program_s() -> None:
 def test_the_settings_are_the_program_s() -> None:
     """Flag, variable and default; the rows without a flag are variables alone."""
     documented = {row[0]: (row[1], row[2]) for row in table("Settings") if row[0]}
-    by_terminal = {"--output": "text on a terminal, else json", "--log-format": "console on a terminal, else json"}
+    by_terminal = {
+        "--output": "text on a terminal, github in GitHub Actions, else json",
+        "--log-level": "warning on a terminal, else info",
+        "--log-format": "console on a terminal, else json",
+    }
 
     assert documented == {
         setting.flag: (setting.variable, setting.default or by_terminal.get(setting.flag, "")) for setting in SETTINGS

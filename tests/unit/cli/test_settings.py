@@ -247,8 +247,8 @@ def test_a_number_of_connections_is_a_whole_one_in_its_bounds(value: str) -> Non
 def test_choices_are_checked_wherever_they_come_from() -> None:
     """Each wrong choice is named with what it could be."""
     assert problems(HOOK_OUTPUT="xml", HOOK_LOG_LEVEL="loud", HOOK_LOG_FORMAT="x", HOOK_ON_LOST="y") == (
-        "HOOK_OUTPUT: must be one of text, json, not 'xml'",
-        "HOOK_LOG_LEVEL: must be one of debug, info, warning, error, not 'loud'",
+        "HOOK_OUTPUT: must be one of text, json, markdown, github, not 'xml'",
+        "HOOK_LOG_LEVEL: must be one of debug, info, warning, error, off, not 'loud'",
         "HOOK_LOG_FORMAT: must be one of console, json, not 'x'",
         "HOOK_ON_LOST: must be one of fail, recreate, not 'y'",
     )
@@ -270,8 +270,14 @@ def test_usage_errors_are_configuration_errors() -> None:
         (["resolve", "x", "--api-key=sk-s3cr3t"], "unrecognized arguments: --api-key, did you mean --api-key-file?"),
         (["-p", "s3cr3t"], "unrecognized arguments; see register-collections --help"),
         (["sk-s3cr3t"], "unknown command; commands: "),
-        (["check", "a"], "check takes flags only, and no names; see register-collections check --help"),
-        (["resolve"], "resolve takes the names of collections, or --to FILE for all; see register-collections resolve"),
+        (
+            ["check", "a"],
+            "resolve takes the names of collections, and only resolve does; see register-collections check",
+        ),
+        (
+            ["resolve"],
+            "resolve takes the names of collections, and only resolve does; see register-collections resolve",
+        ),
         (["check", "--to", "x"], "only resolve takes --to; see register-collections check --help"),
         (["check", "--strict"], "only validate takes --strict; see register-collections check --help"),
         (["validate", "--strict=s3cr3t"], "--strict takes no value; see register-collections validate --help"),
@@ -294,7 +300,7 @@ def test_a_usage_error_is_called_one_and_names_the_command() -> None:
         settings("check", "--foo")
 
     assert str(caught.value) == (
-        "usage error: check: unrecognized arguments: --foo; see register-collections check --help"
+        "usage error in check: unrecognized arguments: --foo; see register-collections check --help"
     )
 
 
@@ -371,13 +377,31 @@ def test_credentials_come_from_one_place(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("terminals", "expected"),
-    [((True, True), ("text", "console")), ((False, True), ("json", "console")), ((True, False), ("text", "json"))],
+    [
+        ((True, True), Presentation("text", "warning", "console", is_read=True)),
+        ((False, True), Presentation("json", "warning", "console")),
+        ((True, False), Presentation("text", "info", "json")),
+        ((False, False), Presentation("json", "info", "json")),
+    ],
 )
-def test_the_form_follows_the_terminal(terminals: tuple[bool, bool], expected: tuple[str, str]) -> None:
-    """People get text, pipes get JSON, for each stream by itself."""
-    output, log_format = expected
+def test_the_form_follows_the_terminal(terminals: tuple[bool, bool], expected: Presentation) -> None:
+    """People get text and what is unusual of the log, pipes get JSON, for each stream by itself."""
+    assert presentation({}, {}, terminals=terminals) == expected
 
-    assert presentation({}, {}, terminals=terminals) == Presentation(output, "info", log_format)
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "expected"),
+    [
+        ({}, {"GITHUB_ACTIONS": "true"}, "github"),
+        ({}, {"GITHUB_ACTIONS": "false"}, "json"),
+        ({}, {"GITHUB_ACTIONS": "true", "HOOK_OUTPUT": "json"}, "json"),
+        ({"command": "resolve"}, {"GITHUB_ACTIONS": "true"}, "text"),
+    ],
+)
+def test_an_action_of_github_gets_annotations(
+    arguments: dict[str, str], environ: dict[str, str], expected: str
+) -> None:
+    assert presentation(arguments, environ, terminals=(False, False)).output == expected
 
 
 def test_the_form_can_be_asked_for() -> None:

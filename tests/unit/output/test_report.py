@@ -13,9 +13,9 @@ from hook.output.report import (
     Report,
     closing_sentence,
     render_json,
-    render_text,
     termination_message,
 )
+from hook.output.terminal import render_text
 
 PRESENT = Finding("docs", State.PRESENT, "vs_1")
 DECLARED = Finding("eu_ai_act", State.REGISTERED, "eu_ai_act")
@@ -74,8 +74,9 @@ def test_json_has_every_field_of_the_schema() -> None:
 def test_text_is_an_aligned_table_and_a_sentence() -> None:
     """A person sees at a glance what is wrong and what to do."""
     assert render_text(report(PRESENT, DECLARED, MISSING, code=ExitCode.MISMATCH)).splitlines() == [
-        "COLLECTION  STATE       ID         ADDRESSED BY  DETAIL",
-        "acme        missing     -          -             the server does not list it; run `register`",
+        "COLLECTION  STATE       ID         ADDRESSED BY",
+        "acme        missing     -          -",
+        "  the server does not list it; run `register`",
         "docs        present     vs_1       id",
         "eu_ai_act   registered  eu_ai_act  name",
         "",
@@ -94,8 +95,8 @@ def test_the_json_keeps_the_order_of_the_configuration() -> None:
 def test_text_lists_the_problems_of_a_configuration() -> None:
     """One a line, before the sentence."""
     assert render_text(report(code=ExitCode.CONFIG, problems=("a: is missing", "b: is empty"))).splitlines() == [
-        "  a: is missing",
-        "  b: is empty",
+        "a: is missing",
+        "b: is empty",
         "FAILED (config), exit code 2, 1.2 s: The sentence",
     ]
 
@@ -103,7 +104,7 @@ def test_text_lists_the_problems_of_a_configuration() -> None:
 def test_text_cannot_be_forged_by_a_server() -> None:
     """Whatever an id holds, it stays one cell of one line."""
     assert render_text(report(Finding("docs", State.PRESENT, "vs\n\x1b[2Jforged"))).splitlines()[1:] == [
-        "docs        present  vs \\x1b[2Jforged  id",
+        "docs        present  vs \\x1b[2Jforged",
         "",
         "use the ids above in /v1/vector-io/insert, not the names",
         "OK, exit code 0, 1.2 s: The sentence",
