@@ -23,15 +23,12 @@ class Collection:
     alias: str | None = None
     """`vector_store_name`: a second name, under which a release that makes up the ids gets it."""
     metadata: Mapping[str, str | float | bool] = field(default_factory=dict, hash=False)
+    chunking_strategy: Mapping[str, Any] | None = field(default=None, hash=False)
     """What a vector store that is created gets besides; of one that is there it is not compared."""
     default_embedding_model: str | None = None
-    """The model that the same file names for entries without one, with its provider's prefix."""
     default_embedding_dimension: int | None = None
-    """The length of that model's vectors, where the same file says it."""
     default_provider_id: str | None = None
-    """The provider that the same file names for entries without one, where the server has several."""
-    chunking_strategy: Mapping[str, Any] | None = field(default=None, hash=False)
-    """How a vector store that is created cuts files, in the server's words; of one that is there it is not compared."""
+    """What the same file's `vector_stores` names for entries without one; the model has its provider's prefix."""
     declared: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
     """The names of all collections of the file, whichever of them are asked for."""
     labels: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
@@ -72,7 +69,8 @@ class Target:
     alias: str | None = None
     """Its second name; one that is created gets it as its name, where the server makes up the id."""
     metadata: Mapping[str, str | float | bool] = field(default_factory=dict, hash=False)
-    """What a vector store that is created gets besides."""
+    chunking_strategy: Mapping[str, Any] | None = field(default=None, hash=False)
+    """What a vector store that is created gets besides, where the release has a place for it."""
     declared: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
     """The names of all collections of the file: what has one of them as its id is that collection's alone."""
     labels: frozenset[str] = field(default=frozenset(), repr=False, compare=False)

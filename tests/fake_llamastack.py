@@ -384,7 +384,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _create(self, body: dict[str, Any]) -> tuple[int, Any]:
         strategy = body.get("chunking_strategy", {"type": "auto"})
-        if self.fake.generation == "0.7" and strategy["type"] not in ("auto", "static"):
+        if self.fake.generation == "0.7" and strategy["type"] not in ("auto", "static", "contextual"):
             return 400, self._error("Input tag 'fixed_size_chunking' does not match")
         if body.get("provider_id") not in self.fake.provider_ids:
             return 400, self._error(f"Provider `{body.get('provider_id')}` not found")

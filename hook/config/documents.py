@@ -30,7 +30,7 @@ class Section(NamedTuple):
     keys: tuple[str, ...]
 
 
-_COMMON = ("embedding_model", "embedding_dimension", "provider_id")
+_COMMON = ("embedding_model", "embedding_dimension", "provider_id", "chunking_strategy")
 SECTIONS = (
     Section(("vector_dbs",), "vector_db_id", ("vector_db_id", *_COMMON, "provider_vector_db_id")),  # up to 0.2.24
     Section(
@@ -52,6 +52,11 @@ def sections_of(content: Any) -> list[Section]:
     """Return the sections that a mapping has, also empty ones."""
     parents = [(section, value_at(content, section.path[:-1])) for section in SECTIONS]
     return [section for section, parent in parents if isinstance(parent, dict) and section.path[-1] in parent]
+
+
+def is_servers_own(content: Any) -> bool:
+    """Tell whether a mapping is a server's own configuration, and not just a list of collections."""
+    return isinstance(content, dict) and ("apis" in content or "providers" in content)
 
 
 def mistaken(document: Document) -> dict[str, str]:

@@ -1,15 +1,16 @@
 """The entries of a section, read into collections."""
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
+from hook.config import chunking
 from hook.config.documents import Section, value_at
-from hook.config.substitution import MAX_LENGTH, UnsetError, substitute
+from hook.config.substitution import with_all_set
+from hook.config.values import Values, kind_of
 from hook.config.yaml_text import template_hint
 from hook.domain import Collection
 from hook.errors import MAX_PROBLEMS, one_line
@@ -20,25 +21,35 @@ _SERVER_METADATA = frozenset(
     {"created_by", "declared_as", "embedding_model", "embedding_dimension", "provider_id", "provider_vector_store_id"}
 )
 """The metadata of a vector store by which this program and LlamaStack know it: nobody else writes them."""
-_ALIAS, _METADATA = "vector_store_name", "metadata"
+_ALIAS, _METADATA, _CHUNKING = "vector_store_name", "metadata", "chunking_strategy"
 _MODEL, _DIMENSIONS = "default_embedding_model", "embedding_dimensions"
 _similar = lru_cache(MAX_PROBLEMS)(get_close_matches)
 
 
-class Reader:
+class Disabled(NamedTuple):
+    """An entry that is switched off."""
+
+    name: str
+    alias: str | None
+    key: str
+    """The key that does it: the provider's or the collection's id."""
+    value: str
+    """The key's value, as the file has it."""
+
+
+class Reader(Values):
     """Reads entries into collections, and gathers all problems and warnings."""
 
-    def __init__(self, environ: Mapping[str, str], *, allow_unset: bool = False) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], *, allow_unset: bool = False, in_servers_own_file: bool = False
+    ) -> None:
         """Take the variables to expand; `allow_unset` makes an unset one a warning."""
-        self.problems: list[str] = []
-        self.warnings: dict[str, str] = {}
-        """By path, what is ignored or cannot be known here."""
+        super().__init__(environ, allow_unset=allow_unset)
         self.names: dict[str, None] = {}
         """All of them in their order, also the disabled ones."""
-        self.disabled: list[Collection] = []
-        """The entries that their provider_id switches off, which is as the file has it."""
-        self._environ = environ
-        self._allow_unset = allow_unset
+        self.disabled: list[Disabled] = []
+        """The entries that are switched off."""
+        self._in_servers_own_file = in_servers_own_file
         self.paths: dict[str, str] = {}
         """By name and alias, where it is declared."""
         self._unknown_keys: set[str] = set()
@@ -46,10 +57,10 @@ class Reader:
     def read_section(self, section: Section, entries: Any, prefix: str) -> Iterator[Collection]:
         """Yield what a section declares; `prefix` stands before its path."""
         path = prefix + ".".join(section.path)
-        if entries is None or not self._is(list, entries, path, "a list of collections"):
+        if entries is None or not self.has_type(list, entries, path, "a list of collections"):
             return
         for index, entry in enumerate(entries):
-            if self._is(dict, entry, f"{path}[{index}]", "a mapping"):
+            if self.has_type(dict, entry, f"{path}[{index}]", "a mapping"):
                 yield from self._read_entry(section, entry, f"{path}[{index}]")
 
     def with_defaults(self, collections: Sequence[Collection], content: Any, prefix: str) -> list[Collection]:
@@ -65,7 +76,7 @@ class Reader:
         if default is not None and (needs_dimension or any(c.embedding_model is None for c in collections)):
             model, dimension = self._default_model(default, f"{path}.{_MODEL}")
         if isinstance(settings, dict) and any(c.provider_id is None for c in collections):
-            provider_id = self._text(settings, "default_provider_id", path) or None
+            provider_id = self.text(settings, "default_provider_id", path) or None
         return [
             replace(
                 collection,
@@ -78,32 +89,65 @@ class Reader:
 
     def _default_model(self, value: Any, path: str) -> tuple[str | None, int | None]:
         """Return the server's id of the default model, and how long its vectors are."""
-        if not self._is(dict, value, path, "a mapping with provider_id and model_id"):
+        if not self.has_type(dict, value, path, "a mapping with provider_id and model_id"):
             return None, None
-        names = [str(self._text(value, key, path, required=True)) for key in ("provider_id", "model_id")]
-        return "/".join(names), self._dimension(value.get(_DIMENSIONS), f"{path}.{_DIMENSIONS}")
+        names = [str(self.text(value, key, path, required=True)) for key in ("provider_id", "model_id")]
+        return "/".join(names), self.dimension(value.get(_DIMENSIONS), f"{path}.{_DIMENSIONS}")
 
     def _read_entry(self, section: Section, entry: dict[Any, Any], path: str) -> Iterator[Collection]:
         problems_before = len(self.problems)
         for key in entry:
             if key not in section.keys:
                 self._note_unknown_key(str(key), section, path)
-        name = self._text(entry, section.id_key, path, required=True) or ""
+        alias = self.text(entry, _ALIAS, path) if _ALIAS in section.keys else None
+        name = self._name(section, entry, alias, path)
+        provider_id = self.text(entry, "provider_id", path)
+        off = section.id_key if name == "" else "provider_id" if provider_id in ("", DISABLED) else None
+        if name == "":
+            # As it is where the variable is set, so that nothing else gets this name.
+            name = with_all_set(entry[section.id_key]) or entry[section.id_key]
+        name = name or ""
         self.names[name] = None
-        alias = self._text(entry, _ALIAS, path) if _ALIAS in section.keys else None
         alias = alias if alias != name else None
-        provider_id = self._text(entry, "provider_id", path)
-        if provider_id in ("", DISABLED):
-            self.disabled.append(Collection(name, provider_id=entry["provider_id"], alias=alias or None))
+        if off is not None:
+            self.disabled.append(Disabled(name, alias or None, off, entry[off]))
             return
-        model = self._text(entry, "embedding_model", path)
-        dimension = self._dimension(entry.get("embedding_dimension"), f"{path}.embedding_dimension")
-        self._text(entry, f"provider_{section.id_key}", path)
+        model = self.text(entry, "embedding_model", path)
+        dimension = self.dimension(entry.get("embedding_dimension"), f"{path}.embedding_dimension")
+        self._note_table(section, entry, path, name)
         metadata = self._metadata(entry.get(_METADATA), f"{path}.{_METADATA}") if _METADATA in section.keys else {}
+        strategy = self._chunking_strategy(entry.get(_CHUNKING), f"{path}.{_CHUNKING}")
         self._claim(name, path, f"{path}.{section.id_key}")
         self._claim(alias, f"{path}.{_ALIAS}", f"{path}.{_ALIAS}")
         if len(self.problems) == problems_before:
-            yield Collection(name, model or None, provider_id, dimension, alias or None, metadata)
+            found = Collection(name, model or None, provider_id, dimension, alias or None, metadata)
+            yield replace(found, chunking_strategy=strategy)
+
+    def _name(self, section: Section, entry: dict[Any, Any], alias: str | None, path: str) -> str | None:
+        """Return the collection's name, empty where its id expands to nothing, and None for a problem.
+
+        LlamaStack leaves an entry of such an id out (core/stack.py `RESOURCE_ID_FIELDS`, 0.4.7).
+        """
+        if alias and entry.get(section.id_key) is None and not self._in_servers_own_file:
+            return alias
+        needed = f"{path}.{section.id_key}"
+        if entry.get(section.id_key) is None:
+            starts = ", and LlamaStack does not start without it" if self._in_servers_own_file else ""
+            self.problems.append(f"{needed}: is missing{starts}")
+            return None
+        problems_before = len(self.problems)
+        name = self.text(entry, section.id_key, path)
+        return name if len(self.problems) == problems_before else None
+
+    def _note_table(self, section: Section, entry: dict[Any, Any], path: str, name: str) -> None:
+        """Warn of an id at the provider that is not the collection's own: a table that is there already."""
+        key = f"provider_{section.id_key}"
+        table = self.text(entry, key, path)
+        if table and table != name and not {f"{path}.{key}", f"{path}.{section.id_key}"} & self.warnings.keys():
+            self.warnings[f"{path}.{key}"] = (
+                f"'{one_line(table, 100)}' is not the collection's id, so it names a table that exists already: no "
+                "create through the API can use that table; remove the key for a new one"
+            )
 
     def _note_unknown_key(self, key: str, section: Section, path: str) -> None:
         """Note a key that LlamaStack ignores: a problem if it looks like a typing mistake, else a warning."""
@@ -122,47 +166,10 @@ class Reader:
         if name and self.paths.setdefault(name, path) != path:
             self.problems.append(f"{where}: '{one_line(name, 100)}' is already declared at {self.paths[name]}")
 
-    def _is(self, kind: type[Any], value: Any, path: str, wanted: str) -> bool:
-        """Tell whether a value has its type, and note a problem if not."""
-        if isinstance(value, kind):
-            return True
-        template = template_hint(value) if isinstance(value, str) else ""
-        hint = f"; it {template}" if template else "; quote it" if kind is str else ""
-        self.problems.append(f"{path}: must be {wanted}, not {_kind(value)}{hint}")
-        return False
-
-    def _text(self, entry: dict[Any, Any], key: str, path: str, *, required: bool = False) -> str | None:
-        """Return the expanded text, which is empty only if an optional one expands to nothing; None without one."""
-        value, path = entry.get(key), f"{path}.{key}"
-        if value is None and required:
-            self.problems.append(f"{path}: is missing")
-        if value is None or not self._is(str, value, path, "a string"):
-            return None
-        resolved = self._substitute(value, path)
-        if resolved is None or (resolved == "" != value and not required):
-            return resolved
-        if not resolved.strip():
-            self.problems.append(f"{path}: is empty")
-        elif resolved != resolved.strip() or not resolved.isprintable():
-            self.problems.append(f"{path}: has a space at its start or end, or a character that cannot be printed")
-        return resolved
-
-    def _dimension(self, value: Any, path: str) -> int | None:
-        if isinstance(value, str):
-            value = self._substitute(value, path)
-            if path in self.warnings:
-                return None
-            if value is not None and re.fullmatch(r"[1-9][0-9]{0,8}", value):
-                value = int(value)
-        if value is None or (type(value) is int and 0 < value < 10**9):
-            return value
-        self.problems.append(f"{path}: must be a whole number above 0 in plain digits, such as 768, not {_kind(value)}")
-        return None
-
     def _metadata(self, value: Any, path: str) -> dict[str, str | float | bool]:
         """Return what LlamaStack takes. It ignores all metadata of a configuration, so the rest is only a warning."""
         found: dict[str, str | float | bool] = {}
-        if value is None or not self._is(dict, value, path, "a mapping"):
+        if value is None or not self.has_type(dict, value, path, "a mapping"):
             return found
         for key, each in value.items():
             where = f"{path}.{one_line(str(key), 60)}"
@@ -172,34 +179,18 @@ class Reader:
                 self.warnings[where] = "ignored: the key must be a string; quote it"
             elif isinstance(each, str):
                 # A description may hold braces, which nobody expands.
-                text = self._substitute(each, where) if "${env." in each and not template_hint(each) else each
+                text = self.substituted(each, where) if "${env." in each and not template_hint(each) else each
                 found |= {} if text is None else {key: text}
             elif isinstance(each, bool | int | float) and math.isfinite(each):
                 found[key] = each
             else:
-                self.warnings[where] = f"ignored: must be a string, a number or a boolean, not {_kind(each)}"
+                self.warnings[where] = f"ignored: must be a string, a number or a boolean, not {kind_of(each)}"
         return found
 
-    def _substitute(self, text: str, path: str) -> str | None:
-        """Return the expanded text, None for a problem, or the text itself for an unset variable that is allowed."""
-        try:
-            if hint := template_hint(text):
-                raise ValueError(f"'{one_line(text, 80)}' {hint}")
-            return substitute(text, self._environ)
-        except ValueError as error:
-            if self._allow_unset and isinstance(error, UnsetError):
-                self.warnings[path] = f"{error}; every other command needs it"
-                return text
-            self.problems.append(f"{path}: {error}")
-        return None
-
-
-def _kind(value: object) -> str:
-    """Return what a value is; its text only if it is short, because aliases can make a list very long."""
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list | tuple | set):
-        return "a list"
-    if isinstance(value, str | bytes) and len(value) > MAX_LENGTH:
-        return f"text of {len(value)} characters" if isinstance(value, str) else "binary data"
-    return "empty" if value is None else one_line(repr(value), 80)
+    def _chunking_strategy(self, value: Any, path: str) -> dict[str, Any] | None:
+        if value is None or not self.has_type(dict, value, path, "a mapping with a type"):
+            return None
+        strategy: dict[str, Any] = self.expanded(value, path)
+        if not any(noted.startswith(path) for noted in self.warnings):
+            self.problems += [f"{path}{key}: {problem}" for key, problem in chunking.problems(strategy)]
+        return strategy

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from hook.config.documents import NothingDeclaredError, find_document, mistaken, sections_of, value_at
-from hook.config.entries import DISABLED, Reader
+from hook.config.documents import NothingDeclaredError, find_document, is_servers_own, mistaken, sections_of, value_at
+from hook.config.entries import DISABLED, Disabled, Reader
 from hook.config.sources import read_all
 from hook.deadline import Deadline
 from hook.domain import Collection, Finding, State
@@ -25,7 +25,7 @@ class Config:
 
     collections: tuple[Collection, ...]
     disabled: Mapping[str, str] = field(default_factory=dict)
-    """By name, the provider_id that switches a collection off, as the file has it."""
+    """By name, the key and the value that switch a collection off, as the file has them."""
     warnings: Mapping[str, str] = field(default_factory=dict)
     """By path, what is ignored or cannot be known here, and what to do about it."""
     names: tuple[str, ...] = ()
@@ -36,9 +36,9 @@ class Config:
     def findings(self, state: State) -> dict[str, Finding]:
         """Return the findings before the server is asked: this state, or disabled."""
         findings = {name: Finding(name, state) for name in self.names}
-        for name, provider_id in self.disabled.items():
+        for name, setting in self.disabled.items():
             remedy = "if the server has it, give the hook the server's variables too"
-            detail = f"its provider_id {one_line(provider_id, 80)} switches it off; {remedy}"
+            detail = f"its {one_line(setting, 100)} switches it off; {remedy}"
             findings[name] = Finding(name, State.DISABLED, detail=detail)
         return findings
 
@@ -107,7 +107,7 @@ def _read(text: str, environ: Mapping[str, str], *, name: str = "", key: str | N
     """Read what one text declares. Raises ConfigError with all problems."""
     document = find_document(text, key)
     sections = sections_of(document.content)
-    reader = Reader(environ, allow_unset=allow_unset)
+    reader = Reader(environ, allow_unset=allow_unset, in_servers_own_file=is_servers_own(document.content))
     collections = [
         collection
         for section in sections
@@ -131,10 +131,11 @@ def _combine(parts: Sequence[_Part], *, allow_empty: bool) -> Config:
     # Of two entries with one name, as for two providers, one may be switched off.
     enabled = {collection.name for collection in collections}
     off = [entry for entry in switched_off if entry.name not in enabled]
-    disabled = {entry.name: str(entry.provider_id) for entry in off}
-    aliases = {entry.name: entry.alias for entry in (*off, *collections) if entry.alias is not None}
+    disabled = {entry.name: f"{entry.key} {entry.value}" for entry in off}
+    known: list[Disabled | Collection] = [*off, *collections]
+    aliases = {entry.name: entry.alias for entry in known if entry.alias is not None}
     declared = frozenset(names)
-    labels = declared | {each.alias for each in (*switched_off, *collections) if each.alias is not None}
+    labels = declared | {each.alias for each in (*switched_off, *known) if each.alias is not None}
     collections = [replace(each, declared=declared, labels=labels) for each in collections]
     noted = {
         (part.name if len(parts) > 1 else "") + path: hint
@@ -160,11 +161,13 @@ def _claimed_twice(parts: Sequence[_Part]) -> Iterator[str]:
 def _nothing_enabled(parts: Sequence[_Part], names: Sequence[str], allow_empty: bool) -> Iterator[str]:
     """Yield why there is no collection, unless that is allowed and cannot be a mistake."""
     remedies = [f"{path} {hint}" for part in parts for path, hint in part.mistaken.items()]
-    if any(entry.provider_id != DISABLED for part in parts for entry in part.reader.disabled):
+    switched_off = [entry for part in parts for entry in part.reader.disabled]
+    if any(entry.value != DISABLED for entry in switched_off):
         # A variable may be missing only here.
         remedies.append("give the hook the server's variables too")
     if remedies or not allow_empty:
-        nothing = f"all {len(names)} declared collections are switched off by their provider_id"
+        keys = " or ".join(dict.fromkeys(entry.key for entry in switched_off))
+        nothing = f"all {len(names)} declared collections are switched off by their {keys}"
         nothing = f"{nothing} ({one_line(', '.join(names))})" if names else "no collection is declared"
         remedy = "; ".join(remedies) or ("" if names else _WHERE) + _MEANT
         yield f"{' and '.join(part.name + path for part in parts for path in part.sections)}: {nothing}: {remedy}"

@@ -15,6 +15,11 @@ class UnsetError(ValueError):
     """A variable is unset and has no default, and nothing else is wrong."""
 
 
+def with_all_set(text: str) -> str:
+    """Return the text as it would be if each variable of a `:+` was set, and each of a `:=` was not."""
+    return _SUBSTITUTION.sub(lambda match: match[3] or "", text)
+
+
 def substitute(text: str, environ: Mapping[str, str]) -> str:
     """Expand `${env.NAME}`, `${env.NAME:=default}` and `${env.NAME:+value}`.
 

@@ -101,9 +101,10 @@ class VectorStoresDialect:
         It is made under the alias, where there is one, since the configured id cannot be asked for. The metadata says
         for which id that was. So it is found when the alias changes, and where the server or a person changes its name.
 
-        The flat body is what every release from 0.2.11 reads. They ignore `embedding_config`, and from 0.4.0 refuse
-        the chunking strategy `fixed_size_chunking`. The metadata records model and dimension for the releases up to
-        0.3.5, whose list shows neither; newer ones overwrite it with the same (POST /v1/vector_stores).
+        The flat body is what every release from 0.2.11 reads. They ignore `embedding_config`. From 0.4.0 they refuse
+        the chunking strategy `fixed_size_chunking`, and before 0.6 also `contextual`. The metadata records model and
+        dimension for the releases up to 0.3.5, whose list shows neither; newer ones overwrite it with the same
+        (POST /v1/vector_stores).
         """
         answer = self.http.post(
             VECTOR_STORES,
@@ -119,7 +120,8 @@ class VectorStoresDialect:
                     MADE_BY_KEY: f"{MADE_BY_PREFIX}{self._run_id}",
                     DECLARED_AS_KEY: target.name,
                 },
-            },
+            }
+            | ({} if target.chunking_strategy is None else {"chunking_strategy": target.chunking_strategy}),
             once=True,
         )
         return _read_vector_store(answer, f"POST {VECTOR_STORES}")

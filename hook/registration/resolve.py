@@ -49,8 +49,17 @@ def resolve(collection: Collection, models: Sequence[Model], providers: Sequence
     dimension = own if wanted is None else wanted
     if dimension is None:
         raise RefusedError(f"the server does not say the dimension of '{model.id}': configure embedding_dimension")
-    declared, labels = collection.declared, collection.labels
-    return Target(collection.name, provider, model, dimension, collection.alias, collection.metadata, declared, labels)
+    return Target(
+        collection.name,
+        provider,
+        model,
+        dimension,
+        alias=collection.alias,
+        metadata=collection.metadata,
+        chunking_strategy=collection.chunking_strategy,
+        declared=collection.declared,
+        labels=collection.labels,
+    )
 
 
 def mismatched(targets: Iterable[Target], lengths: Mapping[str, int]) -> dict[str, Finding]:

@@ -133,7 +133,7 @@ def test_disabled_entries_are_left_out_and_told(provider_id: str) -> None:
     config = parse(text, {})
 
     assert config.collections == (Collection("b", "m"),)
-    assert config.disabled == {"a": provider_id}
+    assert config.disabled == {"a": f"provider_id {provider_id}"}
     assert [(finding.name, finding.state) for finding in config.findings(State.VALID).values()] == [
         ("a", State.DISABLED),
         ("b", State.VALID),

@@ -80,7 +80,8 @@ class TestKeys:
         assert names(config) == ["a"]
         assert config.warnings == {
             "registered_resources.vector_stores[0].owner": "unknown key, ignored; valid keys: vector_store_id, "
-            "embedding_model, embedding_dimension, provider_id, provider_vector_store_id, vector_store_name, metadata"
+            "embedding_model, embedding_dimension, provider_id, chunking_strategy, provider_vector_store_id, "
+            "vector_store_name, metadata"
         }
 
     def test_what_must_be_meant_for_a_known_key_is_wrong(self) -> None:
@@ -103,10 +104,69 @@ class TestOptional:
 
         assert found == Collection("a")
 
-    def test_an_id_that_expands_to_nothing_is_wrong(self) -> None:
-        assert problems(stores({"vector_store_id": "${env.UNSET:=}"})) == (
-            "registered_resources.vector_stores[0].vector_store_id: is empty",
+
+class TestIds:
+    @pytest.mark.parametrize("key", ["vector_store_id", "vector_db_id"])
+    def test_one_that_expands_to_nothing_switches_off(self, key: str) -> None:
+        """LlamaStack leaves the entry out; the name is the one that it has where the variable is set."""
+        entry = {key: "${env.UNSET:+handbook}", "embedding_model": 1}
+        config = (
+            parse(json.dumps({"vector_dbs": [entry, {key: "a"}]}), {})
+            if key == "vector_db_id"
+            else parse(stores(entry, {key: "a"}), {})
         )
+
+        assert names(config) == ["a"]
+        assert config.names == ("handbook", "a")
+        finding = config.findings(State.VALID)["handbook"]
+        assert finding.state is State.DISABLED
+        assert finding.detail.startswith(f"its {key} ${{env.UNSET:+handbook}} switches it off; ")
+
+    def test_one_without_a_name_in_it_is_told_as_it_is(self) -> None:
+        assert parse(stores({"vector_store_id": "${env.UNSET:=}"}, {"vector_store_id": "a"}), {}).disabled == {
+            "${env.UNSET:=}": "vector_store_id ${env.UNSET:=}"
+        }
+
+    def test_all_of_them_are_a_problem(self) -> None:
+        """The variable may be missing only in the hook's pod."""
+        assert problems(stores({"vector_store_id": "${env.UNSET:+handbook}"}), allow_empty=True) == (
+            "registered_resources.vector_stores: all 1 declared collections are switched off by their "
+            "vector_store_id (handbook): give the hook the server's variables too",
+        )
+
+    def test_a_second_name_alone_is_the_id_too(self) -> None:
+        entry = {"vector_store_name": "Handbook", "embedding_model": "m"}
+
+        assert parse(stores(entry), {}).collections == (Collection("Handbook", "m"),)
+
+    @pytest.mark.parametrize(
+        "fields", [{"apis": ["vector_io"]}, {"providers": {}}], ids=["with its APIs", "with its providers"]
+    )
+    def test_a_server_s_own_file_needs_the_id(self, fields: dict[str, Any]) -> None:
+        assert problems(stores({"vector_store_name": "Handbook"}, **fields)) == (
+            "registered_resources.vector_stores[0].vector_store_id: is missing, and LlamaStack does not start without "
+            "it",
+        )
+
+    def test_another_one_at_the_provider_is_told(self) -> None:
+        """No create through the API can name a table."""
+        entry = {"vector_store_id": "a", "provider_vector_store_id": "old_table"}
+
+        assert parse(stores(entry), {}).warnings == {
+            "registered_resources.vector_stores[0].provider_vector_store_id": "'old_table' is not the collection's id, "
+            "so it names a table that exists already: no create through the API can use that table; remove the key for "
+            "a new one"
+        }
+
+    @pytest.mark.parametrize("table", ["a", "${env.UNSET:=}", "${env.UNSET:=a}"])
+    def test_the_id_itself_at_the_provider_is_not(self, table: str) -> None:
+        assert parse(stores({"vector_store_id": "a", "provider_vector_store_id": table}), {}).warnings == {}
+
+    def test_one_at_the_provider_may_be_unknown_here(self) -> None:
+        entry = {"vector_store_id": "a", "provider_vector_store_id": "${env.UNSET}"}
+        (hint,) = parse(stores(entry), {}, allow_unset=True).warnings.values()
+
+        assert hint.startswith("the environment variable UNSET is not set")
 
 
 class TestMetadata:

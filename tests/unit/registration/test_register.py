@@ -50,6 +50,26 @@ def test_the_body_is_the_one_that_every_release_reads(server: FakeLlamaStack, ru
     }
 
 
+@pytest.mark.parametrize("strategy", [{"type": "auto"}, {"type": "static", "static": {"max_chunk_size_tokens": 512}}])
+def test_a_chunking_strategy_is_passed_on(server: FakeLlamaStack, run: Run, strategy: Any) -> None:
+    """And one that is there is not compared with it."""
+    assert run(server.url, collections=entries("red_hat_docs", chunking_strategy=strategy)).states == ["registered"]
+    assert run(server.url, collections=entries("red_hat_docs", chunking_strategy={"type": "auto"})).states == [
+        "present"
+    ]
+
+    (body,) = [request.body for request in server.requests if request.line == CREATE]
+    assert body["chunking_strategy"] == strategy
+
+
+def test_up_to_0_2_24_a_chunking_strategy_has_no_place(run: Run) -> None:
+    with FakeLlamaStack("dbs") as server:
+        run(server.url, collections=entries("red_hat_docs", chunking_strategy={"type": "auto"}))
+
+    (body,) = [request.body for request in server.requests if request.line == "POST /v1/vector-dbs"]
+    assert "chunking_strategy" not in body
+
+
 @pytest.mark.parametrize("generation", ["dbs", "0.3", "0.7"])
 def test_each_create_goes_on_a_connection_of_its_own(run: Run, generation: Any) -> None:
     """One that was used may be closed by the server meanwhile; what became of the create would not be clear."""
