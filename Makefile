@@ -50,11 +50,10 @@ test-live: $(VENV)/.ready ## Fill the tables on real servers; RELEASES="0.3.5 og
 test-faults: $(VENV)/.ready ## Run the hook under faults and against itself, and print the violations.
 	@$(BIN)/python -m tests.faults.run
 
-COUNT ?= 5000
-FIRST ?= 0
+RACES ?= --count 5000 --first 0
 
-test-races: $(VENV)/.ready ## Try COUNT orders in which runs at the same instant are answered, in virtual time, from seed FIRST on.
-	@$(BIN)/python -m tests.faults.interleavings --count $(COUNT) --first $(FIRST)
+test-races: $(VENV)/.ready ## Try orders in which runs at the same instant are answered, in virtual time; RACES="--kind lag --first 7 --count 1" repeats one.
+	@$(BIN)/python -m tests.faults.interleavings $(RACES)
 
 bench: $(VENV)/.ready ## Measure the hook beside a bare script, the loop and, where it is there, the official client.
 	@$(BIN)/python -m tests.faults.bench

@@ -169,12 +169,12 @@ class FakeLlamaStack:
         """Return `METHOD /path` of every request so far."""
         return [request.line for request in self.requests]
 
-    def ask(self, method: str, path: str, query: Any, body: Any) -> tuple[int, Any]:
-        """Return the status and JSON with which its first process answers a request that came over no socket."""
+    def ask(self, method: str, path: str, query: Any, body: Any, process: int = 0) -> tuple[int, Any]:
+        """Return the status and JSON with which a process answers a request that came over no socket."""
         handler = _Handler.__new__(_Handler)
         handler.server = SimpleNamespace(fake=self)
-        handler.process = 0
-        self.requests.append(Request(method, path, dict(query or {}), {}, body, 0))
+        handler.process = process
+        self.requests.append(Request(method, path, dict(query or {}), {}, body, process))
         return handler._answer(self.requests[-1])
 
     def names(self) -> list[str]:

@@ -1,7 +1,6 @@
 """Asks until the answer stands: what this run made is listed, and the runs of the same instant have agreed."""
 
 import random
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -85,7 +84,7 @@ class Settler:
         """
         limit = Deadline(self._deadline.remaining() / 2)
         quiet = Deadline(self._timings.race_seconds)
-        began = time.time()
+        began = _server_time(stores)
         seen: list[set[str]] = []
         proofs = dict(self._lost)
         while True:
@@ -108,17 +107,25 @@ class Settler:
             stores = self._survey.stores()
 
     def _is_raced(
-        self, target: Target, found: Stores, began: float, proofs: dict[str, Proof], proven_before: frozenset[str]
+        self,
+        target: Target,
+        found: Stores,
+        began: float | None,
+        proofs: dict[str, Proof],
+        proven_before: frozenset[str],
     ) -> bool:
         """Tell whether another run had made one of several so lately that it may be about to withdraw it.
 
-        Lately is what was made near this run's own one, by the server's clock, or else near when this race `began`.
+        Lately is what was made near this run's own one, or else near when this race `began`, by the server's clock. It
+        may be any where its answers tell no time.
         What vanished in the middle of its proof is divided only where that was `proven_before` this list.
         """
         own = self._journal.made_at(target.name, found)
         now = began if own is None else own
         others = [store for store in found if store.made_by not in (None, self._journal.run_id)]
-        recent = {store.id for store in others if abs(now - store.created_at) < self._timings.recent_seconds}
+        recent = {
+            store.id for store in others if now is None or abs(now - store.created_at) < self._timings.recent_seconds
+        }
         if len(found) < 2 or not recent:
             return False
         # One that a restart has lost is in no race; the oldest is proven in any case.
@@ -164,3 +171,9 @@ class Settler:
         if store_id not in proofs:
             proofs |= self._survey.observe(lambda _: {store_id: target}, QUERIES_BEFORE_A_WRITE).proofs
         return proofs[store_id]
+
+
+def _server_time(stores: Stores) -> float | None:
+    """Return when these were listed, by the server's clock; None where its answer does not tell."""
+    times = (store.created_at + store.age_seconds for store in stores if store.age_seconds is not None)
+    return next(times, None)

@@ -12,12 +12,14 @@ import queue
 import random
 import sys
 import threading
+import time
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 from unittest.mock import patch
@@ -31,7 +33,7 @@ from hook.http.client import Http
 from hook.http.endpoint import Endpoint
 from hook.llamastack.api import LlamaStack
 from hook.progress import Progress
-from hook.registration import settle
+from hook.registration.deletion import TRIAL_PREFIX
 from hook.registration.run import Run
 from hook.survey import connections
 from tests import fake_llamastack
@@ -44,6 +46,14 @@ UNTAKEN_SECONDS = 1.0
 """After so long a kernel repeats the first packet of a connection that a busy server did not take."""
 
 POLL_SECONDS = 0.002
+EPOCH_SECONDS = 1_800_000_000
+FORGOTTEN_SECONDS = 3.0
+"""After so long no list shows what was before."""
+LATER_SECONDS = 130.0
+"""When another run comes that finds what the killed one left: after what any run may still be about to withdraw."""
+KINDS = ("plain", "clocks", "lag", "workers", "killed")
+FAILED_SEEDS = Path(__file__).with_name("failed_seeds.txt")
+"""Each seed that was ever found to go wrong, a line each: its kind and number."""
 
 
 class Instant:
@@ -52,7 +62,7 @@ class Instant:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         # Anywhere in a second, by which the server's list is sorted.
-        self.now = self.random.random()
+        self.now = EPOCH_SECONDS + self.random.random()
         self._waiting: list[tuple[float, int, threading.Semaphore]] = []
         self._count = itertools.count()
         self._running = threading.Semaphore(0)
@@ -131,30 +141,84 @@ class Shape:
     """What a request takes at most to the server, and its answer back."""
     untaken: float
     """How many new connections are not taken at once, of 1."""
+    clock_seconds: int = 0
+    """How far the server's clock is ahead of the runs'."""
+    lag_seconds: float = 0.0
+    """How far a list is behind at most, as one that a replica of the server's database answers."""
+    processes: int = 1
+    """How many workers the server has, each with a list of its own."""
+    shared_backend: bool = False
+    """Whether each worker takes inserts and queries of what another one lists."""
+    killed_after_seconds: float | None = None
+    """When the first run is killed."""
 
     @classmethod
-    def drawn(cls, draw: random.Random) -> "Shape":
-        """Return any."""
-        return cls(
+    def drawn(cls, draw: random.Random, kind: str) -> "Shape":
+        """Return any of a kind."""
+        shape = cls(
             runs=draw.choice([2, 3, 4, 5, 6]),
             connections=draw.choice([1, 2, 3, 5]),
             names=NAMES[: draw.choice([1, 2, 3])],
             leg_seconds=draw.choice([0.01, 0.05, 0.2, 0.4]),
             untaken=draw.choice([0.0, 0.02, 0.1, 0.3]),
         )
+        match kind:
+            case "clocks":
+                return replace(shape, clock_seconds=draw.randint(-90, 90))
+            case "lag":
+                return replace(shape, lag_seconds=draw.uniform(0.1, 2))
+            case "workers":
+                # Fewer connections may miss one of them.
+                shape = replace(shape, processes=draw.choice([2, 4]), connections=20, leg_seconds=0.05)
+                return replace(shape, shared_backend=draw.choice([True, False]))
+            case "killed":
+                return replace(shape, killed_after_seconds=draw.uniform(0, 20 * (shape.leg_seconds + 0.05)))
+        return shape
+
+
+class KilledError(BaseException):
+    """A run is killed, and nothing of it is carried out any more."""
+
+
+class LaggingServer(FakeLlamaStack):
+    """A stand-in that remembers what it had, so that a list can be behind."""
+
+    def __init__(self, instant: Instant, shape: Shape) -> None:
+        super().__init__(
+            clock_seconds=shape.clock_seconds, processes=shape.processes, shared_backend=shape.shared_backend
+        )
+        self._instant = instant
+        self._history: list[tuple[float, list[dict[str, Any]]]] = [(0.0, [])]
+
+    def remember(self) -> None:
+        """Note what it has now."""
+        self._history.append((self._instant.now, list(self.stores)))
+        while len(self._history) > 1 and self._history[1][0] < self._instant.now - FORGOTTEN_SECONDS:
+            del self._history[0]
+
+    def ask_behind(self, seconds: float, path: str, query: Any, process: int) -> tuple[int, Any]:
+        """Return the answer to a GET as it was so many seconds ago."""
+        now = self.stores
+        self.stores = next(had for at, had in reversed(self._history) if at <= self._instant.now - seconds)
+        try:
+            return self.ask("GET", path, query, None, process)
+        finally:
+            self.stores = now
 
 
 @dataclass
 class Wire:
     """One run's connection with the stand-in, in the place of `Http`."""
 
-    server: FakeLlamaStack
+    server: LaggingServer
     instant: Instant
     shape: Shape
     made: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
     url: str = URL
     is_new: bool = True
+    process: int = 0
+    killed_at: float | None = None
 
     def get(self, path: str, query: Mapping[str, str] | None = None, **_: object) -> Any:
         """Send a request, and return its answer."""
@@ -162,7 +226,7 @@ class Wire:
 
     def get_dated(self, path: str, query: Mapping[str, str]) -> tuple[Any, float | None]:
         """Send a request, and return its answer and the time of the server's clock."""
-        return self.get(path, query), self.instant.time()
+        return self.get(path, query), int(self.instant.time()) + self.shape.clock_seconds
 
     def post(self, path: str, body: Mapping[str, Any], *, once: bool = False, **_: object) -> Any:
         """Send a request, and return its answer."""
@@ -189,25 +253,40 @@ class Wire:
         self, method: str, path: str, body: Mapping[str, Any] | None = None, query: Mapping[str, str] | None = None
     ) -> Any:
         draw = self.instant.random
-        if self.is_new and draw.random() < self.shape.untaken:
-            self.instant.sleep(UNTAKEN_SECONDS)
+        if self.is_new:
+            self.process = draw.randrange(self.shape.processes)
+            if draw.random() < self.shape.untaken:
+                self.instant.sleep(UNTAKEN_SECONDS)
         self.is_new = False
+        self._die_in_time()
         self.instant.sleep(draw.uniform(0, self.shape.leg_seconds))
-        status, answer = self.server.ask(method, path, query, body)
+        if method == "GET":
+            lag_seconds = draw.uniform(0, self.shape.lag_seconds)
+            status, answer = self.server.ask_behind(lag_seconds, path, query, self.process)
+        else:
+            status, answer = self.server.ask(method, path, query, body, self.process)
+            self.server.remember()
         self.instant.sleep(draw.uniform(0, self.shape.leg_seconds))
+        self._die_in_time()
         content = b"" if status == 204 else json.dumps(answer).encode()
         headers = {"Content-Type": "application/json"}
         return read(Answer(f"{method} {path}", status, headers, content, False, Endpoint(URL)))
 
+    def _die_in_time(self) -> None:
+        if self.killed_at is not None and self.instant.now >= self.killed_at:
+            raise KilledError
 
-def violations(seed: int) -> list[str]:
+
+def violations(seed: int, kind: str = "plain") -> list[str]:
     """Return what is not as it should be when the runs that the seed draws have ended."""
     instant = Instant(seed)
-    shape = Shape.drawn(instant.random)
-    found: list[str] = []
-    server = FakeLlamaStack()
+    shape = Shape.drawn(instant.random, kind)
+    server = LaggingServer(instant, shape)
     wires = [Wire(server, instant, shape) for _ in range(shape.runs)]
+    if shape.killed_after_seconds is not None:
+        wires[0].killed_at = instant.now + shape.killed_after_seconds
     progresses = [Progress() for _ in wires]
+    found: list[str] = []
 
     def run(wire: Wire, progress: Progress) -> None:
         asked = parse(parse_arguments(["--connections", str(shape.connections)]), {})
@@ -216,20 +295,45 @@ def violations(seed: int) -> list[str]:
             Run(asked, LlamaStack(cast(Http, wire)), None, budget, progress).carry_out(
                 [Collection(name, GRANITE, PROVIDER) for name in shape.names]
             )
+        except KilledError:
+            progress.findings = {}
         except Exception as error:  # noqa: BLE001  whatever it is, the seed shows it again
             found.append(f"a run ended with {error!r}")
 
     with time_of(instant, seed):
         instant.run([partial(run, *pair) for pair in zip(wires, progresses, strict=True)])
-    if sorted(server.names()) != sorted(shape.names):
-        found.append(f"there are {sorted(server.names())}")
-    ids = {store["name"]: store["id"] for store in server.stores}
+        if kind == "killed":
+            found += _wrong(server, shape, progresses, may_be_duplicated=True)
+            progresses = [Progress()]
+            wires.append(Wire(server, instant, shape))
+            instant.now += LATER_SECONDS
+            instant.run([partial(run, wires[-1], progresses[0])])
+    found += _wrong(server, shape, progresses)
+    # The last one after a killed run withdraws what that left.
+    careful = wires[:-1] if kind == "killed" else wires
+    found += [f"a run deleted {wire.deleted - wire.made}" for wire in careful if wire.deleted - wire.made]
+    return found
+
+
+def _wrong(
+    server: FakeLlamaStack, shape: Shape, progresses: Sequence[Progress], *, may_be_duplicated: bool = False
+) -> Iterator[str]:
+    """Yield what the server has, and what the runs say of it, that is not right."""
+    counts = Counter(name for name in server.names() if not name.startswith(TRIAL_PREFIX))
+    # What only some workers know stays, since somebody may use it there; and no run calls that good.
+    is_divided = shape.processes > 1 and not shape.shared_backend
+    may_be_duplicated |= is_divided
+    is_complete = set(counts) == set(shape.names) or (is_divided and set(counts) < set(shape.names))
+    if not is_complete or (max(counts.values()) > 1 and not may_be_duplicated):
+        yield f"there are {sorted(counts.elements())}"
+    ids = {store["id"]: store["name"] for store in server.stores}
     for number, progress in enumerate(progresses):
         for name, finding in progress.findings.items():
-            if finding.state not in (State.PRESENT, State.REGISTERED) or finding.id != ids.get(name):
-                found.append(f"run {number} says of {name}: {finding.state} {finding.id} {finding.detail}")
-    found += [f"a run deleted {wire.deleted - wire.made}" for wire in wires if wire.deleted - wire.made]
-    return found
+            is_good = finding.state in (State.PRESENT, State.REGISTERED) and ids.get(finding.id or "") == name
+            is_told = finding.state is State.DUPLICATED and counts[name] > 1 and may_be_duplicated
+            is_told |= finding.state in (State.DIVIDED, State.MISSING) and is_divided
+            if not (is_told or (is_good and not is_divided)):
+                yield f"run {number} says of {name}: {finding.state} {finding.id} {finding.detail}"
 
 
 @contextmanager
@@ -239,7 +343,7 @@ def time_of(instant: Instant, seed: int) -> Iterator[None]:
     random.seed(seed)
     with ExitStack() as stack:
         stack.callback(random.setstate, state)
-        for module in (deadline, settle, fake_llamastack):
+        for module in (deadline, fake_llamastack):
             stack.enter_context(patch.object(module, "time", instant))
         stack.enter_context(patch.object(connections, "start_thread", instant.start))
         queues = SimpleNamespace(SimpleQueue=partial(InstantQueue, instant), Empty=queue.Empty)
@@ -252,17 +356,25 @@ def time_of(instant: Instant, seed: int) -> Iterator[None]:
 def main() -> int:
     """Try the seeds that were asked for, print what was violated, and return 0 if nothing was."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, required=True, help="how many seeds to try")
-    parser.add_argument("--first", type=int, required=True, help="the first of them")
+    parser.add_argument("--count", type=int, help="how many seeds to try of each kind")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="how long to try them at most")
+    parser.add_argument("--first", type=int, help="the first of them; drawn, and printed, if it is left out")
+    parser.add_argument("--kind", choices=KINDS, action="append", help="all, if it is left out")
     asked = parser.parse_args()
     logs.configure("error", "json", {})
-    failed = 0
-    for seed in range(asked.first, asked.first + asked.count):
-        found = violations(seed)
+    first = random.randrange(10**9) if asked.first is None else asked.first
+    seeds = itertools.count(first) if asked.count is None else range(first, first + asked.count)
+    until = time.monotonic() + asked.seconds
+    tried, failed = 0, 0
+    for seed, kind in itertools.product(seeds, asked.kind or KINDS):
+        if time.monotonic() > until:
+            break
+        found = violations(seed, kind)
+        tried += 1
         failed += bool(found)
         for violation in found:
-            print(f"seed {seed}: {violation}", flush=True)
-    print(f"{asked.count} interleavings of runs at the same instant, {failed} of them with violations")
+            print(f"{kind} {seed}: {violation}", flush=True)
+    print(f"{tried} interleavings of runs at the same instant, from seed {first} on, {failed} with violations")
     return 1 if failed else 0
 
 

@@ -2,9 +2,17 @@
 
 import pytest
 
-from tests.faults.interleavings import violations
+from tests.faults.interleavings import FAILED_SEEDS, KINDS, violations
+
+SEEDS = [(kind, seed) for kind in KINDS for seed in range(16 if kind == "plain" else 5)]
+FAILED = [(kind, int(seed)) for kind, seed in map(str.split, FAILED_SEEDS.read_text().splitlines())]
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_runs_agree_in_whatever_order_they_are_answered(seed: int) -> None:
-    assert violations(seed) == []
+@pytest.mark.parametrize(("kind", "seed"), SEEDS)
+def test_runs_agree_in_whatever_order_they_are_answered(kind: str, seed: int) -> None:
+    assert violations(seed, kind) == []
+
+
+@pytest.mark.parametrize(("kind", "seed"), FAILED)
+def test_an_order_that_once_went_wrong_is_right(kind: str, seed: int) -> None:
+    assert violations(seed, kind) == []
