@@ -1,17 +1,22 @@
 """Waiting until the rollout of the server's Deployment is complete, so that no old pod is verified."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from hook.deadline import Deadline
 from hook.errors import RefusedError, UnavailableError, one_line
 from hook.http.answers import mapping
 from hook.http.client import Http
+from hook.kubernetes import operator
 from hook.kubernetes.pod import check_object, own_pod
 from hook.logs import log
 from hook.retry import retry
 
 VARIABLE = "HOOK_WAIT_FOR_DEPLOYMENT"
+_UNREAD = (
+    "a change that the operator has yet to carry out is not waited for; components/self-heal registers again later"
+)
 _MAX_COUNT = 2**31 - 1
 """The largest number of pods that the API can hold, an int32 (apps/v1, Deployment)."""
 _MAX_GENERATION = 2**63 - 1
@@ -20,18 +25,44 @@ _MAX_GENERATION = 2**63 - 1
 def wait_for_rollout(name: str, environ: Mapping[str, str], request_timeout_seconds: float, deadline: Deadline) -> int:
     """Return the number of replicas of a Deployment in the pod's namespace, as soon as only its newest pods are left.
 
-    Raises UnavailableError where the budget ends before that, also for a Deployment that is not there yet, RefusedError
-    where it cannot be read, and ConfigError outside of a pod.
+    Where an operator makes the Deployment, that operator has to have carried out what was changed last, as far as the
+    pod may read it. Raises UnavailableError where the budget ends before that, also for a Deployment that is not there
+    yet, RefusedError where it cannot be read, and ConfigError outside of a pod.
     """
     pod = own_pod(VARIABLE, "rollout", environ)
     http = Http(pod.server, request_timeout_seconds, deadline)
-    replicas = retry(lambda: _replicas(http, pod.namespace, name), deadline, "rollout.retry_scheduled")
+    call = partial(_replicas, http, pod.namespace, name)
+    replicas, unread = retry(call, deadline, "rollout.retry_scheduled")
+    for reason in unread:
+        log.warning("rollout.operator_unread", cause=reason, hint=_UNREAD)
     log.info("rollout.finished", deployment=name, namespace=pod.namespace, replicas=replicas)
     return replicas
 
 
-def _replicas(http: Http, namespace: str, name: str) -> int:
-    """Return the number of replicas. Raises UnavailableError until there is one and its rollout is over."""
+def _replicas(http: Http, namespace: str, name: str) -> tuple[int, list[str]]:
+    """Return the number of replicas, and what could not be read of the operator that makes them.
+
+    Raises UnavailableError until there are some and the rollout is over.
+    """
+    deployment = _read(http, namespace, name)
+    owner, reasons = operator.owner_of(deployment), []
+    if owner is not None:
+        # What it has done is to be seen only in what is read after that.
+        reasons.append(operator.check_resource(http, namespace, owner))
+        deployment = _read(http, namespace, name)
+        reasons.append(operator.check_config(http, namespace, deployment))
+    replicas = _count(mapping(deployment.get("spec")), "replicas", 1)
+    missing = _missing(deployment, replicas)
+    if missing:
+        raise UnavailableError(
+            f"the rollout of Deployment '{name}' is not complete: {missing}; "
+            f"check it with `oc rollout status deployment/{name} -n {namespace}`"
+        )
+    return replicas, [each for each in reasons if each]
+
+
+def _read(http: Http, namespace: str, name: str) -> Mapping[str, Any]:
+    """Return the Deployment. Raises UnavailableError where there is none."""
     path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
     try:
         answer = http.get(path)
@@ -43,15 +74,7 @@ def _replicas(http: Http, namespace: str, name: str) -> int:
             f"the namespace '{namespace}' has no Deployment '{name}' yet; "
             f"check {VARIABLE}, and the operator that is to make it"
         ) from error
-    deployment = check_object(answer, f"GET {path}", "Deployment", namespace, name)
-    replicas = _count(mapping(deployment.get("spec")), "replicas", 1)
-    missing = _missing(deployment, replicas)
-    if missing:
-        raise UnavailableError(
-            f"the rollout of Deployment '{name}' is not complete: {missing}; "
-            f"check it with `oc rollout status deployment/{name} -n {namespace}`"
-        )
-    return replicas
+    return check_object(answer, f"GET {path}", "Deployment", namespace, name)
 
 
 def _missing(deployment: Mapping[str, Any], wanted: int) -> str:

@@ -19,43 +19,51 @@ TRIGGER = "on-register-collections-failed"
 TEMPLATE = "register-collections-failed"
 
 KINDS = {"OGXServer": "ogx.io/v1beta1", "LlamaStackDistribution": "llamastack.io/v1alpha1"}
+WAITING = {"type": "HealthCheck", "status": "False", "reason": "HealthCheckFailed", "message": "Deployment not ready"}
+SERVICE = {"type": "ServiceReady", "status": "True", "reason": "ServiceReady", "message": "Service is ready"}
+PASSED = {"type": "HealthCheck", "status": "True", "reason": "HealthCheckPassed", "message": "Health check passed"}
+
+
+def rolling(message: str) -> dict[str, str]:
+    """Return the condition of a Deployment that is not as it is to be."""
+    return {"type": "DeploymentReady", "status": "False", "reason": "DeploymentFailed", "message": message}
+
+
 STATUSES: dict[str, tuple[Any, str, str]] = {
     "none": (None, "Progressing", "the operator has not looked at it yet"),
     "empty": ({}, "Progressing", "the operator has not looked at it yet"),
-    "pending": ({"phase": "Pending", "conditions": []}, "Progressing", "Pending"),
+    "pending": (
+        {"phase": "Pending", "availableReplicas": 0, "conditions": [rolling("Deployment is pending"), WAITING]},
+        "Progressing",
+        "Pending; DeploymentReady: Deployment is pending; HealthCheck: Deployment not ready",
+    ),
     "initializing": (
         {
             "phase": "Initializing",
-            "availableReplicas": 0,
-            "conditions": [
-                {"type": "StorageReady", "status": "True", "reason": "StorageReady", "message": "PVC is bound"},
-                {"type": "DeploymentReady", "status": "False", "reason": "Pending", "message": "0/1 replicas ready"},
-            ],
+            "availableReplicas": 1,
+            "conditions": [rolling("Deployment is scaling: 1/2 replicas ready"), SERVICE, WAITING],
         },
         "Progressing",
-        "Initializing; DeploymentReady: 0/1 replicas ready",
+        "Initializing; DeploymentReady: Deployment is scaling: 1/2 replicas ready; HealthCheck: Deployment not ready",
     ),
     "failed": (
-        {
-            "phase": "Failed",
-            "conditions": [{"type": "HealthCheck", "status": "False", "reason": "Failed", "message": "timed out"}],
-        },
+        {"phase": "Failed", "conditions": [rolling("Resource reconciliation failed: ConfigMap not found")]},
         "Progressing",
-        "Failed; HealthCheck: timed out",
+        "Failed; DeploymentReady: Resource reconciliation failed: ConfigMap not found",
     ),
     "ready": (
         {
             "phase": "Ready",
             "availableReplicas": 1,
             "serviceURL": "http://ogx-service.ai.svc.cluster.local:8321",
-            "conditions": [{"type": "HealthCheck", "status": "True", "reason": "Passed", "message": "healthy"}],
+            "conditions": [SERVICE, PASSED],
         },
         "Healthy",
         "Ready",
     ),
     "terminating": ({"phase": "Terminating"}, "Progressing", "Terminating"),
 }
-"""What an operator writes, the health of it, and its message."""
+"""What an operator writes (that of OGX 0.14.0, of LlamaStack 0.9.0), the health of it, and its message."""
 
 
 def argocd(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -78,20 +86,56 @@ def checks() -> dict[str, str]:
     return {f"resource.customizations.health.{each['group']}_{each['kind']}": each["check"] for each in listed}
 
 
+def health(kind: str, folder: Path, **server: Any) -> list[str]:
+    """Return what Argo CD says of a server with this spec and status."""
+    path = folder / "server.yaml"
+    path.write_text(json.dumps({"apiVersion": KINDS[kind], "kind": kind, "metadata": {"name": "ogx"}, **server}))
+    done = argocd("settings", "resource-overrides", "health", path, "--argocd-cm-path", CONFIGMAP)
+    return done.stdout.splitlines()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("status", STATUSES)
 def test_a_server_is_healthy_once_it_is_ready(kind: str, status: str, tmp_path: Path) -> None:
     """And never Degraded, which ends a sync: one failed request of the operator makes it Failed for a moment."""
-    found, health, message = STATUSES[status]
-    server = {"apiVersion": KINDS[kind], "kind": kind, "metadata": {"name": "ogx"}, "spec": {}}
-    if found is not None:
-        server["status"] = found
-    path = tmp_path / "server.yaml"
-    path.write_text(json.dumps(server))
+    found, expected, message = STATUSES[status]
+    server = {} if found is None else {"status": found}
 
-    done = argocd("settings", "resource-overrides", "health", path, "--argocd-cm-path", CONFIGMAP)
+    assert health(kind, tmp_path, spec={}, **server) == [f"STATUS: {expected}", f"MESSAGE: {message}"]
 
-    assert done.stdout.splitlines() == [f"STATUS: {health}", f"MESSAGE: {message}"]
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("autoscaling", "available", "expected"),
+    [
+        ({"maxReplicas": 5}, 3, "Healthy"),
+        ({"maxReplicas": 5}, 0, "Progressing"),
+        ({"maxReplicas": 5, "minReplicas": 2}, 2, "Healthy"),
+        ({"maxReplicas": 5, "minReplicas": 2}, 1, "Progressing"),
+        ({"maxReplicas": 5, "minReplicas": 0}, 0, "Progressing"),
+        (None, 3, "Progressing"),
+    ],
+)
+def test_one_that_an_autoscaler_has_scaled_is_healthy(
+    kind: str, autoscaling: dict[str, int] | None, available: int, expected: str, tmp_path: Path
+) -> None:
+    """Its operator counts by `replicas`, and says Initializing as long as there are more."""
+    part = "workload" if kind == "OGXServer" else "server"
+    spec = {part: {"autoscaling": autoscaling} if autoscaling else {"distribution": {}}}
+    scaling = rolling(f"Deployment is scaling down: {available}/1 replicas ready")
+    status = {"phase": "Initializing", "availableReplicas": available, "conditions": [scaling, WAITING]}
+
+    assert health(kind, tmp_path, spec=spec, status=status)[0] == f"STATUS: {expected}"
+
+
+def test_no_message_blames_a_configuration_of_ones_own(tmp_path: Path) -> None:
+    """The operator then says that it generates none, also where all is well; a generation that failed is told."""
+    inactive = {"type": "ConfigGenerated", "status": "False", "message": "Declarative config generation is not active"}
+    status = {"phase": "Initializing", "conditions": [inactive | {"reason": "ConfigGenerationInactive"}, WAITING]}
+    failed = {"phase": "Failed", "conditions": [inactive | {"reason": "ConfigGenerationFailed", "message": "no model"}]}
+
+    assert health("OGXServer", tmp_path, status=status)[1] == "MESSAGE: Initializing; HealthCheck: Deployment not ready"
+    assert health("OGXServer", tmp_path, status=failed)[1] == "MESSAGE: Failed; ConfigGenerated: no model"
 
 
 def test_openshift_gitops_gets_the_same_checks() -> None:

@@ -16,11 +16,13 @@ from tests.manifests.renderings import (
     EVERY,
     KUSTOMIZED,
     NAME,
+    OPERATED,
     PUBLISHED,
     ROOT,
     container,
     deployment,
     environment,
+    is_operated,
     job_specs,
     objects,
     one,
@@ -271,13 +273,28 @@ def test_publishing_may_write_one_configmap_and_nothing_else(name: str) -> None:
     }
 
 
+OPERATORS = {
+    "ogx-server": ("ogx.io", "ogxservers"),
+    "llama-stack-distribution": ("llamastack.io", "llamastackdistributions"),
+}
+"""Group and resource of what an operator runs, by overlay."""
+
+
 @pytest.mark.parametrize("name", [name for name in EVERY if waits(name)])
-def test_waiting_may_read_one_deployment_and_nothing_else(name: str) -> None:
-    """Whoever may write a Deployment runs what they like."""
+def test_waiting_may_read_what_tells_of_it_and_nothing_else(name: str) -> None:
+    """One Deployment; and where an operator makes it, that operator's resource and the server's ConfigMap."""
     role, binding = one(name, "Role", f"{NAME}-rollout"), one(name, "RoleBinding", f"{NAME}-rollout")
+    wanted = [("apps", "deployments", deployment(name))]
+    if is_operated(name):
+        kind = name.split("+")[0]
+        wanted += [
+            (OPERATORS[kind][0], OPERATORS[kind][1], OPERATED[kind]),
+            ("", "configmaps", f"{OPERATED[kind]}-config"),
+        ]
 
     assert role["rules"] == [
-        {"apiGroups": ["apps"], "resources": ["deployments"], "resourceNames": [deployment(name)], "verbs": ["get"]}
+        {"apiGroups": [group], "resources": [resource], "resourceNames": [named], "verbs": ["get"]}
+        for group, resource, named in wanted
     ]
     assert environment(name)["HOOK_WAIT_FOR_DEPLOYMENT"] == deployment(name)
     assert binding["roleRef"]["name"] == role["metadata"]["name"]

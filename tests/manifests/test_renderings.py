@@ -252,8 +252,10 @@ def test_an_operators_server_is_asked_at_its_service(name: str) -> None:
     variables = environment(name)
 
     assert variables["SERVER_NAME"] == deployment(name)
-    assert variables["LLAMA_STACK_URL"] == "http://$(SERVER_NAME)-service:8321"
-    assert list(variables).index("SERVER_NAME") < list(variables).index("LLAMA_STACK_URL")
+    assert variables["SERVER_PORT"] == "8321"
+    assert variables["LLAMA_STACK_URL"] == "http://$(SERVER_NAME)-service:$(SERVER_PORT)"
+    order = list(variables)
+    assert max(order.index("SERVER_NAME"), order.index("SERVER_PORT")) < order.index("LLAMA_STACK_URL")
 
 
 @pytest.mark.parametrize(
@@ -274,20 +276,20 @@ SERVERS = {
         "apiVersion": "ogx.io/v1beta1",
         "kind": "OGXServer",
         "metadata": {"name": "other"},
-        "spec": {"overrideConfig": {"name": "other-config", "key": "stack.yaml"}},
+        "spec": {"network": {"port": 9000}, "overrideConfig": {"name": "other-config", "key": "stack.yaml"}},
     },
     "llama-stack-distribution": {
         "apiVersion": "llamastack.io/v1alpha1",
         "kind": "LlamaStackDistribution",
         "metadata": {"name": "other"},
-        "spec": {"server": {"userConfig": {"configMapName": "other-config"}}},
+        "spec": {"server": {"containerSpec": {"port": 9000}, "userConfig": {"configMapName": "other-config"}}},
     },
 }
 
 
 @pytest.mark.parametrize("overlay", OPERATED)
 def test_another_server_is_one_file(overlay: str, tmp_path: Path) -> None:
-    """No other file of the overlay names the server, its ConfigMap or the key; and where it goes is in one more."""
+    """No other file of the overlay names it, its port, its ConfigMap or the key; and where it goes is in one more."""
     copy = tmp_path / "manifests"
     shutil.copytree(MANIFESTS, copy)
     server = copy / "overlays" / overlay / "server.yaml"
@@ -304,11 +306,92 @@ def test_another_server_is_one_file(overlay: str, tmp_path: Path) -> None:
     (volume,) = (v["configMap"] for v in spec["volumes"] if v["name"] == "config")
     key = "stack.yaml" if overlay == "ogx-server" else "config.yaml"
     assert (variables["SERVER_NAME"], variables["HOOK_WAIT_FOR_DEPLOYMENT"]) == ("other", "other")
+    assert variables["SERVER_PORT"] == "9000"
     assert volume == {"name": "other-config", "items": [{"key": key, "path": "config.yaml"}]}
     assert rendered["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["spec"] == spec
-    assert rendered["Role"]["rules"][0]["resourceNames"] == ["other"]
+    assert [rule["resourceNames"] for rule in rendered["Role"]["rules"]] == [["other"], ["other"], ["other-config"]]
     assert spec["containers"][0]["image"] == "registry.example/hook:7"
     assert {o["metadata"]["namespace"] for o in rendered.values()} == {"mine"}
+
+
+WATCHED = {"ogx-server": "ogx.io/watch", "llama-stack-distribution": "llamastack.io/watch"}
+"""The label without which an operator does not see a ConfigMap, or sees its changes late."""
+
+
+@pytest.mark.parametrize("component", OPERATED)
+def test_it_stands_beside_the_whole_server_of_an_app(component: str) -> None:
+    """With its ConfigMap from a generator, whose hash the server, the pods and the Role then name."""
+    done = kustomize(
+        {
+            "namespace": NAMESPACE,
+            "resources": ["../manifests/base", "server.yaml"],
+            "components": [f"../manifests/components/{component}-configmap"],
+            "configMapGenerator": [{"name": "other-config", "literals": ["stack.yaml=vector_dbs: []"]}],
+        },
+        files={"server.yaml": json.dumps(SERVERS[component])},
+    )
+
+    assert done.returncode == 0, done.stderr
+    rendered = {o["kind"]: o for o in yaml.safe_load_all(done.stdout)}
+    spec = rendered["Job"]["spec"]["template"]["spec"]
+    (volume,) = (v["configMap"] for v in spec["volumes"] if v["name"] == "config")
+    generated = rendered["ConfigMap"]["metadata"]["name"]
+    assert generated.startswith("other-config-")
+    assert volume["name"] == generated
+    assert rendered["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["spec"] == spec
+    assert rendered["Role"]["rules"][2]["resourceNames"] == [generated]
+    server = rendered[SERVERS[component]["kind"]]["spec"]
+    assert generated in (server.get("overrideConfig") or server["server"]["userConfig"]).values()
+
+
+def test_the_pages_kustomization_beside_a_server_renders() -> None:
+    """As it stands there: the ConfigMap is the server's, and its operator sees it."""
+    (shown,) = re.findall(r"<!-- beside -->\n```yaml\n(.*?)```", PAGES["docs/argocd.md"], re.DOTALL)
+    server = SERVERS["ogx-server"] | {"spec": {"overrideConfig": {"name": "rag-config", "key": "config.yaml"}}}
+    kustomization = yaml.safe_load(shown.replace("register-collections/", "../manifests/"))
+
+    done = kustomize(kustomization, files={"ogx-server.yaml": json.dumps(server), "config.yaml": "vector_dbs: []"})
+
+    assert done.returncode == 0, done.stderr
+    rendered = {o["kind"]: o for o in yaml.safe_load_all(done.stdout)}
+    metadata = rendered["ConfigMap"]["metadata"]
+    assert metadata["labels"] == {"ogx.io/watch": "true"}
+    assert rendered["OGXServer"]["spec"]["overrideConfig"]["name"] == metadata["name"]
+
+
+@pytest.mark.parametrize("component", OPERATED)
+def test_its_operator_sees_the_configmap_of_an_app(component: str) -> None:
+    """By a label, which one from a generator gets there."""
+    configmap = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other-config"}}
+    done = kustomize(
+        {
+            "namespace": NAMESPACE,
+            "resources": ["../manifests/base", "server.yaml", "configmap.yaml"],
+            "components": [f"../manifests/components/{component}-configmap"],
+        },
+        files={"server.yaml": json.dumps(SERVERS[component]), "configmap.yaml": json.dumps(configmap)},
+    )
+
+    assert done.returncode == 0, done.stderr
+    (found,) = (o["metadata"] for o in yaml.safe_load_all(done.stdout) if o["kind"] == "ConfigMap")
+    assert (found["name"], found["labels"]) == ("other-config", {WATCHED[component]: "true"})
+
+
+@pytest.mark.parametrize("component", OPERATED)
+def test_two_servers_in_one_kustomization_are_refused(component: str) -> None:
+    """Whose name it is to take cannot be told, and kustomize says so."""
+    second = SERVERS[component] | {"metadata": {"name": "second"}}
+    done = kustomize(
+        {
+            "namespace": NAMESPACE,
+            "resources": ["../manifests/base", "server.yaml", "second.yaml"],
+            "components": [f"../manifests/components/{component}-configmap"],
+        },
+        files={"server.yaml": json.dumps(SERVERS[component]), "second.yaml": json.dumps(second)},
+    )
+
+    assert done.returncode != 0
+    assert "multiple matches for selector" in done.stderr
 
 
 @pytest.mark.parametrize("component", OPERATED)

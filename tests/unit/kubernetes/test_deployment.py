@@ -1,8 +1,6 @@
 """The rollout of the server's Deployment is over before anything is asked."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +9,6 @@ from hook.cli.settings import MAX_CONNECTIONS
 from hook.deadline import Deadline
 from hook.http.client import Http
 from hook.http.endpoint import Endpoint
-from hook.kubernetes import pod
 from hook.kubernetes.deployment import wait_for_rollout
 from hook.llamastack.api import LlamaStack
 from hook.survey.proof import Prover
@@ -19,18 +16,9 @@ from hook.survey.survey import Survey
 from tests.fake_kubernetes import FakeKubernetes
 from tests.fake_llamastack import FakeLlamaStack
 from tests.unit.conftest import Outcome, Run, entries
+from tests.unit.kubernetes.conftest import PATH, deployment, identity
 
-PATH = "/apis/apps/v1/namespaces/private-ai-demo/deployments/llama-stack"
 LIST = "GET /v1/vector_stores"
-
-
-@pytest.fixture
-def kubernetes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKubernetes]:
-    """Return a stand-in API server into whose pod the hook was put."""
-    with FakeKubernetes() as fake:
-        fake.mount(tmp_path / "serviceaccount")
-        monkeypatch.setattr(pod, "SERVICE_ACCOUNT", tmp_path / "serviceaccount")
-        yield fake
 
 
 @pytest.fixture
@@ -43,20 +31,6 @@ def waiting_run(server: FakeLlamaStack, run: Run, kubernetes: FakeKubernetes) ->
         return run(server.url, *arguments, environ=kubernetes.environ(), collections=entries("red_hat_docs"))
 
     return call
-
-
-def deployment(wanted: int | None = 1, generation: int = 3, **status: int) -> dict[str, Any]:
-    """Return a Deployment whose rollout is over, but for what `status` says."""
-    count = 1 if wanted is None else wanted
-    names = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
-    finished = dict.fromkeys(names, count) | {"observedGeneration": 3} | status
-    spec = {} if wanted is None else {"replicas": wanted}
-    return identity(generation=generation) | {"spec": spec, "status": finished}
-
-
-def identity(kind: str = "Deployment", **metadata: Any) -> dict[str, Any]:
-    """Return how an object says what it is."""
-    return {"kind": kind, "metadata": {"name": "llama-stack", "namespace": "private-ai-demo"} | metadata}
 
 
 def test_a_rollout_that_is_over_is_not_waited_for(kubernetes: FakeKubernetes, waiting_run: Run) -> None:

@@ -1,0 +1,91 @@
+"""Whether the operator of a server has carried out the last change of its resource and of the server's ConfigMap.
+
+An operator works on one resource after the other, so until then a rollout that is to come looks like one that is over.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hook.errors import RefusedError, UnavailableError, one_line
+from hook.http.answers import mapping
+from hook.http.client import Http
+from hook.kubernetes.pod import check_object
+
+GROUPS = ("llamastack.io", "ogx.io")
+"""The API groups of the two operators (llama-stack-k8s-operator from 0.2.0 on, ogx-k8s-operator from 0.10.0 on)."""
+_CONFIG = "configmap.hash/user-config"
+"""The annotation in which both keep what the pods were made with: the ConfigMap's resourceVersion, `-`, its name."""
+
+_NONE_GENERATED = "ConfigGenerationInactive"
+
+
+def owner_of(deployment: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the reference to the operator's resource that controls a Deployment, or None."""
+    references = mapping(deployment.get("metadata")).get("ownerReferences")
+    for each in map(mapping, references if isinstance(references, list) else ()):
+        if str(each.get("apiVersion")).partition("/")[0] in GROUPS and each.get("controller") is True:
+            return each
+    return None
+
+
+def check_resource(http: Http, namespace: str, owner: Mapping[str, Any]) -> str | None:
+    """Return None once the operator has looked at its resource since somebody changed it, or why that cannot be told.
+
+    Raises UnavailableError before that, and while the operator reports Failed. Compared are the times that the API
+    server keeps (`metadata.managedFields`) and `status.version.lastUpdated`, which each look of the operator sets.
+    """
+    kind, name = str(owner.get("kind")), str(owner.get("name"))
+    path = f"/apis/{owner['apiVersion']}/namespaces/{namespace}/{kind.lower()}s/{name}"
+    answer = _get(http, path)
+    if isinstance(answer, RefusedError):
+        return str(answer)
+    resource = check_object(answer, f"GET {path}", kind, namespace, name)
+    status, fields = mapping(resource.get("status")), mapping(resource["metadata"]).get("managedFields")
+    writes = [mapping(each) for each in (fields if isinstance(fields, list) else ())]
+    # In the one format of the API, whose order is that of time.
+    changed = max((str(each.get("time")) for each in writes if each.get("subresource") != "status"), default="")
+    if str(mapping(status.get("version")).get("lastUpdated") or "") < changed:
+        raise UnavailableError(f"the operator has not yet looked at the last change of {kind} '{one_line(name, 253)}'")
+    if status.get("phase") == "Failed":
+        conditions = status.get("conditions")
+        found = [mapping(each) for each in (conditions if isinstance(conditions, list) else ())]
+        # It also says, of a server with a configuration of its own, that it generates none.
+        failed = [each for each in found if each.get("status") == "False" and each.get("reason") != _NONE_GENERATED]
+        said = "; ".join(str(each.get("message")) for each in failed)
+        raise UnavailableError(f"the operator reports {kind} '{one_line(name, 253)}' as Failed: {one_line(said)}")
+    return None
+
+
+def check_config(http: Http, namespace: str, deployment: Mapping[str, Any]) -> str | None:
+    """Return None once a Deployment's pods are made with the server's ConfigMap as it is, or why that cannot be told.
+
+    Raises UnavailableError before that. A server without a ConfigMap needs nothing.
+    """
+    metadata: Mapping[str, Any] = deployment
+    for key in ("spec", "template", "metadata", "annotations"):
+        metadata = mapping(metadata.get(key))
+    version, _, name = str(metadata.get(_CONFIG) or "").partition("-")
+    if not name:
+        return None
+    path = f"/api/v1/namespaces/{namespace}/configmaps/{name}"
+    answer = _get(http, path)
+    if isinstance(answer, RefusedError):
+        return str(answer)
+    configmap = check_object(answer, f"GET {path}", "ConfigMap", namespace, name)
+    if configmap["metadata"].get("resourceVersion") != version:
+        labels = " and ".join(f'{group}/watch: "true"' for group in GROUPS)
+        raise UnavailableError(
+            f"the operator has not yet restarted the server with the last change of ConfigMap '{one_line(name, 253)}'; "
+            f"it sees one at once where that has the label of its operator ({labels})"
+        )
+    return None
+
+
+def _get(http: Http, path: str) -> Any:
+    """Return the answer, or the error that says that the pod may not read it, or that it is in another namespace."""
+    try:
+        return http.get(path)
+    except RefusedError as error:
+        if error.status not in (403, 404):
+            raise
+        return error
