@@ -145,7 +145,7 @@ def _status_error(answer: Answer) -> UnavailableError | RefusedError:
     elif status == 403:
         meaning = f"access is denied; {hints.rights}"
     elif not answer.is_json and tls.is_wanted(answer.server, status, _text(answer.content)):
-        meaning = f"{answer.server.address} speaks TLS; {tls.USE_HTTPS}"
+        meaning = f"{answer.server.address} speaks TLS; {hints.secure}"
     elif page:
         return _other_server(answer, page)
     else:

@@ -19,6 +19,7 @@ from hook.http.credentials import Credentials
 from hook.http.endpoint import Endpoint
 from hook.http.failures import is_timeout, no_answer
 from hook.http.hints import Hints
+from hook.http.oauth import Tokens
 from hook.http.proxies import checked_proxy
 from hook.http.total_timeout import within
 from hook.logs import log
@@ -64,7 +65,11 @@ class Http:
         self._session: requests.Session | None = None
         tls.check_files(server)
         self._proxy = checked_proxy(server.url)
-        self._credentials = Credentials(server)
+        tokens = None
+        if server.oauth is not None:
+            issuer = Http(server.oauth.server, request_timeout_seconds, deadline)
+            tokens = Tokens(server.oauth, issuer.post_form)
+        self._credentials = Credentials(server, tokens)
 
     def _new_session(self) -> requests.Session:
         session = requests.Session()
@@ -121,6 +126,11 @@ class Http:
             self.close()
         return read(self._send("POST", path, timeout_seconds, json=body))
 
+    def post_form(self, path: str, form: str) -> Answer:
+        """Send a form and return the answer, whatever its status. Raises as `get` does where there is none."""
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+        return self._send("POST", path, data=form, headers=headers)
+
     def delete(self, path: str) -> Any:
         """Return the JSON of the answer. Raises as `get` does."""
         return read(self._send("DELETE", path))
@@ -137,7 +147,7 @@ class Http:
         """
         sent = self._credentials.headers()
         answer = self._exchange(method, path, sent, timeout_seconds, **content)
-        if answer.status != 401 or (present := self._credentials.headers()) == sent:
+        if answer.status != 401 or (present := self._credentials.headers(sent)) == sent:
             return answer
         self.close()
         return self._exchange(method, path, present, timeout_seconds, **content)

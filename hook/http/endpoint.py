@@ -23,6 +23,8 @@ class Endpoint:
     """User and password, where the URL carries them."""
     headers_file: Path | None = None
     """The file with further headers, which is read for each request."""
+    oauth: "OAuthClient | None" = None
+    """As which client the token is got, where an authorization server gives it."""
     client_certificate: tuple[str, str] | None = None
     """The files of the client's certificate and of its key, for mTLS."""
     ca_bundle: str | None = None
@@ -38,4 +40,17 @@ class Endpoint:
     @property
     def has_credentials(self) -> bool:
         """Whether an `Authorization` is made of the settings."""
-        return any((self.api_key, self.api_key_file, self.basic_auth))
+        return any((self.api_key, self.api_key_file, self.basic_auth, self.oauth))
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthClient:
+    """A client of an authorization server, which gives it tokens for its secret (RFC 6749, 4.4)."""
+
+    server: Endpoint
+    """The authorization server, without a path."""
+    path: str
+    """Of its token endpoint."""
+    client_id: str
+    secret_file: Path
+    """The file with its secret, which is read for each token."""

@@ -49,7 +49,7 @@ def _sentence(cause: BaseException, server: Endpoint, *, may_speak_tls: bool) ->
         return f"nothing listens on {address} ({word}); {hints.refused}"
     if isinstance(cause, ConnectionError):
         # OpenSSL sends no alert where plain HTTP comes instead of a handshake, nor do uvicorn and Python's servers.
-        tls_hint = f"if it speaks TLS, {tls.USE_HTTPS}; otherwise " if may_speak_tls else ""
+        tls_hint = f"if it speaks TLS, {hints.secure}; otherwise " if may_speak_tls else ""
         return f"{address} closed the connection without an answer; {tls_hint}{hints.failed}"
     if isinstance(cause, BadStatusLine):
         return f"{address} does not answer in HTTP ({word}); {hints.address}"

@@ -23,6 +23,8 @@ class Hints:
     failed: str = "see LlamaStack's log"
     plain: str = "use http:// in LLAMA_STACK_URL"
     """Where it does not speak TLS."""
+    secure: str = "use https:// in LLAMA_STACK_URL"
+    """Where it speaks nothing else."""
     authorities: str = "REQUESTS_CA_BUNDLE"
     """What names the certificate authorities to trust."""
     authority: str = "mount the CA that signed it and name it in REQUESTS_CA_BUNDLE"
@@ -46,6 +48,20 @@ def of_kubernetes(component: str) -> Hints:
         authority="mount the ca.crt of this cluster beside the pod's token; if a proxy opens the connection, "
         "name the API server in NO_PROXY",
         **dict.fromkeys(misdirected, address),
+    )
+
+
+def of_oauth() -> Hints:
+    """Return the hints for the authorization server that gives the tokens."""
+    address = "check HOOK_OAUTH_TOKEN_URL"
+    return Hints(
+        server="a token endpoint",
+        unreachable=f"{address}, then the NetworkPolicies",
+        failed="see the authorization server's log",
+        plain="use http:// in HOOK_OAUTH_TOKEN_URL",
+        secure="use https:// in HOOK_OAUTH_TOKEN_URL",
+        client_certificate=address,
+        **dict.fromkeys(("key", "rights", "address", "in_front", "unresolved", "refused"), address),
     )
 
 

@@ -10,9 +10,6 @@ from hook import files
 from hook.errors import ConfigError, RefusedError, one_line
 from hook.http.endpoint import Endpoint
 
-USE_HTTPS = "use https:// in LLAMA_STACK_URL"
-"""The remedy where http:// is wrong. Only LlamaStack's URL can have it."""
-
 _WANTS_TLS = re.compile(
     "to (an )?HTTPS (server|port)|SSL-enabled server port|This combination of host and port requires TLS"
 )
@@ -71,7 +68,7 @@ def refusal(causes: Iterable[BaseException], what: str, server: Endpoint) -> Ref
     """Return what a failed handshake means, if there is one among the causes of a failure."""
     for cause in causes:
         if isinstance(cause, BadStatusLine) and str(cause).startswith(_ALERT):
-            return RefusedError(f"{what}: {server.address} speaks TLS; {USE_HTTPS}")
+            return RefusedError(f"{what}: {server.address} speaks TLS; {server.hints.secure}")
         if isinstance(cause, ssl.SSLCertVerificationError):
             word, remedy = one_line(cause.verify_message).rstrip("."), server.hints.authority
             if cause.verify_code in _EXPIRED:

@@ -95,6 +95,8 @@ _CHARTS: dict[str, dict[str, Any]] = {
         "requestTimeoutSeconds": 10,
         "apiKeySecret": {"name": "api-key"},
         "consumerApiKeySecret": {"name": "consumer-api-key"},
+        "oauth": {"tokenUrl": "https://keycloak/token", "clientId": "hook", "clientSecret": {"name": "client"}},
+        "consumerOauth": {"clientId": "pipelines", "clientSecret": {"name": "consumer-client"}},
         "headersSecret": {"name": "headers"},
         "consumerHeadersSecret": {"name": "consumer-headers"},
         "connections": 40,

@@ -63,6 +63,8 @@ sidecar.istio.io/inject: "false"
 {{- $secrets := list
   (list "api-key" "LLAMA_STACK_API_KEY_FILE" "token" .Values.apiKeySecret)
   (list "consumer-api-key" "HOOK_CONSUMER_API_KEY_FILE" "token" .Values.consumerApiKeySecret)
+  (list "oauth-client" "HOOK_OAUTH_CLIENT_SECRET_FILE" "client-secret" .Values.oauth.clientSecret)
+  (list "consumer-oauth-client" "HOOK_CONSUMER_OAUTH_CLIENT_SECRET_FILE" "client-secret" .Values.consumerOauth.clientSecret)
   (list "headers" "HOOK_HEADERS_FILE" "headers" .Values.headersSecret)
   (list "consumer-headers" "HOOK_CONSUMER_HEADERS_FILE" "headers" .Values.consumerHeadersSecret)
 -}}
@@ -103,6 +105,9 @@ containers:
       {{- end }}
       {{- /* Each variable, its value, and the program's own default, with which it is left out. */ -}}
       {{- range list
+        (list "HOOK_OAUTH_TOKEN_URL" .Values.oauth.tokenUrl "")
+        (list "HOOK_OAUTH_CLIENT_ID" .Values.oauth.clientId "")
+        (list "HOOK_CONSUMER_OAUTH_CLIENT_ID" .Values.consumerOauth.clientId "")
         (list "HOOK_ALLOW_EMPTY" .Values.allowEmpty false)
         (list "HOOK_REQUEST_TIMEOUT_SECONDS" .Values.requestTimeoutSeconds 30)
         (list "HOOK_CONNECTIONS" .Values.connections 20)
