@@ -69,7 +69,7 @@ def _execute(options: Settings, environ: Mapping[str, str], progress: Progress, 
         return
     deadline = Deadline(options.timeout_seconds)
     loaded = _load(options.config, options, environ, deadline)
-    progress.aliases = loaded.aliases
+    progress.aliases, progress.disabled = loaded.aliases, loaded.disabled
     progress.warnings = tuple(f"{path}: {hint}" for path, hint in loaded.warnings.items())
     findings = loaded.findings(State.UNKNOWN)
     wanted = addresses.labels(options.names, findings, loaded.aliases)

@@ -47,15 +47,19 @@ class Model:
     """The length of its vectors, where the server says it."""
     provider_id: str | None = None
     """Its provider, which configurations may put before its name on releases that do not (up to 0.2.15)."""
+    kind: str = "embedding"
+    """Its `model_type`, as `llm`; what has none is taken for an embedding model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """One vector_io provider of `GET /v1/providers`."""
+    """One provider of `GET /v1/providers`."""
 
     id: str
     kind: str = ""
     """`faiss`, `milvus`, `pgvector` …: its `provider_type` without `inline::` or `remote::`; empty where not shown."""
+    api: str = "vector_io"
+    """What it provides; `vector_io` are those that can hold vector stores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,8 @@ class VectorStore:
     files: int = 0
     """How many files are attached to it."""
     files_completed: int = 0
-    """How many of them were cut into chunks and inserted."""
+    files_failed: int = 0
+    """How many of those were cut into chunks and inserted, and how many could not be."""
     declared_as: str | None = None
     """The collection that this program made it for, whatever its name is, where its metadata say so."""
     made_by: str | None = None

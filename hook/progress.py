@@ -18,6 +18,8 @@ class Progress:
     findings: dict[str, Finding] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     """The second name of a collection, by its name."""
+    disabled: Mapping[str, str] = field(default_factory=dict)
+    """By name, the key that switches a collection off, and its value as it is written."""
     warnings: tuple[str, ...] = ()
     """Warnings about the configuration, each with its path, and about the models."""
     addresses: str | None = None

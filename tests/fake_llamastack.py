@@ -108,6 +108,14 @@ class FakeLlamaStack:
     """How far the clock of the gateway before it, which writes the `Date`, is ahead of its own."""
     tells_time: bool = True
     """Whether its answers have a `Date`."""
+    inference_ids: tuple[str, ...] = ("sentence-transformers",)
+    """The providers of models; all models are the first one's."""
+    models_after: int = 0
+    """How many lists of models are empty before they show any, as where the endpoint starts after the server."""
+    model_kind: str = "embedding"
+    """The `model_type` of the second model."""
+    apis: tuple[str, ...] = ()
+    """What it provides besides inference and vector_io."""
     model_is_down: bool = False
     vector_length: int = 0
     """Of what the models make, whatever they are said to; 0: of what they are said to."""
@@ -327,14 +335,19 @@ class _Handler(BaseHTTPRequestHandler):
             case "GET /v1/version":
                 return 200, {"version": fake.version or VERSIONS[fake.generation]}
             case "GET /v1/models":
-                return 200, {"data": [self._model(MINILM, 384), self._model(GRANITE, 768)]}
+                if fake.models_after > 0:
+                    fake.models_after -= 1
+                    return 200, {"data": []}
+                return 200, {"data": [self._model(MINILM, 384), self._model(GRANITE, 768, fake.model_kind)]}
             case "GET /v1/providers":
                 kinds = {fake.provider_ids[0]: "inline::faiss"} if len(fake.provider_ids) > 1 else {}
                 items = [
                     {"api": "vector_io", "provider_id": each, "provider_type": kinds.get(each, fake.provider_type)}
                     for each in fake.provider_ids
                 ]
-                return 200, {"data": [{"api": "inference", "provider_id": "sentence-transformers"}, *items]}
+                others = [{"api": "inference", "provider_id": each} for each in fake.inference_ids]
+                others += [{"api": each, "provider_id": each, "provider_type": "inline::any"} for each in fake.apis]
+                return 200, {"data": [*others, *items]}
             case "GET /v1/vector_stores" if fake.generation != "dbs":
                 return self._list(request.query)
             case "POST /v1/vector_stores" if fake.generation != "dbs":
@@ -363,9 +376,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.fake.stores[:] = kept
         return 200, {"id": store_id, "object": "vector_store.deleted", "deleted": True}
 
-    def _model(self, resource_id: str, dimension: int) -> dict[str, Any]:
-        identifier = f"sentence-transformers/{resource_id}"
-        known = {"model_type": "embedding", "provider_resource_id": resource_id}
+    def _model(self, resource_id: str, dimension: int, kind: str = "embedding") -> dict[str, Any]:
+        provider_id = "sentence-transformers"
+        identifier = f"{provider_id}/{resource_id}"
+        known = {"model_type": kind, "provider_id": provider_id, "provider_resource_id": resource_id}
         if self.fake.generation == "0.7":
             return {"id": identifier, "custom_metadata": known | {"embedding_dimension": dimension}}
         return {"identifier": identifier, "metadata": {"embedding_dimension": dimension}, **known}

@@ -74,8 +74,8 @@ class LlamaStack:
         self.release = parse_release(found)
         return one_line(found, 60)
 
-    def embedding_models(self) -> tuple[Model, ...]:
-        """Return the models that are not known to be something else than embedding models.
+    def models(self) -> tuple[Model, ...]:
+        """Return all models.
 
         `identifier` and `model_type` stand in the item up to 0.3.5; from 0.4.0 it is `id`, and the rest stands in
         `custom_metadata` (GET /v1/models).
@@ -85,18 +85,20 @@ class LlamaStack:
             known = mapping(item.get("custom_metadata")) or item
             dimension = mapping(known.get("metadata")).get("embedding_dimension", known.get("embedding_dimension"))
             identifier = item.get("identifier") or item.get("id")
-            if isinstance(identifier, str) and known.get("model_type") in (None, "embedding"):
+            if isinstance(identifier, str):
                 resource_id, provider_id = (text(known.get(key)) for key in ("provider_resource_id", "provider_id"))
-                models[identifier] = Model(identifier, resource_id, number(dimension), provider_id)
+                kind = text(known.get("model_type")) or "embedding"
+                models[identifier] = Model(identifier, resource_id, number(dimension), provider_id, kind)
         return tuple(models.values())
 
-    def vector_io_providers(self) -> tuple[Provider, ...]:
-        """Return the providers that can hold vector stores, in the server's order (GET /v1/providers)."""
-        return tuple(
-            Provider(item["provider_id"], (text(item.get("provider_type")) or "").rpartition("::")[2].replace("_", "-"))
-            for item in self._items(PROVIDERS)
-            if item.get("api") == "vector_io" and isinstance(item.get("provider_id"), str)
-        )
+    def providers(self) -> tuple[Provider, ...]:
+        """Return the providers of all APIs, in the server's order (GET /v1/providers)."""
+        found = []
+        for item in self._items(PROVIDERS):
+            provider_id, kind, api = (text(item.get(key)) for key in ("provider_id", "provider_type", "api"))
+            if provider_id is not None and api is not None:
+                found.append(Provider(provider_id, (kind or "").rpartition("::")[2].replace("_", "-"), api))
+        return tuple(found)
 
     @property
     def replaces(self) -> bool:

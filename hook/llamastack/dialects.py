@@ -197,6 +197,7 @@ def _read_vector_store(item: Any, what: str, now: float | None = None) -> Vector
         # Also where one of them is missing: whatever is attached counts.
         files=max((number(count) or 0 for count in files.values()), default=0),
         files_completed=number(files.get("completed")) or 0,
+        files_failed=number(files.get("failed")) or 0,
         provider_id=shown(metadata.get("provider_id")),
         embedding_model=shown(metadata.get("embedding_model")),
         embedding_dimension=shown(metadata.get("embedding_dimension")),

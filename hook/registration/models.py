@@ -1,13 +1,13 @@
 """What the embedding models do: how long their vectors are, and whether files can be attached with them."""
 
 from collections.abc import Iterable
-from contextlib import suppress
+from dataclasses import dataclass, field
 
 from hook.deadline import Deadline
-from hook.domain import Model, Target
+from hook.domain import Finding, Model, Provider, State, Target
 from hook.errors import HookError, RefusedError
 from hook.llamastack.api import LlamaStack
-from hook.llamastack.releases import FIRST_SIZED
+from hook.llamastack.releases import FIRST_OGX, FIRST_SIZED
 from hook.logs import log
 from hook.registration import remedies
 
@@ -15,28 +15,67 @@ EMBED_SECONDS = 10.0
 """How long the embedding model may take to make a vector: to compare its length, and when a query has failed."""
 
 
-def vector_lengths(server: LlamaStack, models: Iterable[Model], deadline: Deadline) -> dict[str, int]:
-    """Return, by its id, how long a vector is that a model makes; a model that makes none now is left out.
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """What came of one request for a vector to each model, by its id."""
+
+    lengths: dict[str, int] = field(default_factory=dict)
+    """How long the vector was."""
+    failures: dict[str, HookError] = field(default_factory=dict)
+
+
+def vectors(server: LlamaStack, models: Iterable[Model], deadline: Deadline) -> Vectors:
+    """Return how long a vector is that each model makes, or why one makes none now.
 
     What the server tells of that length is what its own configuration says.
     """
-    lengths = {}
+    found = Vectors()
     for model in {model.id: model for model in models}.values():
-        with suppress(HookError):
-            lengths[model.id] = len(server.embed(model, min(EMBED_SECONDS, deadline.remaining() / 4)))
-    return lengths
+        try:
+            found.lengths[model.id] = len(server.embed(model, min(EMBED_SECONDS, deadline.remaining() / 4)))
+        except HookError as error:
+            found.failures[model.id] = error
+    return found
 
 
-def file_warnings(server: LlamaStack, targets: Iterable[Target], deadline: Deadline) -> tuple[str, ...]:
-    """Return a warning for each model by which no file can be attached, while inserts and queries work.
+def unable(targets: Iterable[Target], made: Vectors) -> dict[str, Finding]:
+    """Return the findings of the targets whose model is listed as `llm`, and makes no vector now."""
+    found = {}
+    for target in targets:
+        failure = made.failures.get(target.model.id)
+        if failure is not None and target.model.kind != "embedding":
+            state = State.REJECTED if isinstance(failure, RefusedError) else State.UNAVAILABLE
+            detail = f"the server lists '{target.model.id}' as {target.model.kind}, and it makes no vector: {failure}"
+            found[target.name] = Finding(target.name, state, detail=detail)
+    return found
 
-    From 0.5.0 on the server then asks it for vectors of the vector store's length, also where that is the only one
-    that it makes; the request succeeds, and the file is `failed` (POST /v1/vector_stores/ID/files, 0.7.3 and ogx
-    1.5.0). vLLM refuses that of each model that is not said to be able to (ogx-ai/ogx#5109).
+
+def kind_warnings(targets: Iterable[Target]) -> tuple[str, ...]:
+    """Return a warning for each model that has made a vector and is not listed as an embedding model."""
+    found = {target.model.id: target.model.kind for target in targets if target.model.kind != "embedding"}
+    hint = "it makes vectors; register it with model_type: embedding in LlamaStack's own configuration"
+    for model, kind in found.items():
+        log.warning("model.listed_otherwise", model=model, model_type=kind, hint=hint)
+    return tuple(f"model '{model}': the server lists it as {kind}, and {hint}" for model, kind in found.items())
+
+
+def file_warnings(
+    server: LlamaStack, targets: Iterable[Target], providers: Iterable[Provider], deadline: Deadline
+) -> tuple[str, ...]:
+    """Return why files that are attached will fail, while inserts and queries work: the server, and each such model.
+
+    From 0.5.0 on the server asks the model for vectors of the vector store's own length, also where that is the only
+    one that it makes; the request succeeds, and the file is `failed` (POST /v1/vector_stores/ID/files, 0.7.3 and ogx
+    1.5.0). vLLM refuses that of each model that is not said to be able to (ogx-ai/ogx#5109). ogx also needs a provider
+    of `file_processors`, which 0.7.3 does not (1.0.4 to 1.5.0).
     """
     if server.release is None or server.release < FIRST_SIZED:
         return ()
     warnings = []
+    apis = {provider.api for provider in providers}
+    if server.release >= FIRST_OGX and "files" in apis and "file_processors" not in apis:
+        log.warning("files.no_processor", hint=remedies.NO_FILE_PROCESSOR)
+        warnings.append(remedies.NO_FILE_PROCESSOR)
     for model, target in {target.model.id: target for target in targets}.items():
         limit = min(EMBED_SECONDS, deadline.remaining() / 4)
         try:

@@ -1,15 +1,18 @@
 """What comes before the first question about a collection: a server that is ready, and what it is asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hook.deadline import Deadline
-from hook.domain import Collection, Finding, Target, VectorStore
+from hook.domain import Collection, Finding, Model, Provider, State, Target, VectorStore
 from hook.errors import UnavailableError
 from hook.llamastack.api import LlamaStack
 from hook.logs import log
-from hook.registration.models import file_warnings, vector_lengths
-from hook.registration.resolve import mismatched, resolve_all
+from hook.registration import models
+from hook.registration.resolve import may_come, mismatched, quoted, resolve_all, switched_off
 from hook.retry import retry
+
+REST_SECONDS = 15.0
+"""What waiting for a model leaves of the budget for the rest of the run; a quarter where that is less."""
 
 
 def wait_until_ready(server: LlamaStack, deadline: Deadline) -> tuple[tuple[VectorStore, ...], str | None]:
@@ -30,17 +33,67 @@ def wait_until_ready(server: LlamaStack, deadline: Deadline) -> tuple[tuple[Vect
 
 
 def resolve_on(
-    server: LlamaStack, collections: Sequence[Collection], deadline: Deadline, is_register: bool
+    server: LlamaStack,
+    collections: Sequence[Collection],
+    deadline: Deadline,
+    is_register: bool,
+    disabled: Mapping[str, str],
 ) -> tuple[list[Target], dict[str, Finding], tuple[str, ...]]:
-    """Return what to ask the server for, the collections for which it has no right answer, and warnings.
+    """Return what to ask the server for, the findings of the collections for which there is nothing, and warnings.
+
+    `disabled` has, by name, the key that switches an entry off, and its value as it is written.
+    Raises UnavailableError and RefusedError.
+    """
+    providers = retry(server.providers, deadline, "request.retry_scheduled")
+    listed, late = _wait_for_models(server, collections, providers, deadline)
+    found = [each for each in collections if each.name not in late]
+    targets, failed = resolve_all(found, listed, [each for each in providers if each.api == "vector_io"])
+    vectors = models.vectors(server, (target.model for target in targets), deadline)
+    failed |= late | mismatched(targets, vectors.lengths) | models.unable(targets, vectors)
+    targets = [target for target in targets if target.name not in failed]
+    off = switched_off(disabled, providers)
+    for hint in off:
+        log.warning("config.switched_off_here", hint=hint)
+    warnings = (*off, *models.kind_warnings(targets))
+    if is_register:
+        able = [target for target in targets if target.model.id in vectors.lengths]
+        warnings += models.file_warnings(server, able, providers, deadline)
+    return targets, failed, warnings
+
+
+def _wait_for_models(
+    server: LlamaStack, collections: Sequence[Collection], providers: Sequence[Provider], deadline: Deadline
+) -> tuple[Sequence[Model], dict[str, Finding]]:
+    """Return the models, and the findings of the collections whose own did not come before the budget ended.
 
     Raises UnavailableError and RefusedError.
     """
-    models = retry(server.embedding_models, deadline, "request.retry_scheduled")
-    providers = retry(server.vector_io_providers, deadline, "request.retry_scheduled")
-    targets, rejected = resolve_all(collections, models, providers)
-    lengths = vector_lengths(server, (target.model for target in targets), deadline)
-    rejected |= mismatched(targets, lengths)
-    targets = [target for target in targets if target.name not in rejected]
-    able = [target for target in targets if is_register and target.model.id in lengths]
-    return targets, rejected, file_warnings(server, able, deadline)
+    listed: Sequence[Model] = ()
+    late: list[Collection] = []
+
+    def ask() -> None:
+        nonlocal listed, late
+        late = []
+        listed = server.models()
+        late = [each for each in collections if may_come(each, listed, providers)]
+        if late:
+            names = quoted(each.name for each in late)
+            raise UnavailableError(f"GET /v1/models does not list the embedding model of {names} yet")
+
+    limit = Deadline(deadline.remaining() - min(REST_SECONDS, deadline.remaining() / 4))
+    try:
+        retry(ask, limit, "model.retry_scheduled")
+    except UnavailableError:
+        if not late:
+            raise
+    return listed, {each.name: _late(each) for each in late}
+
+
+def _late(collection: Collection) -> Finding:
+    wanted = collection.embedding_model or collection.default_embedding_model
+    what = "no embedding model" if wanted is None else f"no embedding model '{wanted}'"
+    detail = (
+        f"the server lists {what} yet (GET /v1/models), and an inference provider without any model: look whether that "
+        "provider's endpoint answers, and run it again; LlamaStack asks it anew only now and then"
+    )
+    return Finding(collection.name, State.UNAVAILABLE, detail=detail)

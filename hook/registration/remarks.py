@@ -36,6 +36,10 @@ def notes(store: VectorStore, proof: Proof, others: Sequence[VectorStore], lost_
         found.append(f"verified by a query alone, since its provider takes no inserts ({proof.reads_only})")
     if proof.blind:
         found.append(BLIND)
+    if store.files_failed > 0:
+        found.append(
+            f"{store.files_failed} of its {store.files} files failed (GET /v1/vector_stores/ID/files says why)"
+        )
     hidden = [
         name for name in ("provider_id", "embedding_model", "embedding_dimension") if getattr(store, name) is None
     ]

@@ -58,6 +58,13 @@ NO_FILES = "inserts and queries work, but attached files will fail, since it ref
 """What is said of a model that makes vectors of its own length, and cannot be asked for it."""
 
 
+NO_FILE_PROCESSOR = (
+    "inserts and queries work, but attached files will fail: the server has no provider of file_processors; add one to "
+    "its configuration (inline::pypdf, and file_processors to its `apis`), or insert chunks"
+)
+"""What is said of an ogx server that keeps files, and cannot cut them."""
+
+
 def no_files(refusal: str) -> str:
     """Return why no file can be attached by a model that has refused `dimensions` so, and what helps."""
     # vLLM's page on pooling models has it for models that can make shorter vectors; here the length is their own.

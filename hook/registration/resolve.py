@@ -3,12 +3,15 @@
 Everything here is a pure function of frozen values; nothing here reads, sends or waits.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from hook.domain import Collection, Finding, Model, Provider, State, Target
 from hook.errors import RefusedError, one_line
 
 _ADD = "add one to LlamaStack's own configuration"
+_SWITCH = re.compile(r"\$\{env\.(\w+):\+([^}]*)\}")
+"""What expands to nothing where the variable is not set (core/stack.py `replace_env_vars`, 0.3.5)."""
 _DEFAULT_PROVIDER, _DEFAULT_MODEL = "vector_stores.default_provider_id", "vector_stores.default_embedding_model"
 
 
@@ -19,7 +22,7 @@ def resolve_all(
     targets, rejected = [], {}
     for collection in collections:
         try:
-            targets.append(resolve(collection, models, providers))
+            targets.append(resolve(collection, usable(collection, models), providers))
         except RefusedError as error:
             rejected[collection.name] = Finding(collection.name, State.REJECTED, detail=str(error))
     return targets, rejected
@@ -60,6 +63,52 @@ def resolve(collection: Collection, models: Sequence[Model], providers: Sequence
         declared=collection.declared,
         labels=collection.labels,
     )
+
+
+def usable(collection: Collection, models: Sequence[Model]) -> list[Model]:
+    """Return the embedding models; or else, where the entry names one of them, those that are listed as `llm`.
+
+    An endpoint's embedding models can be listed so (0.3.5 with vLLM, GET /v1/models).
+    """
+    embedding, others = ([each for each in models if each.kind == kind] for kind in ("embedding", "llm"))
+    named = collection.embedding_model
+    return others if not _matching(named, embedding) and _matching(named, others) else embedding
+
+
+def may_come(collection: Collection, models: Sequence[Model], providers: Iterable[Provider]) -> bool:
+    """Tell whether the model of a collection may be listed later.
+
+    A provider whose endpoint starts after the server has no model until the server asks it again, each 300 s unless it
+    is told otherwise (ogx 1.5.0, GET /v1/models).
+    """
+    wanted, found = collection.embedding_model or collection.default_embedding_model, usable(collection, models)
+    ids = [provider.id for provider in providers if provider.api == "inference"]
+    if wanted is None:
+        return bool(ids) and not found
+    ready = {model.provider_id for model in models}
+    # Up to 0.2.15 some do not say whose they are.
+    if _matching(wanted, found) or None in ready:
+        return False
+    owners = [provider_id for provider_id in ids if wanted.startswith(f"{provider_id}/")]
+    return not ready.issuperset(owners or ids)
+
+
+def switched_off(disabled: Mapping[str, str], providers: Iterable[Provider]) -> list[str]:
+    """Return a warning for each entry that a variable switches off here, and whose provider the server has.
+
+    `disabled` has, by name, the key that does it, and its value as it is written.
+    """
+    ids = {provider.id for provider in providers if provider.api == "vector_io"}
+    warnings = []
+    for name, written in disabled.items():
+        key, _, provider_id = _SWITCH.sub(r"\2", written).partition(" ")
+        if "${" in written and key == "provider_id" and provider_id in ids:
+            variable = _SWITCH.findall(written)[0][0]
+            warnings.append(
+                f"'{name}' is switched off, since {variable} is not set for the hook; the server has its provider "
+                f"'{provider_id}', so give the hook the server's variables too"
+            )
+    return warnings
 
 
 def mismatched(targets: Iterable[Target], lengths: Mapping[str, int]) -> dict[str, Finding]:

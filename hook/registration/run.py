@@ -50,7 +50,8 @@ class Run:
         is_register = self._settings.command == "register"
         stores, self._progress.server_version = wait_until_ready(self._server, self._deadline)
         self._survey.know_first_list(stores)
-        targets, rejected, warnings = resolve_on(self._server, collections, self._deadline, is_register)
+        disabled = self._progress.disabled
+        targets, rejected, warnings = resolve_on(self._server, collections, self._deadline, is_register, disabled)
         self._progress.findings |= rejected
         self._progress.warnings += warnings
         try:

@@ -455,7 +455,7 @@ def calls(drawn: list[Any], target: Target) -> Iterator[Any]:
         yield dialect.vector_stores
         yield lambda dialect=dialect: dialect.create_vector_store(target)
     server = LlamaStack(cast(Http, Script(drawn)))
-    yield from (server.check_health, server.version, server.embedding_models, server.vector_io_providers)
+    yield from (server.check_health, server.version, server.models, server.providers)
 
 
 # Somebody else's texts

@@ -81,7 +81,7 @@ def test_models_and_providers_are_understood(release: str, replay: Callable[...,
     """The configured model is found under the name that this release wants, and never by being the first."""
     server = LlamaStack(replay(release, "health", "version", "models", "providers"))
     server.check_health()
-    target = resolve(WANTED, server.embedding_models(), server.vector_io_providers())
+    target = resolve(WANTED, server.models(), server.providers())
 
     assert server.version() == release.removeprefix("ogx-")
     assert target.model.id in (GRANITE, f"sentence-transformers/{GRANITE}")
@@ -95,7 +95,7 @@ def test_what_was_created_is_found_as_present(release: str, replay: Callable[...
     """The list shows what was asked for; a name resolves only up to 0.2.24."""
     names = ["models", "providers", "list", "list_of_the_other_dialect", "create", "insert_alive", "query_alive"]
     server = LlamaStack(replay(release, *names))
-    target = resolve(WANTED, server.embedding_models(), server.vector_io_providers())
+    target = resolve(WANTED, server.models(), server.providers())
     listed = server.vector_stores()
     created = server.create_vector_store(target)
     proof = server.prove(created.id, target.provider.kind, [INSERT, QUERY])

@@ -243,6 +243,14 @@ def test_a_store_of_that_name_is_present() -> None:
     assert finding.addressed_by == "id"
 
 
+def test_files_that_failed_are_counted() -> None:
+    """The store works, and what people attached to it is not in it."""
+    finding = compare(store(files=3, files_failed=2))
+
+    assert finding.state is State.PRESENT
+    assert finding.detail == "2 of its 3 files failed (GET /v1/vector_stores/ID/files says why)"
+
+
 def test_a_store_of_that_id_is_present() -> None:
     """A store that the server's configuration declares has the name as its id, and resolves by it."""
     finding = compare(store("docs", "Documents"))

@@ -95,8 +95,8 @@ def test_a_second_run_creates_nothing(server: FakeLlamaStack, run: Run) -> None:
         "GET /v1/health",
         LIST,
         "GET /v1/version",
-        "GET /v1/models",
         "GET /v1/providers",
+        "GET /v1/models",
         *["POST /v1/embeddings"] * 2,
         *[PROVE, QUERY] * 3,
     ]
@@ -456,8 +456,9 @@ def test_what_the_server_does_not_have_is_rejected_before_anything_is_written(se
     assert server.names() == ["good"]
 
 
-def test_an_llm_is_no_embedding_model(server: FakeLlamaStack, run: Run) -> None:
+def test_an_llm_that_makes_no_vector_is_refused(server: FakeLlamaStack, run: Run) -> None:
     """The server would take it, and every insert would fail."""
+    server.fault("POST /v1/embeddings", answer(400), times=1)
     models = [
         {"id": "llm", "custom_metadata": {"model_type": "llm"}},
         {"id": 7},
@@ -468,7 +469,7 @@ def test_an_llm_is_no_embedding_model(server: FakeLlamaStack, run: Run) -> None:
     outcome = run(server.url, collections=[*entries("a", embedding_model="llm"), *entries("b")])
 
     assert outcome.states == ["rejected", "registered"]
-    assert outcome.detail("a") == (f"the server has no embedding model 'llm'; set one of '{GRANITE_ID}'")
+    assert outcome.detail("a").startswith("the server lists 'llm' as llm, and it makes no vector: ")
 
 
 def test_the_only_provider_is_taken(server: FakeLlamaStack, run: Run) -> None:
