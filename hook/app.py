@@ -15,6 +15,7 @@ from hook.config.file import Config
 from hook.deadline import Deadline, heed_signals
 from hook.domain import Collection, State, exit_code
 from hook.errors import ConfigError, ExitCode, HookError, Stopped, one_line
+from hook.heartbeat import beating, doing
 from hook.http.client import Http
 from hook.kubernetes.configmap import Publisher, can_be_key
 from hook.kubernetes.deployment import wait_for_rollout
@@ -85,7 +86,8 @@ def _execute(options: Settings, environ: Mapping[str, str], progress: Progress, 
     if options.command == "prune" and not collections:
         raise ConfigError(["no collection is declared, so prune would list all that this program made; declare one"])
     if collections:
-        _verify(options, environ, collections, deadline, progress, timings)
+        with beating(), doing("run.progress", lambda: {"remaining_seconds": round(deadline.remaining())}):
+            _verify(options, environ, collections, deadline, progress, timings)
         progress.findings = {name: addresses.checked(each) for name, each in progress.findings.items()}
     if publisher is not None and exit_code(progress.findings.values()) is ExitCode.OK:
         _publish(publisher, progress)

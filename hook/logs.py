@@ -37,12 +37,25 @@ class _Stderr:
 
     def __init__(self) -> None:
         self.is_ending = False
+        self.rewrites = False
+        """Whether progress is one line that is rewritten."""
+        self._line = ""
+        self._lock = threading.RLock()
 
     def write(self, text: str) -> None:
-        if self.is_ending and threading.current_thread() is not threading.main_thread():
-            return
-        with suppress(OSError, ValueError, AttributeError):
-            sys.stderr.write(text)
+        with self._lock:
+            if self.is_ending and threading.current_thread() is not threading.main_thread():
+                return
+            self.rewrite("")
+            with suppress(OSError, ValueError, AttributeError):
+                sys.stderr.write(text)
+
+    def rewrite(self, text: str) -> None:
+        """Replace the line of progress by another one, or by nothing."""
+        with self._lock, suppress(OSError, ValueError, AttributeError):
+            if text != self._line and not (text and self.is_ending):
+                self._line = text
+                sys.stderr.write(f"\r\x1b[2K{text}")
 
     def flush(self) -> None:
         pass
@@ -54,6 +67,20 @@ _stderr = _Stderr()
 def end() -> None:
     """Let nothing follow the summary: connections that nobody waits for any more may still be answered."""
     _stderr.is_ending = True
+    _stderr.rewrite("")
+
+
+def rewrites_lines() -> bool:
+    """Tell whether progress is one line that is rewritten, as on a terminal that can do that."""
+    return _stderr.rewrites
+
+
+def progress(event: str, fields: Mapping[str, float], text: str) -> None:
+    """Say how far the run is: as an event, or by a text on the line that is rewritten."""
+    if _stderr.rewrites:
+        _stderr.rewrite(text)
+    else:
+        log.info(event, **fields)
 
 
 def _leave_out_reported(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -86,6 +113,7 @@ def configure(level: str, log_format: str, environ: Mapping[str, str], *, is_rep
     """
     is_json = log_format == "json"
     _stderr.is_ending = False
+    _stderr.rewrites = not is_json and is_terminal(sys.stderr) and environ.get("TERM") != "dumb" and level != "off"
     structlog.configure(
         processors=[
             *([_leave_out_reported] if is_reported else []),

@@ -6,6 +6,7 @@ from typing import Any
 
 from hook.deadline import Deadline
 from hook.errors import RefusedError, UnavailableError, one_line
+from hook.heartbeat import doing
 from hook.http.answers import mapping
 from hook.http.client import Http
 from hook.kubernetes import operator
@@ -32,7 +33,8 @@ def wait_for_rollout(name: str, environ: Mapping[str, str], request_timeout_seco
     pod = own_pod(VARIABLE, "rollout", environ)
     http = Http(pod.server, request_timeout_seconds, deadline)
     call = partial(_replicas, http, pod.namespace, name)
-    replicas, unread = retry(call, deadline, "rollout.retry_scheduled")
+    with doing("rollout.waiting", lambda: {"remaining_seconds": round(deadline.remaining())}):
+        replicas, unread = retry(call, deadline, "rollout.retry_scheduled")
     for reason in unread:
         log.warning("rollout.operator_unread", cause=reason, hint=_UNREAD)
     log.info("rollout.finished", deployment=name, namespace=pod.namespace, replicas=replicas)

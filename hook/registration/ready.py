@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from hook.deadline import Deadline
 from hook.domain import Collection, Finding, Model, Provider, State, Target, VectorStore
 from hook.errors import UnavailableError
+from hook.heartbeat import doing
 from hook.llamastack.api import LlamaStack
 from hook.logs import log
 from hook.registration import models
@@ -23,7 +24,8 @@ def wait_until_ready(server: LlamaStack, deadline: Deadline) -> tuple[tuple[Vect
         return server.vector_stores()
 
     try:
-        stores = retry(ready, deadline, "health.retry_scheduled")
+        with doing("health.waiting", lambda: {"remaining_seconds": round(deadline.remaining())}):
+            stores = retry(ready, deadline, "health.retry_scheduled")
     except UnavailableError as error:
         raise UnavailableError(f"The server was not ready within {deadline.seconds:g} s: {error}") from error
     version = server.version()

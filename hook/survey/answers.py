@@ -63,6 +63,12 @@ class Answers:
         """Return the time at which a request begins, in seconds since the start."""
         return self._clock.elapsed()
 
+    def progress(self) -> dict[str, float]:
+        """Return how many vector stores are proven, of how many."""
+        with self._lock:
+            done = sum(store_id in self._proofs and self._left(store_id) <= 0 for store_id in self._wanted)
+            return {"done": done, "of": len(self._wanted)}
+
     def wants_nothing(self) -> bool:
         """Tell whether there is nothing to prove, as far as the lists show."""
         return not self._wanted

@@ -7,6 +7,7 @@ from functools import partial
 from hook.deadline import Deadline, sleep
 from hook.domain import Observation, Proof, Target, VectorStore, Verdict
 from hook.errors import UnavailableError
+from hook.heartbeat import doing
 from hook.llamastack.api import MAX_FAILURES, LlamaStack
 from hook.retry import retry
 from hook.survey.answers import Answers
@@ -42,6 +43,7 @@ class Survey:
         self.connections = max(1, connections)
         self._at_once = AT_ONCE
         self._first_list: Sequence[VectorStore] | None = None
+        self._answers = Answers(self.connections, 0)
 
     def know_first_list(self, stores: Sequence[VectorStore]) -> None:
         """Take what a first connection listed just now for the first answer of the next observation."""
@@ -88,12 +90,16 @@ class Survey:
             return found
 
         try:
-            return retry(attempt, self._deadline, "proof.retry_scheduled", max_failures=MAX_FAILURES)
+            with doing("survey.progress", self._progress):
+                return retry(attempt, self._deadline, "proof.retry_scheduled", max_failures=MAX_FAILURES)
         except UnavailableError:
             if latest is None:
                 raise
             # The others' proofs stand, whatever one backend does.
             return latest
+
+    def _progress(self) -> dict[str, float]:
+        return {**self._answers.progress(), "remaining_seconds": round(self._deadline.remaining())}
 
     def shift(self) -> None:
         """Let another worker take the next request of each connection, as where a balancer gives each one its turn."""
@@ -103,7 +109,7 @@ class Survey:
 
     def _ask_all(self, wanted: Wanted, queries: int, *, patient: bool) -> Observation:
         """Ask once around: first for one proof of each vector store, since it says what to ask the others."""
-        answers = Answers(self.connections, queries)
+        answers = self._answers = Answers(self.connections, queries)
         turns = Turns(self._server, self._prover, self._deadline, wanted, answers, patient=patient)
         first_list, self._first_list = self._first_list, None
         try:
