@@ -1,4 +1,4 @@
-"""Writes the chart's README, whose table of values is made of `values.yaml` and the comments in it."""
+"""Writes the chart's README: what it needs, values to copy, and a table made of `values.yaml` and its comments."""
 
 import json
 import re
@@ -16,8 +16,59 @@ INTRODUCTION = """\
 
 {description}
 
-A Job runs after each install and upgrade, and Helm fails where it fails. A CronJob with the same pod, suspended unless
+A Job runs after each install and upgrade, and Helm fails if it fails. A CronJob with the same pod, suspended unless
 `selfHeal.enabled`, is for every other run. Argo CD runs the Job as a PostSync hook.
+
+## Prerequisites
+
+- Kubernetes 1.29 or newer, and Helm 3.8 or newer, or Helm 4
+- a LlamaStack or OGX server that the namespace reaches
+- the image of register-collections, where your cluster can pull it
+
+## Install
+
+From a checkout, with one of the sets of values below:
+
+```sh
+helm install register-collections manifests/helm/llamastack-register-collections -n NAMESPACE --values=my-values.yaml
+```
+
+Helm waits five minutes for the Job: raise its `--timeout` if you raise `activeDeadlineSeconds`.
+
+## Values to copy
+
+A list of your own:
+
+```yaml
+image: {repository: registry.example/team/register-collections}
+url: http://llama-stack-service:8321
+collections:
+  - vector_db_id: my_docs
+    embedding_model: ibm-granite/granite-embedding-125m-english
+```
+
+The list in the server's own ConfigMap, verified every 15 minutes, with alerts:
+
+```yaml
+image: {repository: registry.example/team/register-collections}
+existingConfigMap: {name: llamastack-config, key: run.yaml}
+selfHeal: {enabled: true}
+prometheusRule: {enabled: true}
+```
+
+A server with TLS and a token on OpenShift, whose rollout is waited for; the addresses are published for pipelines:
+
+```yaml
+image: {repository: registry.example/team/register-collections}
+url: https://llama-stack-service:8321
+existingConfigMap: {name: llamastack-config, key: run.yaml}
+serviceCa: {enabled: true}
+apiKeySecret: {name: llama-stack-token, key: token}
+waitForDeployment: llama-stack
+publishConfigMap: llamastack-collections
+```
+
+## Values
 
 | Value | Default | Meaning |
 | --- | --- | --- |
@@ -45,7 +96,8 @@ def render(chart: Path) -> str:
     text = (chart / "values.yaml").read_text()
     keys = list(_keys(text))
     values = yaml.safe_load(text)
-    return INTRODUCTION.format(**about) + "".join(_row(key, values) for key in keys if key.comment)
+    introduction = INTRODUCTION.replace("{name}", about["name"]).replace("{description}", about["description"])
+    return introduction + "".join(_row(key, values) for key in keys if key.comment)
 
 
 def _keys(text: str) -> Iterator[_Key]:

@@ -54,7 +54,8 @@ def _edit_about(path: Path, image: str, source: str) -> None:
     annotations["artifacthub.io/images"] = _text([{"name": "register-collections", "image": image}])
     annotations["artifacthub.io/changes"] = _text(changes(ROOT))
     annotations["artifacthub.io/links"] = _text([{"name": "source", "url": source}])
-    about |= {"home": source, "sources": [source]}
+    icon = f"{source}/raw/v{about['version']}/{CHART}/icon.svg"
+    about |= {"home": source, "sources": [source], "icon": icon}
     path.write_text(yaml.safe_dump(about, sort_keys=False))
 
 

@@ -141,7 +141,7 @@ def _status_error(answer: Answer) -> UnavailableError | RefusedError:
     elif status == 401 and answer.authorized:
         meaning = f"{answer.server.address} did not accept {hints.credential}; {hints.key}"
     elif status == 401:
-        meaning = "no API key is configured; set LLAMA_STACK_API_KEY_FILE"
+        meaning = "no API key is configured; set LLAMA_STACK_API_KEY_FILE (Helm: apiKeySecret.name)"
     elif status == 403:
         meaning = f"access is denied; {hints.rights}"
     elif not answer.is_json and tls.is_wanted(answer.server, status, _text(answer.content)):

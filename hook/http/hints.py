@@ -9,9 +9,9 @@ class Hints:
 
     server: str = "LlamaStack"
     credential: str = "the API key"
-    key: str = "check LLAMA_STACK_API_KEY_FILE"
+    key: str = "check LLAMA_STACK_API_KEY_FILE (Helm: apiKeySecret.name)"
     """Where the credential is missing or not accepted."""
-    rights: str = "check LLAMA_STACK_API_KEY_FILE"
+    rights: str = "check LLAMA_STACK_API_KEY_FILE (Helm: apiKeySecret.name)"
     """Where it is accepted, and has no right to what was asked."""
     address: str = "check LLAMA_STACK_URL"
     """Where another server answers, or nothing can be sent."""

@@ -35,7 +35,8 @@ def try_out(server: LlamaStack, target: Target, deadline: Deadline, timings: Tim
     """
     if deadline.remaining() < timings.trial_least_seconds:
         raise UnavailableError(
-            f"too little time is left for the trial insert that verifies '{target.name}': raise HOOK_TIMEOUT_SECONDS"
+            f"too little time is left for the trial insert that verifies '{target.name}': "
+            "raise HOOK_TIMEOUT_SECONDS (Helm: timeoutSeconds)"
         )
     trial = _Trial(server, target, deadline, timings)
     proof = trial.prove()

@@ -491,7 +491,7 @@ def test_the_chart_is_an_app_whose_job_is_a_postsync_hook(room: Room) -> None:
     with App(room, path=chart) as app:
         app.commit()
         entry = {"vector_db_id": "argo_chart", "provider_id": "milvus-shared", "embedding_model": MODEL}
-        values: dict[str, Any] = {"collections": [entry], "publishConfigMap": PUBLISHED}
+        values: dict[str, Any] = {"fullnameOverride": HOOK, "collections": [entry], "publishConfigMap": PUBLISHED}
         if room.facts.image:
             repository, _, tag = room.facts.image.rpartition(":")
             values["image"] = {"repository": repository, "tag": tag}

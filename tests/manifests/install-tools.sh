@@ -38,6 +38,19 @@ if ! command -v actionlint >/dev/null; then
   GOBIN="$tools/bin" go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 fi
 
+# Helm 4 beside the Helm 3 of the cluster's tests: it is called helm4 here.
+if ! command -v helm4 >/dev/null; then
+  if ! command -v go >/dev/null; then
+    echo "helm4 is not on PATH, and there is no Go to build it with: install Helm 4 under that name" >&2
+    exit 1
+  fi
+  echo "Building Helm 4: some minutes, once …" >&2
+  folder=$(mktemp -d)
+  GOBIN="$folder" go install helm.sh/helm/v4/cmd/helm@v4.3.2
+  mv "$folder/helm" "$tools/bin/helm4"
+  rmdir "$folder"
+fi
+
 # promtool cannot be had from its module by `go install`: Debian's package has it, of which nothing else is wanted.
 if ! command -v promtool >/dev/null; then
   if ! command -v apt-get >/dev/null; then

@@ -21,6 +21,7 @@ COMPONENTS = ("service-ca", "api-key", "consumer-api-key", "self-heal", "publish
 OPERATED = {"ogx-server": "ogx", "llama-stack-distribution": "llama-stack"}
 """The overlays for a server that an operator runs, each with the name of its server: that of its Deployment."""
 NAME = "llamastack-register-collections"
+RELEASE = "register-collections"
 PUBLISHED = "llamastack-collections"
 DEPLOYMENT = "llama-stack"
 NAMESPACE = "private-ai-demo"
@@ -164,14 +165,14 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
 
 
-def render(name: str, manifests: Path = MANIFESTS) -> subprocess.CompletedProcess[str]:
-    """Render one of `EVERY`."""
+def render(name: str, manifests: Path = MANIFESTS, program: str = "helm") -> subprocess.CompletedProcess[str]:
+    """Render one of `EVERY`; `program` is Helm's, for a chart."""
     if name in _KUSTOMIZATIONS:
         return kustomize(_KUSTOMIZATIONS[name], manifests)
     with tempfile.TemporaryDirectory() as temporary:
         values = Path(temporary, "values.yaml")
         values.write_text(json.dumps(_CHARTS[name]))
-        return helm_template(manifests / CHART, "--values", str(values))
+        return helm_template(manifests / CHART, "--values", str(values), program=program)
 
 
 def kustomize(
@@ -192,9 +193,12 @@ def kustomize(
         return run(program, "kustomize" if Path(program).name == "kubectl" else "build", app)
 
 
-def helm_template(chart: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def helm_template(
+    chart: Path, *arguments: str, release: str = RELEASE, program: str = "helm"
+) -> subprocess.CompletedProcess[str]:
     """Render a chart for the oldest Kubernetes that it is for."""
-    return run(tool("helm"), "template", "release", chart, "--kube-version", "1.29.0", "-n", "demo", *arguments)
+    command = "template", release, chart, "--kube-version", "1.29.0", "-n", "demo"
+    return run(tool(program), *command, *arguments)
 
 
 def helm_template_declaring(chart: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

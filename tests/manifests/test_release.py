@@ -96,7 +96,12 @@ def test_an_upgrade_from_the_last_release_goes_through(tmp_path: Path) -> None:
     ("file", "before", "after", "problem"),
     [
         ("values.schema.json", '"prove"', '"proof"', "'prove' not allowed"),
-        ("templates/cronjob.yaml", "name: {{ .Values.name }}\n", "name: new\n", "CronJob llamastack"),
+        (
+            "templates/cronjob.yaml",
+            'name: {{ include "register-collections.name" . }}\n',
+            "name: new\n",
+            "CronJob llamastack",
+        ),
     ],
 )
 def test_an_upgrade_that_would_fail_is_seen(tmp_path: Path, file: str, before: str, after: str, problem: str) -> None:

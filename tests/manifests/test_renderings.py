@@ -481,7 +481,18 @@ def test_helm_lints_the_chart() -> None:
         ("collections[0].vector_store_id=a,collections[0].provider_vector_db_id=b", "not allowed"),
         ("collections[0].vector_db_id=a,collections[0].vector_store_name=b", "not allowed"),
         ("collections[0].vector_store_id=a,collections[0].metadata.owner[0]=b", "metadata"),
-        ("name=" + "n" * 53, "maxLength"),
+        ("fullnameOverride=" + "n" * 53, "maxLength"),
+        ("commonLabels.app=ogx", "'not' failed"),
+        (r"commonAnnotations.helm\.sh/hook=pre-install", "invalid propertyName"),
+        (r"podAnnotations.sidecar\.istio\.io/inject=x", "invalid propertyName"),
+        ("extraInitContainers[0].name=wait", "missing property 'image'"),
+        ("serviceAccount.created=false", "not allowed"),
+        ("tolerations[0].effect=Sometimes", "must be one of"),
+        ("affinity.nodes.x=y", "not allowed"),
+        ("topologySpreadConstraints[0].maxSkew=1", "missing properties"),
+        ("ttlSecondsAfterFinished=-1", "minimum"),
+        ("prometheusRule.interval=1m", "not allowed"),
+        ("allowEmpty=true,extraEnv[0].name=A,extraEnv[1].name=A", "extraEnv names A twice: keep one"),
         ("waitForDeployment=Not_A_Name", "does not match pattern"),
         ("connections=0", "minimum"),
         ("connections=201", "maximum"),
@@ -575,8 +586,11 @@ def test_the_chart_hands_its_settings_on() -> None:
 
 
 def test_the_chart_has_a_value_for_each_setting_of_the_program() -> None:
-    """One that is new is wanted in `_job.tpl`, `values.yaml` and its schema, and in `chart+settings` here."""
-    assert {setting.variable for setting in SETTINGS} == environment("chart+settings").keys()
+    """One that is new is wanted in `_job.tpl`, `values.yaml` and its schema, and in `chart+settings` here.
+
+    A key is chosen by `existingConfigMap.key`, which alone is mounted.
+    """
+    assert {setting.variable for setting in SETTINGS} - {"HOOK_CONFIG_KEY"} == environment("chart+settings").keys()
 
 
 @pytest.mark.parametrize(
@@ -614,6 +628,6 @@ def test_the_chart_adds_to_the_pod_what_it_is_given() -> None:
 def test_the_chart_says_how_to_read_and_to_repeat_a_run(name: str) -> None:
     notes = (MANIFESTS / CHART / "templates" / "NOTES.txt").read_text()
 
-    assert "job/{{ .Values.name }}" in notes
-    assert "--from=cronjob/{{ .Values.name }}" in notes
+    assert "job/{{ $name }}" in notes
+    assert "--from=cronjob/{{ $name }}" in notes
     assert one(name, "CronJob")["metadata"]["name"] == NAME

@@ -1,9 +1,45 @@
+{{- define "register-collections.chart" -}}
+{{ .Values.nameOverride | default .Chart.Name | trunc 52 | trimSuffix "-" }}
+{{- end }}
+
+{{/* The name of every object: the release's and the chart's, or one of them where it ends with or contains the other. A
+CronJob's may have 52 characters. */}}
+{{- define "register-collections.name" -}}
+{{- $chart := include "register-collections.chart" . }}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride }}
+{{- else if hasSuffix (print "-" .Release.Name) (print "-" $chart) }}
+{{- $chart }}
+{{- else if contains $chart .Release.Name }}
+{{- .Release.Name | trunc 52 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $chart | trunc 52 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "register-collections.serviceAccountName" -}}
+{{ .Values.serviceAccount.name | default (ternary (include "register-collections.name" .) "default" .Values.serviceAccount.create) }}
+{{- end }}
+
 {{- define "register-collections.labels" -}}
-app.kubernetes.io/name: {{ .Values.name }}
+app.kubernetes.io/name: {{ include "register-collections.chart" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Labels and annotations of an object, but for those of a hook. */}}
+{{- define "register-collections.metadata" -}}
+labels:
+  {{- include "register-collections.labels" . | nindent 2 }}
+{{- with .Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{/* The spec of the Job, and of the Jobs that the CronJob makes. manifests/base/job.yaml has the reasons. */}}
@@ -22,7 +58,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- if not (or .Values.collections $existing.name .Values.allowEmpty) }}
 {{- fail "nothing to register: set collections, existingConfigMap.name or allowEmpty" }}
 {{- end }}
-{{- if eq .Values.publishConfigMap ($existing.name | default .Values.name) }}
+{{- if eq .Values.publishConfigMap ($existing.name | default (include "register-collections.name" .)) }}
 {{- fail "publishConfigMap must not be the ConfigMap that declares the collections" }}
 {{- end -}}
 backoffLimit: {{ .Values.backoffLimit }}
@@ -43,16 +79,24 @@ template:
     labels:
       {{- include "register-collections.podLabels" . | nindent 6 }}
     annotations:
-      sidecar.istio.io/inject: "false"
+      {{- include "register-collections.podAnnotations" . | nindent 6 }}
   spec:
     {{- include "register-collections.podSpec" . | nindent 4 }}
 {{- end }}
 
 {{- define "register-collections.podLabels" -}}
-app.kubernetes.io/name: {{ .Values.name }}
+{{- /* No app.kubernetes.io/instance: by it alone another chart's Service may select its own pods. */ -}}
+app.kubernetes.io/name: {{ include "register-collections.chart" . }}
 app.kubernetes.io/part-of: llama-stack
 sidecar.istio.io/inject: "false"
-{{- with .Values.podLabels }}
+{{- with merge dict .Values.podLabels .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "register-collections.podAnnotations" -}}
+sidecar.istio.io/inject: "false"
+{{- with .Values.podAnnotations }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
@@ -68,18 +112,79 @@ sidecar.istio.io/inject: "false"
   (list "headers" "HOOK_HEADERS_FILE" "headers" .Values.headersSecret)
   (list "consumer-headers" "HOOK_CONSUMER_HEADERS_FILE" "headers" .Values.consumerHeadersSecret)
 -}}
+{{- /* Each variable, its value, and the program's own default, with which it is left out. */ -}}
+{{- $variables := list
+  (list "LLAMA_STACK_URL" .Values.url "")
+  (list "HOOK_CONFIG" (printf "/config/%s" (ternary $existing.key "collections.yaml" (ne $existing.name ""))) "")
+  (list "HOOK_TIMEOUT_SECONDS" .Values.timeoutSeconds "")
+  (list "REQUESTS_CA_BUNDLE" (ternary "/etc/service-ca/service-ca.crt" "" .Values.serviceCa.enabled) "")
+  (list "HOOK_OAUTH_TOKEN_URL" .Values.oauth.tokenUrl "")
+  (list "HOOK_OAUTH_CLIENT_ID" .Values.oauth.clientId "")
+  (list "HOOK_CONSUMER_OAUTH_CLIENT_ID" .Values.consumerOauth.clientId "")
+  (list "HOOK_ALLOW_EMPTY" .Values.allowEmpty false)
+  (list "HOOK_REQUEST_TIMEOUT_SECONDS" .Values.requestTimeoutSeconds 30)
+  (list "HOOK_CONNECTIONS" .Values.connections 20)
+  (list "HOOK_PROVE" .Values.prove "write")
+  (list "HOOK_ON_DUPLICATE" .Values.onDuplicate "fail")
+  (list "HOOK_ON_LOST" .Values.onLost "fail")
+  (list "HOOK_ON_UNPROVEN" .Values.onUnproven "warn")
+  (list "HOOK_WAIT_FOR_DEPLOYMENT" .Values.waitForDeployment "")
+  (list "HOOK_PUBLISH_CONFIGMAP" .Values.publishConfigMap "")
+  (list "HOOK_OUTPUT" .Values.output "json")
+  (list "HOOK_LOG_LEVEL" .Values.logLevel "info")
+  (list "HOOK_LOG_FORMAT" .Values.logFormat "json")
+-}}
+{{- range $secrets }}
+{{- if (last .).name }}
+{{- $variables = append $variables (list (index . 1) (printf "/etc/llama-stack-%s/%s" (first .) (index . 2)) "") }}
+{{- end }}
+{{- end }}
+{{- /* What extraEnv names is there once, as extraEnv has it. */ -}}
+{{- $extra := list }}
+{{- range .Values.extraEnv }}
+{{- if has .name $extra }}
+{{- fail (printf "extraEnv names %s twice: keep one" .name) }}
+{{- end }}
+{{- $extra = append $extra .name }}
+{{- end -}}
 restartPolicy: Never
-serviceAccountName: {{ .Values.name }}
+serviceAccountName: {{ include "register-collections.serviceAccountName" . }}
 automountServiceAccountToken: {{ or (ne .Values.publishConfigMap "") (ne .Values.waitForDeployment "") }}
 enableServiceLinks: false
 {{- with .Values.imagePullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .Values.runtimeClassName }}
+runtimeClassName: {{ . }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 securityContext:
   runAsNonRoot: true
   seccompProfile:
     type: RuntimeDefault
+{{- with .Values.extraInitContainers }}
+initContainers:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 containers:
   - name: register-collections
     {{- with .Values.image }}
@@ -87,42 +192,9 @@ containers:
     imagePullPolicy: {{ .pullPolicy }}
     {{- end }}
     env:
-      - name: LLAMA_STACK_URL
-        value: {{ .Values.url | quote }}
-      - name: HOOK_CONFIG
-        value: {{ printf "/config/%s" (ternary $existing.key "collections.yaml" (ne $existing.name "")) | quote }}
-      - name: HOOK_TIMEOUT_SECONDS
-        value: {{ .Values.timeoutSeconds | quote }}
-      {{- if .Values.serviceCa.enabled }}
-      - name: REQUESTS_CA_BUNDLE
-        value: /etc/service-ca/service-ca.crt
-      {{- end }}
-      {{- range $secrets }}
-      {{- if (last .).name }}
-      - name: {{ index . 1 }}
-        value: /etc/llama-stack-{{ first . }}/{{ index . 2 }}
-      {{- end }}
-      {{- end }}
-      {{- /* Each variable, its value, and the program's own default, with which it is left out. */ -}}
-      {{- range list
-        (list "HOOK_OAUTH_TOKEN_URL" .Values.oauth.tokenUrl "")
-        (list "HOOK_OAUTH_CLIENT_ID" .Values.oauth.clientId "")
-        (list "HOOK_CONSUMER_OAUTH_CLIENT_ID" .Values.consumerOauth.clientId "")
-        (list "HOOK_ALLOW_EMPTY" .Values.allowEmpty false)
-        (list "HOOK_REQUEST_TIMEOUT_SECONDS" .Values.requestTimeoutSeconds 30)
-        (list "HOOK_CONNECTIONS" .Values.connections 20)
-        (list "HOOK_PROVE" .Values.prove "write")
-        (list "HOOK_ON_DUPLICATE" .Values.onDuplicate "fail")
-        (list "HOOK_ON_LOST" .Values.onLost "fail")
-        (list "HOOK_ON_UNPROVEN" .Values.onUnproven "warn")
-        (list "HOOK_WAIT_FOR_DEPLOYMENT" .Values.waitForDeployment "")
-        (list "HOOK_PUBLISH_CONFIGMAP" .Values.publishConfigMap "")
-        (list "HOOK_OUTPUT" .Values.output "json")
-        (list "HOOK_LOG_LEVEL" .Values.logLevel "info")
-        (list "HOOK_LOG_FORMAT" .Values.logFormat "json")
-      }}
-      {{- if ne (toString (index . 1)) (toString (index . 2)) }}
-      - name: {{ index . 0 }}
+      {{- range $variables }}
+      {{- if and (ne (toString (index . 1)) (toString (index . 2))) (not (has (first .) $extra)) }}
+      - name: {{ first . }}
         value: {{ index . 1 | quote }}
       {{- end }}
       {{- end }}
@@ -165,7 +237,7 @@ containers:
 volumes:
   - name: config
     configMap:
-      name: {{ $existing.name | default .Values.name }}
+      name: {{ $existing.name | default (include "register-collections.name" .) }}
       {{- if $existing.name }}
       items:
         - key: {{ $existing.key }}
@@ -177,7 +249,7 @@ volumes:
   {{- if .Values.serviceCa.enabled }}
   - name: service-ca
     configMap:
-      name: {{ .Values.name }}-service-ca
+      name: {{ include "register-collections.name" . }}-service-ca
       items:
         - key: service-ca.crt
           path: service-ca.crt
