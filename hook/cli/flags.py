@@ -174,7 +174,7 @@ SETTINGS = (
         "HOOK_ON_DUPLICATE",
         "fail",
         "if vector stores share a name",
-        ("fail", "oldest"),
+        ("fail", "oldest", "filled"),
         commands=PROVING,
     ),
     Setting(

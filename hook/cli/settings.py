@@ -28,8 +28,8 @@ class Settings:
     """The files and folders that declare the collections, all together; `-` is standard input."""
     timeout_seconds: float
     request_timeout_seconds: float
-    accept_oldest: bool
-    """Whether the oldest of several vector stores with one name is used."""
+    on_duplicate: str
+    """Which of several vector stores with one name is used: none (`fail`), the `oldest`, or the `filled` one."""
     recreate_lost: bool
     """Whether a new vector store replaces one that is listed but dead."""
     publish_configmap: str | None
@@ -99,7 +99,7 @@ def parse(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
         config=values.paths(),
         timeout_seconds=values.take("--timeout", _seconds, 0.0),
         request_timeout_seconds=values.take("--request-timeout", _seconds, 0.0),
-        accept_oldest=values.choice("--on-duplicate") == "oldest",
+        on_duplicate=values.choice("--on-duplicate") or "fail",
         recreate_lost=values.choice("--on-lost") == "recreate",
         publish_configmap=values.take("--publish-configmap", _object_name, None),
         names=tuple(arguments["words"]) if arguments["command"] == "resolve" else (),

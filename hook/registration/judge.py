@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from hook.domain import Finding, Observation, Proof, State, Target, VectorStore, Verdict
 from hook.errors import one_line
 from hook.llamastack.releases import Release
-from hook.registration import remarks, remedies
+from hook.registration import duplicates, remarks, remedies
 from hook.registration.candidates import candidates, is_server_made
 from hook.registration.journal import Journal, Sent, Unclear
-from hook.registration.resolve import quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +16,8 @@ class Judge:
     """Judges by what the settings ask for, and by the server's release."""
 
     release: Release | None = None
-    accept_oldest: bool = False
-    """Whether the oldest of several vector stores of one name stands for the collection."""
+    on_duplicate: str = "fail"
+    """Which of several vector stores of one name stands for the collection: the `oldest`, or the `filled` one."""
     fail_unverified: bool = False
     """Whether what could not be verified is a failure."""
     now_seconds: float = 0.0
@@ -116,17 +115,19 @@ class Judge:
         if not live:
             remedy = remedies.NOT_CREATED if disagree else "run `register`"
             return Finding(target.name, State.MISSING, detail=f"the server does not list it; {remedy}")
-        if len(live) > 1 and not self.accept_oldest:
-            remedy = remedies.duplicated(live, proofs)
-            detail = f"{len(live)} vector stores have this name: {quoted([store.id for store in live])}; {remedy}"
+        taken = duplicates.chosen(live, proofs, self.on_duplicate)
+        if taken is None:
+            remedy = duplicates.remedy(live, proofs, target.name)
+            detail = f"{len(live)} vector stores have this name: {duplicates.described(live, proofs)}; {remedy}"
             return Finding(target.name, State.DUPLICATED, None, detail, lost_ids)
-        return self._judge(target, live, lost_ids, seen)
+        note = duplicates.note(live, proofs, self.on_duplicate, taken) if len(live) > 1 else ""
+        return self._judge(target, taken, note, lost_ids, seen)
 
     def _judge(
-        self, target: Target, live: Sequence[VectorStore], lost_ids: tuple[str, ...], seen: Observation
+        self, target: Target, store: VectorStore, note: str, lost_ids: tuple[str, ...], seen: Observation
     ) -> Finding:
-        """Return the finding for the oldest of the vector stores that are not lost."""
-        store, proof = live[0], seen.proofs[live[0].id]
+        """Return the finding for the vector store that stands for the collection, `note` saying why that one."""
+        proof = seen.proofs[store.id]
         finding = Finding(target.name, State.PRESENT, store.id, "", lost_ids)
         if proof.verdict is Verdict.REFUSED:
             return replace(finding, state=State.REJECTED, detail=f"a proof is refused: {proof.detail}")
@@ -146,7 +147,7 @@ class Judge:
             remedy = remedies.divided(target, self.release)
             detail = f"some of the server's workers know it and others do not ({known}). {remedy}"
             return replace(finding, state=State.DIVIDED, detail=detail)
-        notes = remarks.notes(store, proof, live[1:], lost_ids)
+        notes = [*filter(None, [note]), *remarks.notes(store, proof, lost_ids)]
         if unlisted:
             notes.append(f"inserts and queries work, but {remarks.share(unlisted, seen)}")
         unverified = proof.verdict is Verdict.UNDECIDED or proof.blind

@@ -21,11 +21,9 @@ def share(number: int, seen: Observation) -> str:
     return f"{number} of {seen.connections} connections do not list it"
 
 
-def notes(store: VectorStore, proof: Proof, others: Sequence[VectorStore], lost_ids: Sequence[str]) -> list[str]:
+def notes(store: VectorStore, proof: Proof, lost_ids: Sequence[str]) -> list[str]:
     """Return what is remarkable about a vector store that is accepted."""
     found = []
-    if others:
-        found.append(f"the oldest of {len(others) + 1}; the others are {quoted([other.id for other in others])}")
     if lost_ids:
         found.append(f"lost and left alone: {quoted(lost_ids)}")
     if proof.verdict is Verdict.UNDECIDED:

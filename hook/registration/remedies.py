@@ -1,8 +1,8 @@
 """What to do next, in one sentence, for what is wrong with a vector store on this kind of provider and release."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 
-from hook.domain import Proof, Target, VectorStore, Verdict
+from hook.domain import Target, VectorStore
 from hook.errors import one_line
 from hook.llamastack.releases import (
     FIRST_DECLARED,
@@ -82,41 +82,6 @@ def divided(target: Target, release: Release | None) -> str:
         "LlamaStack keeps its vector stores in the memory of each worker and replica, so that inserts fail wherever "
         f"another one answers: {', '.join(remedy for remedy in remedies if remedy)}"
     )
-
-
-def duplicated(live: Sequence[VectorStore], proofs: Mapping[str, Proof]) -> str:
-    """Return which of the vector stores of one name can go."""
-    kept_id, left_ids, certain = _kept_and_left(live, proofs)
-    left = ", ".join(one_line(each, 100) for each in left_ids)
-    if not left:
-        return (
-            "keep the one with your data; delete the others (their contents go too), or run with --on-duplicate oldest"
-        )
-    if certain:
-        return f"delete what holds no chunk and no file: {left} (DELETE /v1/vector_stores/ID)"
-    return (
-        f"keep {one_line(kept_id, 100)}; this program made {left}, with no file, and the server does not tell whether "
-        "with a chunk: query both before you delete one (DELETE /v1/vector_stores/ID)"
-    )
-
-
-def _kept_and_left(live: Sequence[VectorStore], proofs: Mapping[str, Proof]) -> tuple[str, list[str], bool]:
-    """Return the id that is kept, those that can go, and whether they certainly hold nothing.
-
-    Where none is in use, the oldest is kept; where several are, nothing can go. What nobody can tell of can go only
-    where a run of this program made it.
-    """
-    for certain in (True, False):
-        left = [store for store in live if store.files == 0 and _may_be_empty(store, proofs[store.id], certain)]
-        kept = [store for store in live if store not in left] or [left.pop(0)]
-        if len(kept) == 1:
-            return kept[0].id, [store.id for store in left], certain
-    return "", [], False
-
-
-def _may_be_empty(store: VectorStore, proof: Proof, certain: bool) -> bool:
-    unknown = not certain and proof.empty is None and store.made_by is not None
-    return bool(proof.empty) or (unknown and proof.verdict in (Verdict.ALIVE, Verdict.UNDECIDED))
 
 
 def unshared(target: Target) -> str:

@@ -84,7 +84,7 @@ class Run:
     def _judge(self, targets: Sequence[Target], observation: Observation) -> None:
         is_register = self._settings.command == "register"
         fails = self._settings.prove_write if is_register else self._settings.fail_unverified
-        options = self._settings.accept_oldest, fails, self._deadline.elapsed(), self._settings.recreate_lost
+        options = self._settings.on_duplicate, fails, self._deadline.elapsed(), self._settings.recreate_lost
         judge = Judge(self._server.release, *options)
         self._progress.findings |= judge.findings(targets, observation, self._journal)
 

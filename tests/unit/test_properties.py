@@ -282,15 +282,15 @@ targets = [Target(name, Provider("milvus", "milvus"), Model("st/granite", "grani
 
 
 @quickly
-@given(stores, st.lists(lives, min_size=4, max_size=4), st.booleans())
+@given(stores, st.lists(lives, min_size=4, max_size=4), st.sampled_from(["fail", "oldest", "filled"]))
 def test_the_plan_has_one_finding_for_each_collection(
-    listed: list[VectorStore], drawn: list[Proof], accept_oldest: bool
+    listed: list[VectorStore], drawn: list[Proof], on_duplicate: str
 ) -> None:
-    """A collection is only good with one live vector store, or with the oldest of several where that is accepted."""
+    """A collection is only good with one live vector store, or with one of several where that is asked for."""
     proofs = dict(zip(("vs_1", "vs_2", "vs_3", "docs"), drawn, strict=True))
 
     look = Observation(1, tuple(listed), {store.id: 1 for store in listed}, proofs)
-    findings = Judge(accept_oldest=accept_oldest).findings(targets, look, Journal("this run"))
+    findings = Judge(on_duplicate=on_duplicate).findings(targets, look, Journal("this run"))
 
     assert tuple(findings) == NAMES
     for name, finding in findings.items():
@@ -298,8 +298,8 @@ def test_the_plan_has_one_finding_for_each_collection(
         live = [store for store in matching if proofs[store.id].verdict is not Verdict.LOST]
         assert finding.id is None or finding.id in {store.id for store in matching}
         if finding.state is State.PRESENT:
-            assert len(live) == 1 or (accept_oldest and len(live) > 1)
-            assert finding.id == live[0].id
+            assert len(live) == 1 or (on_duplicate != "fail" and len(live) > 1)
+            assert on_duplicate == "filled" or finding.id == live[0].id
         assert (finding.state is State.MISSING) == (not matching)
         assert set(finding.lost_ids) == {store.id for store in matching} - {store.id for store in live}
 

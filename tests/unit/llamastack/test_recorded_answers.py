@@ -100,9 +100,9 @@ def test_what_was_created_is_found_as_present(release: str, replay: Callable[...
     created = server.create_vector_store(target)
     proof = server.prove(created.id, target.provider.kind, [INSERT, QUERY])
     proofs = {store.id: proof for store in listed}
-    finding = Judge(accept_oldest=True).findings([target], Observation(1, listed, proofs=proofs), Journal("this run"))[
-        "red_hat_docs"
-    ]
+    finding = Judge(on_duplicate="oldest").findings(
+        [target], Observation(1, listed, proofs=proofs), Journal("this run")
+    )["red_hat_docs"]
 
     assert proof.verdict is Verdict.ALIVE
     assert proof.embedding_dimension in (None, 768)

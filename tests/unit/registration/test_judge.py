@@ -42,11 +42,11 @@ def store(store_id: str = "vs_1", name: str = "docs", created_at: int = 1, **fie
     return VectorStore(store_id, name, created_at=created_at, **(right | fields))
 
 
-def compare(*stores: VectorStore, accept_oldest: bool = False, **lives: Proof) -> Finding:
+def compare(*stores: VectorStore, on_duplicate: str = "fail", **lives: Proof) -> Finding:
     """Return the finding for `TARGET`, all stores being alive unless told otherwise."""
     proofs = {each.id: lives.get(each.id, ALIVE) for each in stores}
     look = Observation(1, stores, {each.id: 1 for each in stores}, proofs)
-    return Judge(accept_oldest=accept_oldest).findings([TARGET], look, Journal("this run"))["docs"]
+    return Judge(on_duplicate=on_duplicate).findings([TARGET], look, Journal("this run"))["docs"]
 
 
 @pytest.mark.parametrize(
@@ -304,52 +304,6 @@ def test_the_dimension_that_inserts_want_is_compared_too() -> None:
     assert finding.detail.startswith("inserts expect length 100, not 768; ")
 
 
-def test_several_stores_are_duplicates() -> None:
-    """Which one holds the data is not for the hook to guess."""
-    finding = compare(store("vs_2", created_at=2), store("vs_1", created_at=1))
-
-    assert (finding.state, finding.id) == (State.DUPLICATED, None)
-    assert finding.detail == (
-        "2 vector stores have this name: 'vs_1', 'vs_2'; keep the one with your data; delete the others (their "
-        "contents go too), or run with --on-duplicate oldest"
-    )
-
-
-def test_the_duplicate_that_holds_nothing_is_named() -> None:
-    """Exactly that one can go, whichever is older."""
-    finding = compare(store("vs_2", created_at=2), store("vs_1", created_at=1), vs_1=Proof(Verdict.ALIVE, empty=True))
-
-    assert finding.detail == (
-        "2 vector stores have this name: 'vs_1', 'vs_2'; delete what holds no chunk and no file: vs_1 "
-        "(DELETE /v1/vector_stores/ID)"
-    )
-
-
-def test_of_duplicates_that_hold_nothing_the_oldest_stays() -> None:
-    """Every run says the same."""
-    empty = Proof(Verdict.ALIVE, empty=True)
-    finding = compare(store("vs_2", created_at=2), store("vs_1", created_at=1), vs_1=empty, vs_2=empty)
-
-    assert "no file: vs_2 (" in finding.detail
-
-
-def test_what_holds_files_is_in_use() -> None:
-    """Though no chunk of them is found yet."""
-    empty = Proof(Verdict.ALIVE, empty=True)
-    finding = compare(store("vs_2", created_at=2, files=1), store("vs_1", created_at=1), vs_1=empty, vs_2=empty)
-
-    assert "no file: vs_1 (" in finding.detail
-
-
-def test_the_oldest_can_be_accepted() -> None:
-    """Age is `created_at`, then the id, so that every run takes the same one."""
-    finding = compare(
-        store("vs_3", created_at=1), store("vs_1", created_at=2), store("vs_2", created_at=1), accept_oldest=True
-    )
-
-    assert finding == Finding("docs", State.PRESENT, "vs_2", "the oldest of 3; the others are 'vs_3', 'vs_1'")
-
-
 def test_a_dead_store_is_lost() -> None:
     """Being listed is not enough, and the message has the remedies."""
     finding = compare(store(), vs_1=Proof(Verdict.LOST, "404 it said"))
@@ -510,7 +464,8 @@ def test_every_state_has_an_exit_code() -> None:
     """Only the good states end with 0."""
     good = {state for state in State if exit_code([Finding("docs", state)]) is ExitCode.OK}
 
-    assert good == {State.VALID, State.PRESENT, State.REGISTERED, State.DISABLED}
+    of_prune = {State.ORPHANED, State.DELETED}
+    assert good == {State.VALID, State.PRESENT, State.REGISTERED, State.DISABLED, State.PLANNED} | of_prune
 
 
 def test_all_that_is_remarkable_is_told_in_one_line() -> None:

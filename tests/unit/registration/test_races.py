@@ -707,14 +707,14 @@ def test_what_a_killed_run_left_is_named_where_nobody_can_tell_what_it_holds(
 ) -> None:
     """No chunk found there is no proof that there is none: the message must not say so."""
     with FakeLlamaStack(version=version, provider_type=kind) as server:
-        first = server.add("red_hat_docs", created_at=100, run_id="one")
+        server.add("red_hat_docs", created_at=100, run_id="one")
         left = server.add("red_hat_docs", created_at=101, run_id="another")
         outcome = run(server.url, "check", collections=entries("red_hat_docs"))
 
     assert (outcome.exit_code, outcome.states) == (5, ["duplicated"])
     assert outcome.detail().endswith(
-        f"keep {first}; this program made {left}, with no file, and the server does not tell whether with a chunk: "
-        "query both before you delete one (DELETE /v1/vector_stores/ID)"
+        f"{left} (made 1970-01-01 00:01:41 UTC by this program, unknown whether it holds data); find out which one is "
+        "meant, and declare its id, with vector_store_name: red_hat_docs"
     )
 
 
@@ -727,7 +727,8 @@ def test_what_is_in_use_is_not_named(run: RunHook) -> None:
         outcome = run(server.url, "check", collections=entries("red_hat_docs"))
 
     assert outcome.detail().endswith(
-        "keep the one with your data; delete the others (their contents go too), or run with --on-duplicate oldest"
+        "by something else, unknown whether it holds data); find out which one is meant, and declare its id, with "
+        "vector_store_name: red_hat_docs"
     )
 
 
