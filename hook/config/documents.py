@@ -56,7 +56,8 @@ def sections_of(content: Any) -> list[Section]:
 
 def is_servers_own(content: Any) -> bool:
     """Tell whether a mapping is a server's own configuration, and not just a list of collections."""
-    return isinstance(content, dict) and ("apis" in content or "providers" in content)
+    is_marked = isinstance(content, dict) and ("apis" in content or "providers" in content)
+    return is_marked or bool(value_at(content, ("registered_resources", "models")))
 
 
 def mistaken(document: Document) -> dict[str, str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
+from hook.config import servers_own
 from hook.config.documents import NothingDeclaredError, find_document, is_servers_own, mistaken, sections_of, value_at
 from hook.config.entries import DISABLED, Disabled, Reader
 from hook.config.sources import read_all
@@ -107,13 +108,19 @@ def _read(text: str, environ: Mapping[str, str], *, name: str = "", key: str | N
     """Read what one text declares. Raises ConfigError with all problems."""
     document = find_document(text, key)
     sections = sections_of(document.content)
-    reader = Reader(environ, allow_unset=allow_unset, in_servers_own_file=is_servers_own(document.content))
+    is_own = is_servers_own(document.content)
+    reader = Reader(environ, allow_unset=allow_unset, in_servers_own_file=is_own)
     collections = [
         collection
         for section in sections
         for collection in reader.read_section(section, value_at(document.content, section.path), document.prefix)
     ]
     collections = reader.with_defaults(collections, document.content, document.prefix)
+    for verdict in servers_own.verdicts(document.content, collections, reader.paths, environ) if is_own else ():
+        if verdict.is_certain and verdict.path not in reader.warnings:
+            reader.problems.append(f"{verdict.path}: {verdict.text}")
+        else:
+            reader.warnings.setdefault(verdict.path, verdict.text)
     if reader.problems:
         raise ConfigError(reader.problems)
     places = tuple(document.prefix + ".".join(section.path) for section in sections)

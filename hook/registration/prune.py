@@ -44,7 +44,7 @@ class Pruner:
         _, self._progress.server_version = wait_until_ready(self._server, self._deadline)
         if self._server.replaces:
             raise RefusedError("prune needs the metadata of vector stores, which releases up to 0.2.24 do not show")
-        targets, _, _ = resolve_on(self._server, collections, self._deadline, is_register=False, disabled={})
+        targets, _, _ = resolve_on(self._server, collections, (), self._deadline, is_register=False, disabled={})
         providers = retry(self._server.providers, self._deadline, "request.retry_scheduled")
         kinds = {provider.id: provider for provider in providers if provider.api == "vector_io"}
         labels = collections[0].labels

@@ -9,7 +9,7 @@ from hook.heartbeat import doing
 from hook.llamastack.api import LlamaStack
 from hook.logs import log
 from hook.registration import models
-from hook.registration.resolve import may_come, mismatched, quoted, resolve_all, switched_off
+from hook.registration.resolve import may_come, mismatched, quoted, resolve_all, sharing_tables, switched_off
 from hook.retry import retry
 
 REST_SECONDS = 15.0
@@ -37,6 +37,7 @@ def wait_until_ready(server: LlamaStack, deadline: Deadline) -> tuple[tuple[Vect
 def resolve_on(
     server: LlamaStack,
     collections: Sequence[Collection],
+    stores: Sequence[VectorStore],
     deadline: Deadline,
     is_register: bool,
     disabled: Mapping[str, str],
@@ -52,6 +53,7 @@ def resolve_on(
     targets, failed = resolve_all(found, listed, [each for each in providers if each.api == "vector_io"])
     vectors = models.vectors(server, (target.model for target in targets), deadline)
     failed |= late | mismatched(targets, vectors.lengths) | models.unable(targets, vectors)
+    failed |= sharing_tables(targets, stores, server.release, names_are_ids=server.replaces)
     targets = [target for target in targets if target.name not in failed]
     off = switched_off(disabled, providers)
     for hint in off:

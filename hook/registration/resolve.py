@@ -6,8 +6,10 @@ Everything here is a pure function of frozen values; nothing here reads, sends o
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from hook.domain import Collection, Finding, Model, Provider, State, Target
+from hook.domain import Collection, Finding, Model, Provider, State, Target, VectorStore
 from hook.errors import RefusedError, one_line
+from hook.llamastack.releases import FIRST_OGX, Release
+from hook.tables import sharing
 
 _ADD = "add one to LlamaStack's own configuration"
 _SWITCH = re.compile(r"\$\{env\.(\w+):\+([^}]*)\}")
@@ -125,6 +127,29 @@ def mismatched(targets: Iterable[Target], lengths: Mapping[str, int]) -> dict[st
                 f"inserts or queries would fail; configure {real}, here and in LlamaStack"
             )
             found[target.name] = Finding(target.name, State.REJECTED, detail=detail)
+    return found
+
+
+def sharing_tables(
+    targets: Sequence[Target], stores: Iterable[VectorStore], release: Release | None, *, names_are_ids: bool
+) -> dict[str, Finding]:
+    """Return the findings of the targets that share a table with another vector store, by name.
+
+    `names_are_ids` says that each name becomes an id (up to 0.2.24). On newer releases that holds for what the server's
+    own configuration declares, which is listed under its name.
+    """
+    found, ids = {}, {store.id: store.provider_id for store in stores}
+    for provider in {target.provider for target in targets}:
+        named = [each.name for each in targets if each.provider == provider and (names_are_ids or each.name in ids)]
+        listed = [store_id for store_id, provider_id in ids.items() if provider_id == provider.id]
+        is_unquoted = provider.kind == "pgvector" and release is not None and release < FIRST_OGX
+        shared = sharing([*named, *listed], provider.kind, folds_case=names_are_ids or is_unquoted)
+        for name in shared.keys() & set(named):
+            detail = (
+                f"it has the same table as '{one_line(shared[name], 100)}' on {provider.kind}: a query of one finds "
+                "the chunks of the other; rename one of them"
+            )
+            found[name] = Finding(name, State.REJECTED, detail=detail)
     return found
 
 

@@ -50,8 +50,9 @@ class Run:
         is_register = self._settings.command == "register"
         stores, self._progress.server_version = wait_until_ready(self._server, self._deadline)
         self._survey.know_first_list(stores)
-        disabled = self._progress.disabled
-        targets, rejected, warnings = resolve_on(self._server, collections, self._deadline, is_register, disabled)
+        targets, rejected, warnings = resolve_on(
+            self._server, collections, stores, self._deadline, is_register, self._progress.disabled
+        )
         self._progress.findings |= rejected
         self._progress.warnings += warnings
         try:

@@ -1,0 +1,133 @@
+"""What a server's own configuration says of its start: with some entries LlamaStack would not start at all.
+
+Seen on 0.3.5, 0.7.3 and ogx 1.5.0, which read `registered_resources.vector_stores` before they serve anything.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hook.config.documents import value_at
+from hook.config.entries import DISABLED
+from hook.config.substitution import substitute
+from hook.domain import Collection
+from hook.errors import one_line
+from hook.tables import kind_of, sharing
+
+_START = "LlamaStack would not start"
+_LISTS = {"inline::sentence-transformers": ("nomic-ai/nomic-embed-text-v1.5",)}
+"""The embedding models that a type of provider lists by itself, from 0.3.5 to ogx 1.5.0; others ask an endpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is wrong with one entry."""
+
+    path: str
+    text: str
+    is_certain: bool = True
+    """Whether the server certainly would not start; else it may be fine."""
+
+
+def verdicts(
+    content: Any, collections: Sequence[Collection], paths: Mapping[str, str], environ: Mapping[str, str]
+) -> Iterator[Verdict]:
+    """Yield what is wrong with the collections of a server's own file; `paths` has where each is declared."""
+    file = _File(content, environ)
+    declared = [each for each in collections if paths[each.name].rpartition("[")[0].endswith("vector_stores")]
+    for each in collections:
+        for key, value in (
+            ("embedding_model", each.embedding_model),
+            ("embedding_dimension", each.embedding_dimension),
+        ):
+            if value is None and each not in declared:
+                text = f"is missing: {_START} up to 0.2.24 (Field required); newer releases ignore this section"
+                yield Verdict(f"{paths[each.name]}.{key}", text, is_certain=False)
+            elif value is None:
+                yield Verdict(f"{paths[each.name]}.{key}", f"is missing: {_START} (Field required)")
+    for each in declared:
+        # Without a provider the server registers nothing.
+        if each.embedding_model is not None and each.provider_id is not None:
+            yield from file.unknown_model(each.embedding_model, f"{paths[each.name]}.embedding_model")
+    by_provider: dict[str | None, list[str]] = {}
+    for each in declared:
+        by_provider.setdefault(each.provider_id, []).append(each.name)
+    for provider_id, kind in file.kinds.items():
+        for name, other in sharing(by_provider.get(provider_id, ()), kind).items():
+            text = f"'{one_line(name, 100)}' and '{one_line(other, 100)}' have the same table on {kind}"
+            yield Verdict(paths[name], f"{text}: a query of one finds the chunks of the other; rename one of them")
+
+
+class _File:
+    """The providers and models of a server's own file, as far as the variables are known here."""
+
+    def __init__(self, content: Any, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.kinds = dict(self._kinds(content))
+        self._is_vague = False
+        """Whether a variable hides a provider of models or a model."""
+        inference = value_at(content, ("providers", "inference"))
+        self._knows_providers = isinstance(inference, list)
+        self._inference = {
+            self._text(each, "provider_id"): self._text(each, "provider_type") for each in _mappings(inference)
+        }
+        self._full_ids: dict[str, str] = {}
+        """By a model's short name, its whole id."""
+        self._ids: set[str] = set()
+        self._register(content)
+
+    def unknown_model(self, model: str, path: str) -> Iterator[Verdict]:
+        """Yield why a model may not be there when the vector stores are registered, which is by its whole id."""
+        if model in self._ids or "${" in model or not (self._ids or self._knows_providers):
+            return
+        full_id = self._full_ids.get(model)
+        prefix, slash, name = model.partition("/")
+        own_list = _LISTS.get(self._inference.get(prefix) or "")
+        if own_list and name in own_list:
+            return
+        may_be_listed = bool(slash) and (prefix in self._inference or not self._knows_providers) and own_list is None
+        remedy = f"write '{full_id}'" if full_id else "register it under registered_resources.models"
+        text = f"Model '{one_line(model, 100)}' not found"
+        if self._is_vague or may_be_listed:
+            hint = f"{_START} ({text}) unless its provider lists it; else {remedy}"
+            yield Verdict(path, f"the file does not register '{one_line(model, 100)}': {hint}", is_certain=False)
+        else:
+            yield Verdict(path, f"{_START} ({text}): {remedy}")
+
+    def _kinds(self, content: Any) -> Iterator[tuple[str, str]]:
+        for each in _mappings(value_at(content, ("providers", "vector_io"))):
+            provider_id, provider_type = self._text(each, "provider_id"), self._text(each, "provider_type")
+            if provider_id and provider_type:
+                yield provider_id, kind_of(provider_type)
+
+    def _register(self, content: Any) -> None:
+        """Note the short names and the ids of the registered models."""
+        for each in _mappings(value_at(content, ("registered_resources", "models"))):
+            model_id, provider_id = self._text(each, "model_id"), self._text(each, "provider_id")
+            if not model_id or provider_id in ("", DISABLED):
+                continue
+            if provider_id in (None, "all"):
+                # It is the only provider's, or ogx registers it without a prefix.
+                self._is_vague = True
+                continue
+            at_provider = self._text(each, "provider_model_id") or model_id
+            full_id = f"{provider_id}/{at_provider}"
+            for name in (model_id, at_provider):
+                self._full_ids.setdefault(name, full_id)
+            # ogx 1.5.0 takes the model's own name, with a prefix where there is none.
+            prefixed = model_id.startswith(f"{provider_id}/")
+            self._ids |= {full_id, model_id if prefixed else f"{provider_id}/{model_id}"}
+
+    def _text(self, entry: Mapping[Any, Any], key: str) -> str | None:
+        value = entry.get(key)
+        if not isinstance(value, str):
+            return None
+        try:
+            return substitute(value, self._environ)
+        except ValueError:
+            self._is_vague = True
+            return None
+
+
+def _mappings(value: Any) -> list[Mapping[Any, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
