@@ -18,16 +18,21 @@ FIRST_DECLARED: Release = (0, 4, 3)
 FIRST_SIZED: Release = (0, 5, 0)
 """The first that attaches a file by asking the model for vectors of the vector store's own length."""
 
+_FIXED: Release = (1, 2, 4)
+"""The first whose Milvus, chroma and weaviate write what they register into their own store (read in its wheel)."""
+_UNFIXED, _FIXED_AGAIN = (1, 3, 0), (1, 3, 1)
+"""The one after it that does not, and the next that does (read in the wheels up to 1.4.1)."""
 _KEEPS_FROM: dict[str, Release] = {
     "faiss": (0, 0, 0),
     "qdrant": (0, 0, 0),
     "sqlite-vec": (0, 3, 5),
     "pgvector": (0, 3, 5),
-    "milvus": (1, 2, 4),
-    "chromadb": (1, 5, 0),
+    "milvus": _FIXED,
+    "chromadb": _FIXED,
+    "weaviate": _FIXED,
 }
 """The release from which a kind of provider still knows its vector stores after a restart of the server, seen on
-0.2.24, 0.3.0, 0.3.5, 0.4.7, 0.7.3 and ogx 1.2.5 and 1.5.0."""
+0.2.24, 0.3.0, 0.3.5, 0.4.7, 0.7.3 and ogx 1.2.5 and 1.5.0; weaviate's is read."""
 
 _BROKEN_BY_RESTART = {"pgvector": ((1, 1, 0), (1, 2, 0))}
 """The releases, from the first one on and up to the second, whose vector stores of a kind fail after each restart of
@@ -41,14 +46,15 @@ def parse_release(version: str) -> Release | None:
     return (int(found[1]), int(found[2]), int(found[3])) if found else None
 
 
-def keeps_from(kind: str) -> Release | None:
-    """Return the release from which a kind of provider survives a restart; None where nobody has seen it."""
-    return _KEEPS_FROM.get(kind)
+def keeps_from(kind: str, release: Release | None) -> Release | None:
+    """Return the release from which a kind of provider survives a restart, seen from this one; None if not known."""
+    first = _KEEPS_FROM.get(kind)
+    return _FIXED_AGAIN if first == _FIXED and release == _UNFIXED else first
 
 
 def keeps(kind: str, release: Release | None) -> bool | None:
     """Tell whether this release's provider survives a restart; None where that is not known."""
-    first = keeps_from(kind)
+    first = keeps_from(kind, release)
     return None if first is None or release is None else release >= first
 
 

@@ -180,12 +180,13 @@ def is_unknown_id(error: RefusedError, store_id: str) -> bool:
     Each release has its own words for it (400 or 404, POST /v1/vector-io/insert and /query, and DELETE): up to 0.2.24
     «Vector_db `ID` not served by any of the providers: …», the same of «Vector_store» in 0.3.x, from 0.4.0 on
     «Vector_store 'ID' not found», «Vector Store 'ID' not found. Use 'client.vector_dbs.list()' …» of what Milvus lost,
-    and «Vector DB ID not found in Llama Stack» of what chroma lost (0.3.5 to 0.7.3). Any other
+    and «Vector DB ID not found in Llama Stack» of what chroma lost (0.3.5 to 0.7.3), or «in OGX»
+    of what chroma or infinispan lost (read in ogx 1.5.0). Any other
     «not found» is that of a model, a provider, a file or a table, even where the id is a part of it.
     """
     ids = "|".join(re.escape(one_line(f"{quote}{store_id}{quote}")) for quote in "'`\"")
     not_known = r"(?i:not found(?=\.?$|\. Use 'client\.vector)|not served by any\b)(?!.*\bnot (?i:found|served))"
     words = rf"(?i:Invalid value: )?(?i:vector[ _](?:store|db)) (?:{ids}) {not_known}"
-    of_chroma = rf"(?:Invalid value: )?Vector DB {re.escape(one_line(store_id))} not found in Llama Stack\.?$"
+    of_chroma = rf"(?:Invalid value: )?Vector DB {re.escape(one_line(store_id))} not found in (?:Llama Stack|OGX)\.?$"
     is_said = any(re.match(pattern, error.detail) for pattern in (words, of_chroma))
     return error.status in (400, 404) and is_said

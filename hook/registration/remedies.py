@@ -22,7 +22,7 @@ NOT_CREATED = "not created: the server's workers disagree about which stores exi
 
 def lost(target: Target, release: Release | None) -> str:
     """Return why a listed vector store is unknown to its provider, and what helps on this release."""
-    kind, first = target.provider.kind, keeps_from(target.provider.kind)
+    kind, first = target.provider.kind, keeps_from(target.provider.kind, release)
     kept = keeps(kind, release)
     if kept:
         cause = f"{kind} keeps its vector stores on this release, so its storage was replaced: give it a persistent one"

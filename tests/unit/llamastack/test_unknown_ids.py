@@ -36,10 +36,11 @@ def test_each_release_says_it_in_words_of_its_own(release: str, name: str) -> No
     assert not is_unknown_id(error, MADE_UP_ID + "f")
 
 
+@pytest.mark.parametrize("where", ["Llama Stack", "OGX"])
 @pytest.mark.parametrize("status", [400, 404])
-def test_chroma_says_it_without_quotes(status: int) -> None:
-    """As 0.3.5, 0.4.7 and 0.7.3 do after a restart (POST /v1/vector-io/insert)."""
-    said = "Invalid value: Vector DB vs_1 not found in Llama Stack"
+def test_chroma_says_it_without_quotes(status: int, where: str) -> None:
+    """As 0.3.5, 0.4.7 and 0.7.3 do after a restart, and ogx by its source (POST /v1/vector-io/insert)."""
+    said = f"Invalid value: Vector DB vs_1 not found in {where}"
 
     assert is_unknown(said, "vs_1", status)
     assert not is_unknown(said, "vs_", status)
