@@ -141,11 +141,14 @@ def _status_error(answer: Answer) -> UnavailableError | RefusedError:
     elif status == 401 and answer.authorized:
         meaning = f"{answer.server.address} did not accept {hints.credential}; {hints.key}"
     elif status == 401:
-        meaning = "no API key is configured; set LLAMA_STACK_API_KEY_FILE (Helm: apiKeySecret.name)"
+        remedy = "set LLAMA_STACK_API_KEY_FILE (Helm: apiKeySecret.name)"
+        meaning = f"no API key is configured for {answer.server.address}; {remedy}"
     elif status == 403:
-        meaning = f"access is denied; {hints.rights}"
+        meaning = f"access to {answer.server.address} is denied; {hints.rights}"
     elif not answer.is_json and tls.is_wanted(answer.server, status, _text(answer.content)):
         meaning = f"{answer.server.address} speaks TLS; {hints.secure}"
+    elif status == 407:
+        meaning = f"a proxy on the way wants credentials; {hints.address}"
     elif page:
         return _other_server(answer, page)
     else:

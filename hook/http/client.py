@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from copy import copy
+from dataclasses import replace
 from http.client import CONTINUE, HTTPException, HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
 from time import monotonic
@@ -20,7 +21,7 @@ from hook.http.endpoint import Endpoint
 from hook.http.failures import is_timeout, no_answer
 from hook.http.hints import Hints
 from hook.http.oauth import Tokens
-from hook.http.proxies import checked_proxy
+from hook.http.proxies import behind, checked_proxy
 from hook.http.total_timeout import within
 from hook.logs import log
 
@@ -186,7 +187,10 @@ class Http:
         else:
             # 0.7.3 closes the connection once it has logged its error, and resets what is sent on it meanwhile.
             session.close()
-        return Answer(what, response.status_code, response.headers, body, bool(credentials), self._server)
+        answer = Answer(what, response.status_code, response.headers, body, bool(credentials), self._server)
+        if self._proxy is not None and not answer.is_json and self._server.url.startswith("http:"):
+            return replace(answer, server=behind(self._proxy, self._server))
+        return answer
 
     def _timeout_error(self, what: str, timeout: float) -> UnavailableError:
         # After a POST, what to do depends on what it was for, which the caller knows.

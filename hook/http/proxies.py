@@ -3,6 +3,7 @@
 import os
 import re
 from contextlib import suppress
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment
@@ -36,6 +37,14 @@ def checked_proxy(url: str) -> str | None:
 def endpoint(proxy: str, host: str) -> Endpoint:
     """Return the endpoint that a proxy on the way to a host is, for a message."""
     return Endpoint(_address(proxy).url, hints=of_proxy(host))
+
+
+def behind(proxy: str, server: Endpoint) -> Endpoint:
+    """Return the endpoint whose answer, since it is not JSON, may be that of a proxy before it, for a message."""
+    host = urlsplit(server.url).hostname
+    name = Endpoint(_address(proxy).url).address
+    remedy = f"it may be the answer of the proxy {name} of HTTP_PROXY: correct that, or name {host} in NO_PROXY"
+    return replace(server, hints=replace(server.hints, address=remedy, failed=remedy, in_front=remedy))
 
 
 def _address(text: str) -> Address:

@@ -41,7 +41,7 @@ class Pruner:
         no metadata (up to 0.2.24).
         """
         self._progress.findings = {}
-        _, self._progress.server_version = wait_until_ready(self._server, self._deadline)
+        _, self._progress.server_version = wait_until_ready(self._server, self._settings.server.url, self._deadline)
         if self._server.replaces:
             raise RefusedError("prune needs the metadata of vector stores, which releases up to 0.2.24 do not show")
         targets, _, _ = resolve_on(self._server, collections, (), self._deadline, is_register=False, disabled={})

@@ -16,7 +16,7 @@ REST_SECONDS = 15.0
 """What waiting for a model leaves of the budget for the rest of the run; a quarter where that is less."""
 
 
-def wait_until_ready(server: LlamaStack, deadline: Deadline) -> tuple[tuple[VectorStore, ...], str | None]:
+def wait_until_ready(server: LlamaStack, url: str, deadline: Deadline) -> tuple[tuple[VectorStore, ...], str | None]:
     """Return the server's list and its version, as soon as it is healthy. Raises UnavailableError and RefusedError."""
 
     def ready() -> tuple[VectorStore, ...]:
@@ -27,7 +27,7 @@ def wait_until_ready(server: LlamaStack, deadline: Deadline) -> tuple[tuple[Vect
         with doing("health.waiting", lambda: {"remaining_seconds": round(deadline.remaining())}):
             stores = retry(ready, deadline, "health.retry_scheduled")
     except UnavailableError as error:
-        raise UnavailableError(f"The server was not ready within {deadline.seconds:g} s: {error}") from error
+        raise UnavailableError(f"The server {url} was not ready within {deadline.seconds:g} s: {error}") from error
     version = server.version()
     elapsed_seconds = round(deadline.elapsed(), 2)
     log.info("health.ready", server_version=version, vector_stores=len(stores), elapsed_seconds=elapsed_seconds)

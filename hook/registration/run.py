@@ -48,7 +48,8 @@ class Run:
     def carry_out(self, collections: Sequence[Collection]) -> None:
         """Leave the findings in the progress, whatever ends the run. Raises UnavailableError and RefusedError."""
         is_register = self._settings.command == "register"
-        stores, self._progress.server_version = wait_until_ready(self._server, self._deadline)
+        url = self._settings.server.url
+        stores, self._progress.server_version = wait_until_ready(self._server, url, self._deadline)
         self._survey.know_first_list(stores)
         targets, rejected, warnings = resolve_on(
             self._server, collections, stores, self._deadline, is_register, self._progress.disabled
@@ -86,8 +87,7 @@ class Run:
         is_register = self._settings.command == "register"
         fails = self._settings.prove_write if is_register else self._settings.fail_unverified
         options = self._settings.on_duplicate, fails, self._deadline.elapsed(), self._settings.recreate_lost
-        judge = Judge(self._server.release, *options)
-        self._progress.findings |= judge.findings(targets, observation, self._journal)
+        self._progress.findings |= Judge(self._server.release, *options).findings(targets, observation, self._journal)
 
     def _decide(self, targets: Sequence[Target], observation: Observation) -> list[Action]:
         policy = Policy(

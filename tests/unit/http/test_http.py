@@ -132,7 +132,8 @@ def test_a_missing_and_a_wrong_key_have_their_own_sentences(server: FakeLlamaSta
 
     assert str(missing) == (
         "GET /v1/models answered 401 (Authentication required. Please provide your API key): "
-        "no API key is configured; set LLAMA_STACK_API_KEY_FILE (Helm: apiKeySecret.name)"
+        f"no API key is configured for {server.url.removeprefix('http://')}; "
+        "set LLAMA_STACK_API_KEY_FILE (Helm: apiKeySecret.name)"
     )
     assert str(wrong) == (
         f"GET /v1/models answered 401 (Authentication failed: 401): {server.url.removeprefix('http://')} did not "
@@ -144,8 +145,9 @@ def test_a_denial_has_its_own_sentence(server: FakeLlamaStack) -> None:
     """403 is about rights, not about the key."""
     error = get_failure(server, answer(403))
 
+    place = server.url.removeprefix("http://")
     assert str(error) == (
-        f"GET {PATH} answered 403 (scripted): access is denied; "
+        f"GET {PATH} answered 403 (scripted): access to {place} is denied; "
         "check LLAMA_STACK_API_KEY_FILE (Helm: apiKeySecret.name)"
     )
 

@@ -2,8 +2,12 @@
 
 import pytest
 
+from hook.deadline import Deadline
+from hook.errors import HookError
+from hook.http.client import Http
+from hook.http.endpoint import Endpoint
 from hook.http.proxies import is_exempt
-from tests.fake_llamastack import FakeLlamaStack
+from tests.fake_llamastack import FakeLlamaStack, answer
 from tests.unit.conftest import Run
 
 EXEMPT = [
@@ -99,3 +103,36 @@ def test_all_proxy_is_for_every_scheme(run: Run, monkeypatch: pytest.MonkeyPatch
         run("http://stack.invalid", "--timeout", "0.5")
 
     assert proxy.requests != []
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (503, 'answered 503 with an HTML page "Squid"; it may be the answer of the proxy '),
+        (
+            404,
+            'is not LlamaStack: GET /v1/x answered 404 with an HTML page "Squid"; it may be the answer of the proxy ',
+        ),
+        (407, "a proxy on the way wants credentials; it may be the answer of the proxy "),
+    ],
+)
+def test_a_page_may_be_the_proxy_s_own(monkeypatch: pytest.MonkeyPatch, status: int, expected: str) -> None:
+    """LlamaStack answers in JSON, so its log is the wrong place to look."""
+    with FakeLlamaStack() as proxy:
+        page = b"<html><title>Squid</title></html>"
+        proxy.fault("GET /v1/x", answer(status, page, Content_Type="text/html"))
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        with pytest.raises(HookError) as caught:
+            Http(Endpoint("http://stack.example:8321"), 5, Deadline(5)).get("/v1/x")
+
+    name = proxy.url.removeprefix("http://")
+    assert expected + f"{name} of HTTP_PROXY: correct that, or name stack.example in NO_PROXY" in str(caught.value)
+
+
+def test_an_answer_in_json_is_the_server_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    with FakeLlamaStack() as proxy:
+        proxy.fault("GET /v1/x", answer(500))
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        with pytest.raises(HookError, match="see LlamaStack's log"):
+            Http(Endpoint("http://stack.example:8321"), 5, Deadline(5)).get("/v1/x")

@@ -71,7 +71,7 @@ def test_a_denial_is_about_the_role(kubernetes: FakeKubernetes) -> None:
     kubernetes.forbidden = True
 
     assert refusal(kubernetes).endswith(
-        "): access is denied; give the pod's ServiceAccount the Role of manifests/components/publish-ids"
+        " is denied; give the pod's ServiceAccount the Role of manifests/components/publish-ids"
     )
 
 

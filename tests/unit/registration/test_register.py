@@ -381,7 +381,8 @@ def test_a_server_that_never_gets_ready_is_unavailable(run: Run) -> None:
     assert outcome.exit_code == 3
     assert outcome.states == ["unknown"] * 3
     assert outcome.report["message"] == (
-        f"The server was not ready within 0.6 s: GET /v1/health: nothing listens on {url.removeprefix('http://')} "
+        f"The server {url} was not ready within 0.6 s: "
+        f"GET /v1/health: nothing listens on {url.removeprefix('http://')} "
         "(Connection refused); check the port, then the pod (kubectl get pods,endpointslices)"
     )
 
