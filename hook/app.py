@@ -119,11 +119,10 @@ def _validate(options: Settings, environ: Mapping[str, str], progress: Progress)
         except ConfigError as error:
             problems += error.problems
             continue
-        place = f"{path}: " if len(options.files) > 1 else ""
         # Two files may declare the same name, as for two clusters.
         progress.findings |= {f"{path}:{name}": each for name, each in loaded.findings(State.VALID).items()}
         progress.aliases = {**progress.aliases, **{f"{path}:{name}": each for name, each in loaded.aliases.items()}}
-        progress.warnings += tuple(f"{place}{key}: {hint}" for key, hint in loaded.warnings.items())
+        progress.warnings += tuple(f"{place}: {hint}" for place, hint in loaded.warnings.items())
     if problems:
         raise ConfigError(problems)
 

@@ -1,161 +1,219 @@
 """Finds the one mapping that declares collections: a run.yaml, a part of one, or a manifest that holds one."""
 
+import re
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
-from hook.config.yaml_text import Document, YamlReader
-from hook.errors import MAX_PROBLEMS, ConfigError, one_line
+from hook.config.advice import has_empty_list, mistaken_lists
+from hook.config.places import BlockOrigin, Document, Origin, Position, Problem, WrongError
+from hook.config.sections import SECTIONS, is_servers_own, sections_of, value_at
+from hook.config.yaml_text import YamlReader
+from hook.errors import MAX_PROBLEMS, one_line
 
 _HOLDERS = (("List", "items"), ("Template", "objects"))
 """The kinds that hold other manifests (`oc get -o yaml`, and OpenShift's templates), and under which key."""
-_MISTAKEN = {
-    ("vector_databases",): "is unknown to LlamaStack; rename it to vector_dbs",
-    ("registered_resources", "vector_dbs"): "is unknown to LlamaStack; rename it to vector_stores",
-    ("registered_resources", "vector_databases"): "is unknown to LlamaStack; rename it to vector_stores",
-    ("vector_stores",): "belongs under registered_resources:",
+_FIELDS = {
+    "ConfigMap": (("binaryData", True), ("data", False)),
+    "Secret": (("data", True), ("stringData", False)),
 }
-"""The lists that people write in place of a section, and what to do about each."""
-
-
-class NothingDeclaredError(ConfigError):
-    """No part of a text declares collections, and nothing in it looks as if it should."""
-
-
-class Section(NamedTuple):
-    """Where a release keeps its collections, and the keys of one."""
-
-    path: tuple[str, ...]
-    id_key: str
-    keys: tuple[str, ...]
-
-
-_COMMON = ("embedding_model", "embedding_dimension", "provider_id", "chunking_strategy")
-SECTIONS = (
-    Section(("vector_dbs",), "vector_db_id", ("vector_db_id", *_COMMON, "provider_vector_db_id")),  # up to 0.2.24
-    Section(
-        ("registered_resources", "vector_stores"),  # 0.4.3 and newer
-        "vector_store_id",
-        ("vector_store_id", *_COMMON, "provider_vector_store_id", "vector_store_name", "metadata"),
-    ),
-)
-
-
-def value_at(content: Any, path: tuple[str, ...]) -> Any:
-    """Return the value at a path of keys, or None."""
-    for key in path:
-        content = content.get(key) if isinstance(content, dict) else None
-    return content
-
-
-def sections_of(content: Any) -> list[Section]:
-    """Return the sections that a mapping has, also empty ones."""
-    parents = [(section, value_at(content, section.path[:-1])) for section in SECTIONS]
-    return [section for section, parent in parents if isinstance(parent, dict) and section.path[-1] in parent]
-
-
-def is_servers_own(content: Any) -> bool:
-    """Tell whether a mapping is a server's own configuration, and not just a list of collections."""
-    is_marked = isinstance(content, dict) and ("apis" in content or "providers" in content)
-    return is_marked or bool(value_at(content, ("registered_resources", "models")))
-
-
-def mistaken(document: Document) -> dict[str, str]:
-    """Return the path of each list that only looks like a section, and what to do about it."""
-    found = {path: hint for path, hint in _MISTAKEN.items() if isinstance(value_at(document.content, path), list)}
-    return {document.prefix + ".".join(path): hint for path, hint in found.items()}
+"""The kinds that hold texts, and under which keys, whether in base64; the last one takes precedence."""
+_DECLARES = re.compile(r"""\b(?:vector_dbs|vector_stores|vector_databases|registered_resources)["']?\s*:""")
+"""Found in each text that can hold a section. What lacks it is somebody else's, and may be no YAML."""
+_SERVERS = re.compile(rf"""{_DECLARES.pattern}|\b(?:apis|providers)["']?\s*:""")
+"""Found in each text that can be a server's own configuration."""
+_MAX_DOCUMENTS = 1000
+"""How many documents a text may have in which one that is no YAML is passed over."""
+NAMES = " or ".join(".".join(section.path) for section in SECTIONS)
+_RENDER = "check what the chart renders: helm template CHART --values FILE | register-collections validate --config -"
 
 
 def find_document(text: str, key: str | None = None) -> Document:
-    """Return the one mapping that declares collections. Raises ConfigError with all problems.
+    """Return the one mapping that declares collections, or one that a server has without any. Raises WrongError.
 
-    `key` is the only key of a ConfigMap that is read; None for all.
-
-    A mapping with empty sections counts only if no other one has entries: a server's own configuration often has them.
+    A mapping without entries counts only if no other one has some: a server's own configuration often has none. `key`
+    is the only key of a ConfigMap or Secret that is read; None for all.
     """
     search = _Search(key)
-    candidates = [found for document in search.reader.read(text) for found in search.within(document)]
-    declaring = [each for each in candidates if sections_of(each.content)]
-    declaring = [each for each in declaring if any(value_at(each.content, s.path) for s in SECTIONS)] or declaring
+    candidates = [found for document in search.read(text) for found in search.within(document)]
+    declaring = [each for each in candidates if any(value_at(each.content, s.path) for s in SECTIONS)]
     if len(declaring) > 1:
-        places = one_line(", ".join(each.place for each in declaring))
-        keys = {str(each.key) for each in declaring if each.key is not None}
-        choice = f"choose a key with --config-key or HOOK_CONFIG_KEY: {one_line(' or '.join(sorted(keys)))}"
-        remedy = choice if len(keys) == len(declaring) else "keep one of them"
-        raise ConfigError([f"{len(declaring)} parts declare collections: {places}; {remedy}"])
-    problems = [problem for each in declaring or candidates for problem in each.problems]
-    if not declaring and not (problems := problems + search.broken):
-        is_mistake = any(mistaken(each) for each in candidates)
-        kind = ConfigError if is_mistake or search.unread else NothingDeclaredError
-        raise kind([search.nothing_declared(candidates), *search.unread])
-    if problems:
-        raise ConfigError(list(dict.fromkeys(problems)))  # the documents of one ConfigMap share some
+        raise WrongError([_choice(declaring)])
+    if not declaring:
+        problems = [
+            Problem(each.position(path), f"{path}: {advice}")
+            for each in candidates
+            for path, advice in mistaken_lists(each).items()
+        ]
+        problems += search.broken
+        declaring = [each for each in candidates if _is_empty(each.content)][:1]
+        if not declaring:
+            problems += [each for found in candidates if _DECLARES.search(found.text) for each in found.duplicate_keys]
+            if not problems:
+                raise WrongError([*search.nothing_declared(candidates), *search.unread], is_nothing=True)
+        if problems:
+            raise WrongError(problems)
+    if declaring[0].duplicate_keys:
+        raise WrongError(declaring[0].duplicate_keys)
     return declaring[0]
+
+
+def _choice(declaring: list[Document]) -> Problem:
+    """Return the problem of several mappings that declare."""
+    position = declaring[1].position("")
+    keys = sorted({each.key for each in declaring if each.key is not None})
+    if len(keys) == len(declaring):
+        shown = one_line(" or ".join(keys))
+        text = f"{len(keys)} keys declare collections; choose one with --config-key or HOOK_CONFIG_KEY: {shown}"
+        return Problem(position, text)
+    places = one_line(", ".join(each.place for each in declaring))
+    return Problem(position, f"{len(declaring)} parts declare collections: {places}; keep one of them")
+
+
+def _is_empty(content: Any) -> bool:
+    """Tell whether a mapping has an empty section, or is a server's own configuration without one."""
+    is_server = is_servers_own(content) or isinstance(content.get("registered_resources"), dict)
+    return is_server or bool(sections_of(content)) or has_empty_list(content)
 
 
 class _Search:
     """Looks for mappings that could declare collections, and for why there is none."""
 
     def __init__(self, key: str | None) -> None:
+        self.broken: list[Problem] = []
+        """What is wrong with values of ConfigMaps that could declare."""
+        self.unread: list[Problem] = []
+        """Why other texts that name a section, such as scripts, are not YAML."""
         self._key = key
-        self.broken: list[str] = []
-        """What is wrong with ConfigMaps, and with YAML files in them."""
-        self.unread: list[str] = []
-        """Why other values of ConfigMaps, such as scripts, are not YAML."""
         self._keys: dict[str, list[Any]] = {}
         """The keys that could declare something, by the ConfigMap that holds them."""
-        self.reader = YamlReader()
+        self._reader = YamlReader()
 
-    def nothing_declared(self, candidates: list[Document]) -> str:
-        """Say where nothing is declared, which keys are there, and which of them may be mistakes."""
-        names = " or ".join(".".join(section.path) for section in SECTIONS)
+    def read(self, text: str) -> list[Document]:
+        """Return the documents of the file. One that is no YAML is passed over if it cannot declare anything."""
+        try:
+            return self._reader.read(text, Origin())
+        except WrongError:
+            chunks = re.split(r"(?m)^(?=---(?:\s|$))", text)
+            if not 1 < len(chunks) <= _MAX_DOCUMENTS:
+                raise
+        found: list[Document] = []
+        line = 0
+        for chunk in chunks:
+            try:
+                found += self._reader.read(chunk, Origin(line))
+            except WrongError as error:
+                if _DECLARES.search(chunk) or re.search(r"kind:\s*Secret", chunk):
+                    raise
+                self.unread += error.problems
+            line += chunk.count("\n")
+        return found
+
+    def nothing_declared(self, candidates: list[Document]) -> Iterator[Problem]:
+        """Yield where nothing is declared, which keys are there, and what may be meant, which comes first."""
+        for each in candidates:
+            if isinstance(each.content.get("collections"), list):
+                path = f"{each.prefix}collections"
+                text = f"is a value of the chart, and no section of LlamaStack; {_RENDER}; or rename it to vector_dbs"
+                yield Problem(each.position(path), f"{path}: {text}")
+            elif path := next(_deeper(each.content, each.prefix.rstrip(".")), ""):
+                text = f"is too deep: {NAMES} has to be at the top; if this is a chart's values file, {_RENDER}"
+                yield Problem(each.position(path), f"{path}: {text}")
         if not self._keys:
-            return f"is empty, or not a mapping; declare collections under {names}"
+            yield Problem(Position(), f"is empty, or not a mapping; declare collections under {NAMES}")
+            return
         parts = [
-            f"no key {of_configmap}declares {names} (keys: {one_line(', '.join(map(str, keys))) or 'none'})"
-            for of_configmap, keys in self._keys.items()
+            f"no key {of_manifest}declares {NAMES} (keys: {one_line(', '.join(map(str, keys))) or 'none'})"
+            for of_manifest, keys in self._keys.items()
         ]
-        hints = [f"{path} {hint}" for each in candidates for path, hint in mistaken(each).items()]
-        return one_line("; ".join([*parts, *hints]), 1000)
+        chosen = f"--config-key is '{self._key}'; " if self._key is not None else ""
+        yield Problem(Position(), one_line(chosen + "; ".join(parts), 1000))
 
     def within(self, document: Document) -> Iterator[Document]:
+        """Yield the mappings of a document that could declare collections."""
         content = document.content
         if not isinstance(content, dict):
             return
-        kind, data = content.get("kind"), content.get("data")
-        key = next((key for holder, key in _HOLDERS if holder == kind and isinstance(content.get(key), list)), None)
-        if kind == "ConfigMap" and isinstance(data, dict):
-            yield from self._values(document, data)
-        elif key is not None:
-            for index, each in enumerate(content[key]):
-                place, prefix = f"{key}[{index}] of {document.place}", f"{document.prefix}{key}[{index}]."
-                yield from self.within(replace(document, place=place, prefix=prefix, content=each))
+        kind = content.get("kind")
+        holder = next((key for each, key in _HOLDERS if each == kind and isinstance(content.get(key), list)), None)
+        if isinstance(kind, str) and any(isinstance(content.get(field), dict) for field, _ in _FIELDS.get(kind, ())):
+            yield from self._values(document, kind)
+        elif holder is not None:
+            for each in document.items(holder):
+                yield from self.within(each)
         else:
             self._keys.setdefault("", []).extend(content)
             yield document
 
-    def _values(self, manifest: Document, data: dict[Any, Any]) -> Iterator[Document]:
+    def _values(self, manifest: Document, kind: str) -> Iterator[Document]:
         name = value_at(manifest.content, ("metadata", "name"))
-        name = f"of ConfigMap '{one_line(name, 60)}' " if isinstance(name, str) else "of the ConfigMap "
-        self._keys.setdefault(name, []).extend(data)
+        name = f"of {kind} '{one_line(name, 60)}' " if isinstance(name, str) else f"of the {kind} "
+        fields = [(field, value_at(manifest.content, (field,)), encoded) for field, encoded in _FIELDS[kind]]
+        values = {key: (f, text, e) for f, data, e in fields if isinstance(data, dict) for key, text in data.items()}
+        self._keys.setdefault(name, []).extend(values)
+        nodes = {field: manifest.parts(field) for field, data, _ in fields if isinstance(data, dict)}
         found: list[Document] = []
-        broken = list(manifest.problems)
-        for key, text in data.items():
+        broken: list[Problem] = []
+        for key, (field, text, is_encoded) in values.items():
             if not isinstance(text, str) or self._key not in (None, key):
                 continue
-            where = f"data[{one_line(str(key), 60)}]"
-            path, place = f"{manifest.prefix}{where}", f"{where} of {manifest.place}"
+            path = f"{manifest.prefix}{field}[{one_line(str(key), 60)}]"
+            origin = BlockOrigin(manifest, nodes[field].get(str(key), manifest.node), is_plain=not is_encoded)
             try:
-                documents = self.reader.read(text)
-            except ConfigError as error:
+                documents = self._read_value(text, is_encoded, origin)
+            except WrongError as error:
                 # A broken YAML file may be the current copy of the one that is found. Another value may be a script.
                 problems = broken if str(key).endswith((".yaml", ".yml", ".json")) else self.unread
-                problems += [f"{path}: {problem}" for problem in error.problems]
+                problems += [
+                    Problem(position, f"{path}: {problem.partition(':')[0] if kind == 'Secret' else problem}")
+                    for position, problem in error.problems
+                ]
                 continue
-            for each in documents:
-                if isinstance(each.content, dict):
-                    own = tuple(f"{path}: {problem}" for problem in each.problems)
-                    found.append(Document(f"{each.place} of {place}", each.content, own, f"{path}.", str(key)))
+            found += [
+                replace(
+                    each,
+                    place=f"{each.place} of {path.removeprefix(manifest.prefix)} of {manifest.place}",
+                    duplicate_keys=tuple(Problem(p, f"{path}: {text}") for p, text in each.duplicate_keys),
+                    prefix=f"{path}.",
+                    key=str(key),
+                    is_secret=kind == "Secret",
+                )
+                for each in documents
+                if isinstance(each.content, dict)
+            ]
         self.broken += broken
-        shared = tuple(broken[:MAX_PROBLEMS])
-        yield from (replace(each, problems=shared + each.problems) for each in found)
+        shared = (*manifest.duplicate_keys, *broken[:MAX_PROBLEMS])
+        yield from (replace(each, duplicate_keys=shared + each.duplicate_keys) for each in found)
+
+    def _read_value(self, text: str, is_encoded: bool, origin: Origin) -> list[Document]:
+        """Return the documents of a value; none where it can be no configuration of LlamaStack. Raises WrongError."""
+        plain = text
+        if is_encoded:
+            try:
+                plain = b64decode("".join(text.split()), validate=True).decode()
+            except ValueError:
+                if not _DECLARES.search(text):
+                    return []
+                problem = "is not base64; put plain text under stringData"
+                raise WrongError([Problem(origin.at(0, 0), problem)]) from None
+        if not _SERVERS.search(plain):
+            return []
+        try:
+            return self._reader.read(plain, origin)
+        except WrongError:
+            if _DECLARES.search(plain):
+                raise
+            return []
+
+
+def _deeper(content: Any, path: str) -> Iterator[str]:
+    """Yield the path of each section below the top, or of a text that seems to hold one."""
+    items = content.items() if isinstance(content, dict) else enumerate(content)
+    for key, each in items:
+        where = f"{path}.{one_line(str(key), 60)}".lstrip(".") if isinstance(content, dict) else f"{path}[{key}]"
+        is_text = isinstance(each, str) and _DECLARES.search(each)
+        if is_text or any(value_at(each, section.path) for section in SECTIONS):
+            yield where
+        elif isinstance(each, dict | list):
+            yield from _deeper(each, where)

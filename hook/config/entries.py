@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from hook.config import chunking
-from hook.config.documents import Section, value_at
+from hook.config.sections import Section, value_at
 from hook.config.substitution import with_all_set
 from hook.config.values import Values, kind_of
 from hook.config.yaml_text import template_hint

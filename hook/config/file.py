@@ -3,14 +3,18 @@
 The rest of a run.yaml is ignored. All problems are reported together.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
 from hook.config import servers_own
-from hook.config.documents import NothingDeclaredError, find_document, is_servers_own, mistaken, sections_of, value_at
+from hook.config.advice import mistaken_lists
+from hook.config.documents import find_document
 from hook.config.entries import DISABLED, Disabled, Reader
+from hook.config.places import Document, Problem, WrongError
+from hook.config.sections import SECTIONS, is_servers_own, sections_of, value_at
 from hook.config.sources import read_all
 from hook.deadline import Deadline
 from hook.domain import Collection, Finding, State
@@ -18,6 +22,9 @@ from hook.errors import MAX_PROBLEMS, ConfigError, one_line
 
 _WHERE = "put your list there (kustomize: configMapGenerator with behavior: replace; Helm: collections); "
 _MEANT = "if that is intended, set --allow-empty or HOOK_ALLOW_EMPTY=true"
+_VALUE = re.compile(r"""(['"]).*\1|(?<=, not )[^;]*""")
+"""What a problem quotes of a file."""
+_VARIABLES = "give the hook the server's variables too"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +56,20 @@ class _Part:
     """What one file declares."""
 
     name: str
-    """The file, where there are several, as it stands before a path in it."""
-    sections: tuple[str, ...]
+    """The file, or nothing for a text without one."""
+    document: Document
     collections: list[Collection]
     reader: Reader
-    mistaken: dict[str, str]
+
+    @property
+    def sections(self) -> list[str]:
+        """Return the paths of its sections, or of the one that could be there."""
+        found = sections_of(self.document.content) or SECTIONS[-1:]
+        return [self.document.prefix + ".".join(section.path) for section in found]
+
+    def at(self, path: str) -> str:
+        """Return a path in the file with the place where it stands."""
+        return _shown(self.name, Problem(self.document.position(path), path))
 
 
 def load(
@@ -78,10 +94,10 @@ def load(
             problems += source.problems
             continue
         try:
-            parts.append(_read(source.text, environ, name=f"{source.name}: ", key=key, allow_unset=allow_unset))
-        except ConfigError as error:
-            is_optional = source.in_folder and isinstance(error, NothingDeclaredError)
-            (without if is_optional else problems).extend(f"{source.name}: {problem}" for problem in error.problems)
+            parts.append(_read(source.text, source.name, environ, key=key, allow_unset=allow_unset))
+        except WrongError as error:
+            is_optional = source.in_folder and error.is_nothing
+            (without if is_optional else problems).extend(_shown(source.name, each) for each in error.problems)
     if problems or not parts:
         raise ConfigError(problems or without)
     return _combine(parts, allow_empty=allow_empty)
@@ -91,6 +107,7 @@ def parse(
     text: str,
     environ: Mapping[str, str],
     *,
+    name: str = "",
     key: str | None = None,
     allow_empty: bool = False,
     allow_unset: bool = False,
@@ -99,20 +116,23 @@ def parse(
 
     `allow_empty` accepts a section without collections. `allow_unset` makes an unset variable a warning, and leaves
     its text as it is. Raises ConfigError with all problems, each with its path, such as
-    `vector_dbs[2].embedding_dimension`.
+    `vector_dbs[2].embedding_dimension`, and before it `name:line:column` if the text has a name.
     """
-    return _combine([_read(text, environ, key=key, allow_unset=allow_unset)], allow_empty=allow_empty)
+    try:
+        part = _read(text, name, environ, key=key, allow_unset=allow_unset)
+    except WrongError as error:
+        raise ConfigError([_shown(name, problem) for problem in error.problems]) from error
+    return _combine([part], allow_empty=allow_empty)
 
 
-def _read(text: str, environ: Mapping[str, str], *, name: str = "", key: str | None, allow_unset: bool) -> _Part:
-    """Read what one text declares. Raises ConfigError with all problems."""
+def _read(text: str, name: str, environ: Mapping[str, str], *, key: str | None, allow_unset: bool) -> _Part:
+    """Read what one text declares. Raises WrongError with all problems."""
     document = find_document(text, key)
-    sections = sections_of(document.content)
     is_own = is_servers_own(document.content)
     reader = Reader(environ, allow_unset=allow_unset, in_servers_own_file=is_own)
     collections = [
         collection
-        for section in sections
+        for section in sections_of(document.content)
         for collection in reader.read_section(section, value_at(document.content, section.path), document.prefix)
     ]
     collections = reader.with_defaults(collections, document.content, document.prefix)
@@ -121,10 +141,19 @@ def _read(text: str, environ: Mapping[str, str], *, name: str = "", key: str | N
             reader.problems.append(f"{verdict.path}: {verdict.text}")
         else:
             reader.warnings.setdefault(verdict.path, verdict.text)
+    reader.warnings |= mistaken_lists(document)
+    if document.is_secret:
+        reader.problems = [_VALUE.sub("***", problem) for problem in reader.problems]
+        reader.warnings = {path: _VALUE.sub("***", hint) for path, hint in reader.warnings.items()}
     if reader.problems:
-        raise ConfigError(reader.problems)
-    places = tuple(document.prefix + ".".join(section.path) for section in sections)
-    return _Part(name, places, collections, reader, mistaken(document))
+        positions = (document.position(problem.partition(": ")[0]) for problem in reader.problems)
+        raise WrongError([*map(Problem, positions, reader.problems)])
+    return _Part(name, document, collections, reader)
+
+
+def _shown(name: str, problem: Problem) -> str:
+    """Return a problem as compilers print it, so that editors and CI find the place."""
+    return f"{name}:{problem.position.line}:{problem.position.column}: {problem.text}" if name else problem.text
 
 
 def _combine(parts: Sequence[_Part], *, allow_empty: bool) -> Config:
@@ -144,11 +173,7 @@ def _combine(parts: Sequence[_Part], *, allow_empty: bool) -> Config:
     declared = frozenset(names)
     labels = declared | {each.alias for each in (*switched_off, *known) if each.alias is not None}
     collections = [replace(each, declared=declared, labels=labels) for each in collections]
-    noted = {
-        (part.name if len(parts) > 1 else "") + path: hint
-        for part in parts
-        for path, hint in (part.mistaken | part.reader.warnings).items()
-    }
+    noted = {part.at(path): hint for part in parts for path, hint in part.reader.warnings.items()}
     warnings = dict(islice(noted.items(), MAX_PROBLEMS))
     if len(noted) > MAX_PROBLEMS:
         warnings["…"] = f"and {len(noted) - MAX_PROBLEMS} more"
@@ -157,24 +182,22 @@ def _combine(parts: Sequence[_Part], *, allow_empty: bool) -> Config:
 
 def _claimed_twice(parts: Sequence[_Part]) -> Iterator[str]:
     """Yield each name or alias that two files declare."""
-    claimed: dict[str, str] = {}
+    claimed: dict[str, tuple[_Part, str]] = {}
     for part in parts:
         for name, path in part.reader.paths.items():
-            if name in claimed:
-                yield f"{part.name}{path}: '{one_line(name, 100)}' is already declared at {claimed[name]}"
-            claimed.setdefault(name, part.name + path)
+            first, where = claimed.setdefault(name, (part, path))
+            if first is not part:
+                yield f"{part.at(path)}: '{one_line(name, 100)}' is already declared at {first.at(where)}"
 
 
 def _nothing_enabled(parts: Sequence[_Part], names: Sequence[str], allow_empty: bool) -> Iterator[str]:
     """Yield why there is no collection, unless that is allowed and cannot be a mistake."""
-    remedies = [f"{path} {hint}" for part in parts for path, hint in part.mistaken.items()]
     switched_off = [entry for part in parts for entry in part.reader.disabled]
-    if any(entry.value != DISABLED for entry in switched_off):
-        # A variable may be missing only here.
-        remedies.append("give the hook the server's variables too")
-    if remedies or not allow_empty:
+    # A variable may be missing only here.
+    is_missing = any(entry.value != DISABLED for entry in switched_off)
+    if is_missing or not allow_empty:
         keys = " or ".join(dict.fromkeys(entry.key for entry in switched_off))
         nothing = f"all {len(names)} declared collections are switched off by their {keys}"
         nothing = f"{nothing} ({one_line(', '.join(names))})" if names else "no collection is declared"
-        remedy = "; ".join(remedies) or ("" if names else _WHERE) + _MEANT
-        yield f"{' and '.join(part.name + path for part in parts for path in part.sections)}: {nothing}: {remedy}"
+        remedy = _VARIABLES if is_missing else ("" if names else _WHERE) + _MEANT
+        yield f"{' and '.join(part.at(path) for part in parts for path in part.sections)}: {nothing}: {remedy}"

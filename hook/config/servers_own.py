@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hook.config.documents import value_at
 from hook.config.entries import DISABLED
+from hook.config.sections import value_at
 from hook.config.substitution import substitute
 from hook.domain import Collection
 from hook.errors import one_line

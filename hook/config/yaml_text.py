@@ -1,12 +1,14 @@
-"""YAML as plain values: PyYAML's safe subset, within a bound on its size, with every duplicate key reported."""
+"""YAML as plain values: PyYAML's safe subset, within a bound on its size, with the place of every value."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import yaml
 
-from hook.errors import ConfigError, one_line
+from hook.config.places import Document, Origin, Problem, WrongError
+from hook.errors import one_line
 
 _MAX_DEPTH = 100
 """Ten times the depth of a run.yaml. The parser recurses in C, where a file that is too deep crashes the process."""
@@ -16,21 +18,6 @@ _CHARACTERS_PER_VALUE = 100
 """A longer text counts as several values, because aliases can repeat it."""
 _MAX_TAG_DIRECTIVES = 100
 """libyaml compares each of them with all earlier ones."""
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """One document of a YAML text, or a part of one."""
-
-    place: str
-    """Where it is in the file, for a person."""
-    content: Any
-    problems: tuple[str, ...]
-    """Each duplicate key in it, with its place."""
-    prefix: str = ""
-    """What stands before each path in it."""
-    key: str | None = None
-    """The key of the ConfigMap that holds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +39,6 @@ def template_hint(text: str) -> str:
     return "" if found is None else openshift if found[1] else helm
 
 
-@dataclass(slots=True)
-class _Open:
-    """A list or mapping whose end is not read yet, or the whole text."""
-
-    anchor: str | None = None
-    values_before: int = 0
-    mapping_keys: set[str] | None = None
-    children: int = 0
-    height: int = 0
-
-
 class YamlReader:
     """Reads the YAML texts of one file. One bound holds for all of them together."""
 
@@ -70,81 +46,103 @@ class YamlReader:
         self._values = 0
         """How many values are read so far, keys included, with each alias expanded."""
 
-    def read(self, text: str) -> list[Document]:
-        """Return the documents of a text. Raises ConfigError if it is too large or not YAML."""
+    def read(self, text: str, origin: Origin) -> list[Document]:
+        """Return the documents of a text. Raises WrongError, also if it is too large."""
+        before = self._values
         try:
-            heads = self._check(text)
-            contents = list(yaml.load_all(text, Loader=_Loader))
+            self._check_events(text)
+            return list(self._documents(text, origin))
         except yaml.MarkedYAMLError as error:
-            raise ConfigError([_explain(error, text)]) from error
+            self._values = before
+            raise WrongError([_explain(error, text, origin)]) from error
         except Exception as error:  # PyYAML's constructors raise whatever a value makes them (`!!bool maybe`)
-            raise ConfigError([f"not valid YAML: {one_line(str(error))}"]) from error
-        return [Document(place, each, tuple(keys)) for (place, keys), each in zip(heads, contents, strict=True)]
+            self._values = before
+            raise WrongError([Problem(origin.at(0, 0), f"not valid YAML: {one_line(str(error))}")]) from error
 
-    def _check(self, text: str) -> list[tuple[str, list[str]]]:
-        """Return place and duplicate keys of each document, if the text is within the bounds.
-
-        It works on events, which the parser makes one by one and without recursion. Each alias counts as what it
-        stands for, because a few lines of aliases could fill the memory.
-        """
+    def _check_events(self, text: str) -> None:
+        """Raise MarkedYAMLError for what the parser in C would crash at, or make too many nodes of."""
         if text.count("%TAG") > _MAX_TAG_DIRECTIVES:
             raise yaml.MarkedYAMLError(problem=f"more than {_MAX_TAG_DIRECTIVES} %TAG directives")
-        heads: list[tuple[str, list[str]]] = []
-        opened = [_Open()]
-        sizes: dict[str | None, tuple[int, int] | None] = {}
-        """By anchor, how many values it stands for and how deep; None before its end is read."""
+        depth, values = 0, self._values
         for event in yaml.parse(text, Loader=_Loader):
-            parent = opened[-1]
-            if isinstance(event, yaml.CollectionEndEvent):
-                opened.pop()
-                sizes[parent.anchor] = (self._values - parent.values_before, parent.height + 1)
-                opened[-1].height = max(opened[-1].height, parent.height + 1)
-            if not isinstance(event, yaml.NodeEvent):
-                continue
             mark: Any = event.start_mark
-            if parent is opened[0]:
-                heads.append((f"document {len(heads) + 1} (line {mark.line + 1})", []))
-            parent.children += 1
-            values, height = 1, 0
-            if isinstance(event, yaml.AliasEvent):
-                # PyYAML itself reports an alias without an anchor.
-                values, height = sizes.get(event.anchor, (1, 0)) or _refuse("an alias of what contains it", mark)
-            elif isinstance(event, yaml.ScalarEvent):
-                values += len(event.value) // _CHARACTERS_PER_VALUE
-                sizes[event.anchor] = (values, 0)
-                if parent.mapping_keys is not None and parent.children % 2:
-                    if event.value in parent.mapping_keys and event.value != "<<":
-                        problem = one_line(f"duplicate key '{event.value}'")
-                        heads[-1][1].append(f"{_where(mark)}not valid YAML: {problem}")
-                    parent.mapping_keys.add(event.value)
-            else:
-                sizes[event.anchor] = None
-                is_mapping = isinstance(event, yaml.MappingStartEvent)
-                opened.append(_Open(event.anchor, self._values, set() if is_mapping else None))
-            self._values += values
-            parent.height = max(parent.height, height)
-            if len(opened) - 1 + height > _MAX_DEPTH:
-                _refuse(f"nested deeper than {_MAX_DEPTH}", mark)
-            if self._values > _MAX_VALUES:
-                _refuse(f"more than {_MAX_VALUES:,} values, with each alias expanded", mark)
-        return heads
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            values += isinstance(event, yaml.NodeEvent)
+            _check(values, depth, mark)
+
+    def _documents(self, text: str, origin: Origin) -> Iterator[Document]:
+        loader, lines = _Loader(text), text.splitlines()
+        number = 0
+        while loader.check_node():
+            number += 1
+            node = loader.get_node()
+            size = _Size(self._values, origin)
+            self._values += size.of(node)[0]
+            place = f"document {number} (line {origin.of(node.start_mark).line})"
+            yield Document(
+                place, loader.construct_document(node), node, lines, origin, tuple(sorted(size.duplicate_keys))
+            )
+
+
+def _check(values: int, depth: int, mark: Any) -> None:
+    if depth > _MAX_DEPTH:
+        _refuse(f"nested deeper than {_MAX_DEPTH}", mark)
+    if values > _MAX_VALUES:
+        _refuse(f"more than {_MAX_VALUES:,} values, with each alias expanded", mark)
+
+
+class _Size:
+    """Measures nodes. Each alias counts as what it stands for: a few lines of aliases could fill the memory."""
+
+    def __init__(self, values_before: int, origin: Origin) -> None:
+        self.duplicate_keys: list[Problem] = []
+        self._values_before = values_before
+        self._origin = origin
+        self._known: dict[yaml.Node, tuple[int, int] | None] = {}
+        """None before the end of the node is reached."""
+
+    def of(self, node: Any) -> tuple[int, int]:
+        """Return how many values a node stands for, and how deep it is. Raises MarkedYAMLError beyond the bounds."""
+        if node in self._known:
+            return self._known[node] or _refuse("an alias of what contains it", node.start_mark)
+        self._known[node] = None
+        values, depth = 1, 0
+        if isinstance(node, yaml.ScalarNode):
+            values += len(node.value) // _CHARACTERS_PER_VALUE
+        else:
+            if isinstance(node, yaml.MappingNode):
+                self._note_duplicates(node)
+            children = [part for pair in node.value for part in pair] if node.id == "mapping" else node.value
+            for each in children:
+                size = self.of(each)
+                values, depth = values + size[0], max(depth, size[1])
+                _check(self._values_before + values, depth + 1, each.start_mark)
+            depth += 1
+        self._known[node] = values, depth
+        return values, depth
+
+    def _note_duplicates(self, node: yaml.MappingNode) -> None:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen and key.value != "<<":
+                    text = "not valid YAML: " + one_line(f"duplicate key '{key.value}'")
+                    self.duplicate_keys.append(Problem(self._origin.of(key.start_mark), text))
+                seen.add(key.value)
 
 
 def _refuse(problem: str, mark: Any) -> NoReturn:
     raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
 
-def _explain(error: yaml.MarkedYAMLError, text: str) -> str:
+def _explain(error: yaml.MarkedYAMLError, text: str, origin: Origin) -> Problem:
     mark: Any = error.problem_mark or error.context_mark
+    position = origin.of(mark) if mark else origin.at(0, 0)
     if mark and text[mark.index : mark.index + 1] == "\t":
-        return f"line {mark.line + 1}: a tab; YAML indents with spaces"
+        return Problem(position, "a tab; YAML indents with spaces")
     hint = template_hint(text)
     problem = one_line(error.problem or str(error)) + (f"; it {hint}" if hint else "")
-    return f"{_where(mark) if mark else ''}not valid YAML: {problem}"
-
-
-def _where(mark: Any) -> str:
-    return f"line {mark.line + 1}, column {mark.column + 1}: "
+    return Problem(position, f"not valid YAML: {problem}")
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]

@@ -99,12 +99,13 @@ def test_a_section_that_nobody_reads_is_logged_and_the_run_goes_on(
     """With its path; beside it stands the right one."""
     path = tmp_path / "collections.yaml"
     path.write_text(json.dumps({"vector_dbs": entries("a"), "vector_databases": entries("b")}))
+    column = path.read_text().index('"vector_databases"') + 1
 
     assert main(["validate", "--config", str(path)], {}) == 0
     events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     (event,) = [event for event in events if event["event"] == "config.noted"]
-    assert (event["level"], event["path"]) == ("warning", "vector_databases")
-    assert event["hint"] == "is unknown to LlamaStack; rename it to vector_dbs"
+    assert (event["level"], event["path"]) == ("warning", f"{path}:1:{column}: vector_databases")
+    assert event["hint"] == "LlamaStack does not read this list: move its entries to vector_dbs"
 
 
 def test_what_is_not_used_is_in_the_report(run: Run) -> None:
@@ -113,7 +114,8 @@ def test_what_is_not_used_is_in_the_report(run: Run) -> None:
 
     (warning,) = outcome.report["warnings"]
     assert (outcome.exit_code, outcome.states) == (0, ["valid"])
-    assert warning.startswith("vector_dbs[0].owner: unknown key, ignored; valid keys: vector_db_id, ")
+    assert ":1:" in warning.partition("vector_dbs[0]")[0]
+    assert warning.partition(": ")[2].startswith("vector_dbs[0].owner: unknown key, ignored; valid keys: ")
     (event,) = [event for event in outcome.events if event["event"] == "config.noted"]
     assert f"{event['path']}: {event['hint']}" == warning
 
@@ -147,7 +149,7 @@ def test_a_variable_that_only_the_server_has_is_a_warning_of_validate(run: Run) 
     (warning,) = outcome.report["warnings"]
     assert (outcome.exit_code, outcome.states) == (0, ["valid"])
     assert outcome.report["collections"][0]["name"] == "${env.ID}"
-    assert warning.startswith("vector_dbs[0].vector_db_id: the environment variable ID is not set; set it, or write ")
+    assert "vector_dbs[0].vector_db_id: the environment variable ID is not set; set it, or write " in warning
 
 
 @pytest.mark.parametrize("arguments", [["validate", "--strict"], ["check"], ["register"]])
@@ -163,7 +165,9 @@ def test_warnings_are_for_people_too(tmp_path: Path, capsys: pytest.CaptureFixtu
     path.write_text(json.dumps({"vector_dbs": entries("a", owner="hr")}))
 
     assert main(["validate", "--config", str(path), "--output", "text"], {}) == 0
-    assert "warning: vector_dbs[0].owner: unknown key, ignored" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"warning: {path}:1:" in out
+    assert ": vector_dbs[0].owner: unknown key, ignored" in out
 
 
 def test_a_wrong_setting_is_a_configuration_error_and_nothing_is_sent(server: FakeLlamaStack, run: Run) -> None:
@@ -387,7 +391,7 @@ def test_validate_checks_each_file_by_itself(tmp_path: Path, capsys: pytest.Capt
     assert main(["validate", str(good), str(same)], {}) == 0
     report = json.loads(capsys.readouterr().out)
     assert [each["name"] for each in report["collections"]] == ["a", "a"]
-    assert report["warnings"][0].startswith(f"{same}: vector_dbs[0].owner: ")
+    assert report["warnings"][0].startswith(f"{same}:1:")
     assert main(["validate", str(bad), str(good), str(worse)], {}) == 2
     problems = json.loads(capsys.readouterr().out)["problems"]
-    assert [problem.split(": ")[0] for problem in problems] == [str(bad), str(worse)]
+    assert [problem.split(": ")[0] for problem in problems] == [f"{bad}:1:17", f"{worse}:1:17"]

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from hook.cli.commands import COMMANDS
-from hook.config.documents import SECTIONS
 from hook.config.file import parse
+from hook.config.sections import SECTIONS
 from hook.domain import State
 from hook.errors import ConfigError, ExitCode
 from hook.output.report import Report, as_dict

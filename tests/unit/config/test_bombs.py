@@ -78,15 +78,15 @@ def test_a_long_text_that_aliases_repeat_is_refused(key: str) -> None:
 
 def test_the_values_of_a_configmap_count_together() -> None:
     """Each is read as YAML of its own, and its text is a value as well."""
-    text = "kind: ConfigMap\ndata:\n" + "".join(f"  k{n}.yaml: '[{'[],' * 30_000}]'\n" for n in range(2))
+    text = "kind: ConfigMap\ndata:\n" + "".join(f"  k{n}.yaml: 'vector_dbs: [{'[],' * 30_000}]'\n" for n in range(2))
 
-    assert problems(text) == (f"data[k1.yaml]: line 1, column 54569: not valid YAML: {MANY}",)
+    assert problems(text) == (f"data[k1.yaml]: not valid YAML: {MANY}",)
 
 
 def test_aliases_that_nest_are_as_deep_as_what_they_stand_for() -> None:
     lists = [f"l{n}: &l{n} [{f'*l{n - 1}' if n else ''}]" for n in range(200)]
 
-    assert problems("\n".join(lists)) == ("line 100, column 12: not valid YAML: nested deeper than 100",)
+    assert problems("\n".join(lists)) == ("not valid YAML: nested deeper than 100",)
 
 
 @pytest.mark.parametrize("text", ["&a [*a]", "&a {x: {y: *a}}", "vector_dbs: [&x {vector_db_id: x, metadata: [*x]}]"])
@@ -110,7 +110,7 @@ def test_many_tag_directives_are_refused() -> None:
     """The parser compares each with all before it."""
     text = "".join(f"%TAG !a{number}! b\n" for number in range(60_000)) + "--- a\n"
 
-    assert problems(text) == ("not valid YAML: more than 100 %TAG directives",)
+    assert problems(text)[-1] == "not valid YAML: more than 100 %TAG directives"
 
 
 @pytest.mark.parametrize(

@@ -129,14 +129,14 @@ class TestFolders:
 
         (problem,) = problems(tmp_path / "f")
 
-        assert problem.startswith(f"{path}: no key declares ")
+        assert problem.startswith(f"{path}:1:1: no key declares ")
 
     def test_a_named_file_may_not(self, write: Write) -> None:
         first, second = write("kustomization.yaml", "resources: [a.yaml]"), write("a.yaml", one("x"))
 
         (problem,) = problems(first, second)
 
-        assert problem.startswith(f"{first}: no key declares ")
+        assert problem.startswith(f"{first}:1:1: no key declares ")
 
     def test_an_empty_one_is_a_problem(self, tmp_path: Path) -> None:
         assert problems(tmp_path) == (f"{tmp_path}: the folder has no *.yaml or *.yml file",)

@@ -1,0 +1,98 @@
+"""Lists that people write in place of a section, and the one step from there to the right form."""
+
+import re
+from difflib import get_close_matches
+from itertools import islice
+from typing import Any
+
+from hook.config.places import Document
+from hook.config.sections import SECTIONS, Section, ids_of, sections_of, value_at
+from hook.errors import MAX_PROBLEMS, one_line
+
+_OLDER, _NEWER = SECTIONS
+_MISTAKEN = (
+    ("vector_databases",),
+    ("vector_stores",),
+    ("registered_resources", "vector_dbs"),
+    ("registered_resources", "vector_databases"),
+)
+"""The lists that look like a section, and that no release reads."""
+_OTHER_IDS = ("identifier", "id", "name")
+_MOST_ENTRIES = 1000
+"""So many entries of a list are looked at for the keys to rename."""
+
+
+def mistaken_lists(document: Document) -> dict[str, str]:
+    """Return what to do about each list that is not read and has entries, by its path."""
+    found = [path for path in _MISTAKEN if isinstance(value_at(document.content, path), list)]
+    return {
+        document.prefix + ".".join(path): f"LlamaStack does not read this list: {_advice(document.content, path)}"
+        for path in found
+        if value_at(document.content, path)
+    }
+
+
+def has_empty_list(content: Any) -> bool:
+    """Tell whether such a list is there, and empty, as in Red Hat's own configuration."""
+    return any(value_at(content, path) == [] for path in _MISTAKEN)
+
+
+def _advice(content: Any, path: tuple[str, ...]) -> str:
+    entries = value_at(content, path)[:_MOST_ENTRIES]
+    declared = {name: ".".join(s.path) for s in SECTIONS for name in ids_of(value_at(content, s.path))}
+    ids = ids_of(entries)
+    twice = [name for name in ids if name in declared]
+    if twice and len(twice) == len(entries):
+        places = " and ".join(dict.fromkeys(declared[name] for name in twice))
+        return f"delete it, since {places} declares its collections"
+    section = _section_for(content, path, entries)
+    steps = [_move(content, path, section), *_renames(entries, section)]
+    if twice:
+        steps.append(f"leave out {one_line(', '.join(twice), 100)}, declared in {declared[twice[0]]} already")
+    return "; ".join(steps)
+
+
+def _section_for(content: Any, path: tuple[str, ...], entries: list[Any]) -> Section:
+    """Return the section that the list is meant for: by its own place, by its entries, else by what else is there."""
+    keys = {key for entry in entries if isinstance(entry, dict) for key in entry}
+    is_newer = path != _MISTAKEN[0] or bool(keys & (set(_NEWER.keys) - set(_OLDER.keys)))
+    is_newer = is_newer or (_NEWER in sections_of(content) and _OLDER not in sections_of(content))
+    return _NEWER if is_newer else _OLDER
+
+
+def _move(content: Any, path: tuple[str, ...], section: Section) -> str:
+    target = ".".join(section.path)
+    if section in sections_of(content):
+        return f"move its entries to {target}"
+    if path[:-1] == section.path[:-1]:
+        return f"rename it to {section.path[-1]}"
+    return f"move it to {target}"
+
+
+def _renames(entries: list[Any], section: Section) -> list[str]:
+    """Return what to change in the entries, so that the section takes them."""
+    mappings = [entry for entry in entries if isinstance(entry, dict)]
+    first = {key: entry for entry in reversed(mappings) for key in entry}
+    renames: dict[str, str] = {}
+    for key, entry in islice(first.items(), MAX_PROBLEMS):
+        new = _new_key(key, entry, section)
+        if new is not None and new not in renames.values():
+            renames[key] = new
+    pairs = ", ".join(f"{one_line(old, 60)} to {new}" for old, new in islice(renames.items(), 10))
+    steps = [f"in its entries rename {pairs}"] if pairs else []
+    found = [section.id_key in {renames.get(key, key) for key in entry} for entry in mappings]
+    if not all(found) or len(mappings) < len(entries):
+        steps.append(f"give each entry a {section.id_key}")
+    return steps
+
+
+def _new_key(key: Any, entry: dict[Any, Any], section: Section) -> str | None:
+    """Return what a key of an entry is called in a section, or None where nothing has to change."""
+    if not isinstance(key, str) or key in section.keys:
+        return None
+    new = re.sub("vector_(db|store|database)", section.id_key.removesuffix("_id"), key)
+    if key in _OTHER_IDS and not any(s.id_key in entry for s in SECTIONS):
+        new = section.id_key if key == next(each for each in _OTHER_IDS if each in entry) else key
+    if new not in section.keys:
+        new = next(iter(get_close_matches(key[:60], section.keys, 1)), key)
+    return new if new in section.keys and new not in entry else None
