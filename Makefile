@@ -56,7 +56,10 @@ test-races: $(VENV)/.ready ## Try orders in which runs at the same instant are a
 	@$(BIN)/python -m tests.faults.interleavings $(RACES)
 
 bench: $(VENV)/.ready ## Measure the hook beside a bare script, the loop and, where it is there, the official client.
-	@$(BIN)/python -m tests.faults.bench
+	$(PYTHON) -m venv --clear build/bench
+	build/bench/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.txt
+	@BENCH_PYTHON=build/bench/bin/python $(BIN)/python -m tests.faults.bench
+	@$(BIN)/python tests/live/speed.py
 	@$(BIN)/python tests/live/connections.py
 
 record: $(VENV)/.ready ## Record anew what the real servers answer, for the unit tests.

@@ -29,6 +29,8 @@ from tests.faults.scene import NAMES, PROVIDER, REPOSITORY, Server
 
 BARE = str(REPOSITORY / "tests/faults/bare.py")
 LOOP = str(REPOSITORY / "tests/live/curl_loop.sh")
+PYTHON = os.environ.get("BENCH_PYTHON", sys.executable)
+"""One with the packages of the image alone: structlog imports rich where a development tool has brought it along."""
 REPEATS = {3: 11, 10: 7, 100: 5, 1000: 3}
 """How many times each contestant runs, by the number of collections."""
 REAL_REPEATS = 5
@@ -65,9 +67,9 @@ class Contestant:
     command: Callable[[Path], list[str]]
 
 
-HOOK = Contestant("the hook", lambda path: [sys.executable, "-m", "hook", "--config", str(path)])
+HOOK = Contestant("the hook", lambda path: [PYTHON, "-m", "hook", "--config", str(path)])
 ONE_CONNECTION = Contestant("--connections 1", lambda path: [*HOOK.command(path), "--connections", "1"])
-BARE_SCRIPT = Contestant("bare script", lambda path: [sys.executable, BARE, str(path)])
+BARE_SCRIPT = Contestant("bare script", lambda path: [PYTHON, BARE, str(path)])
 CURL_LOOP = Contestant("curl loop", lambda _: ["sh", LOOP])
 
 
