@@ -346,7 +346,7 @@ def test_it_stands_beside_the_whole_server_of_an_app(component: str) -> None:
 
 def test_the_pages_kustomization_beside_a_server_renders() -> None:
     """As it stands there: the ConfigMap is the server's, and its operator sees it."""
-    (shown,) = re.findall(r"<!-- beside -->\n```yaml\n(.*?)```", PAGES["docs/argocd.md"], re.DOTALL)
+    (shown,) = re.findall(r"<!-- beside -->\n```yaml\n(.*?)```", PAGES["docs/operators.md"], re.DOTALL)
     server = SERVERS["ogx-server"] | {"spec": {"overrideConfig": {"name": "rag-config", "key": "config.yaml"}}}
     kustomization = yaml.safe_load(shown.replace("register-collections/", "../manifests/"))
 
