@@ -9,7 +9,7 @@ from typing import Any
 
 from hook.config.entries import DISABLED
 from hook.config.sections import value_at
-from hook.config.substitution import substitute
+from hook.config.substitution import substitute, with_all_set
 from hook.domain import Collection
 from hook.errors import one_line
 from hook.tables import kind_of, sharing
@@ -63,9 +63,10 @@ class _File:
 
     def __init__(self, content: Any, environ: Mapping[str, str]) -> None:
         self._environ = environ
-        self.kinds = dict(self._kinds(content))
         self._is_vague = False
         """Whether a variable hides a provider of models or a model."""
+        self.kinds = dict(self._kinds(content))
+        self._is_vague = False  # What hides a vector_io provider hides no model.
         inference = value_at(content, ("providers", "inference"))
         self._knows_providers = isinstance(inference, list)
         self._inference = {
@@ -119,14 +120,16 @@ class _File:
             self._ids |= {full_id, model_id if prefixed else f"{provider_id}/{model_id}"}
 
     def _text(self, entry: Mapping[Any, Any], key: str) -> str | None:
+        """Return the expanded text, as it is where the variable of a `:+` is set, which the server may have."""
         value = entry.get(key)
         if not isinstance(value, str):
             return None
         try:
-            return substitute(value, self._environ)
+            text = substitute(value, self._environ) or with_all_set(value)
         except ValueError:
-            self._is_vague = True
-            return None
+            text = None
+        self._is_vague |= text is None or (text == DISABLED != value)
+        return text
 
 
 def _mappings(value: Any) -> list[Mapping[Any, Any]]:

@@ -6,10 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from client import DIMENSION, MODEL, PROVIDER
 from servers import configuration, free_port
 
 Edit = Callable[[dict[str, Any]], None]
 TOKEN = "the-right-token"
+DEFAULTS = {
+    "default_provider_id": PROVIDER,
+    "default_embedding_model": {
+        "provider_id": "sentence-transformers",
+        "model_id": MODEL,
+        "embedding_dimensions": DIMENSION,
+    },
+}
 PRINCIPALS = {TOKEN: {"principal": "hook", "attributes": {"roles": ["admin"]}}}
 """By token, who that is, and what attributes they have."""
 
@@ -25,6 +34,12 @@ def declare(release: str) -> Edit:
             content["vector_dbs"] = declaring["vector_dbs"]
 
     return edit
+
+
+def with_defaults(content: dict[str, Any]) -> None:
+    """Name what the server's own create takes for what a request leaves out, from 0.3 on."""
+    if "registered_resources" in content:
+        content["vector_stores"] = DEFAULTS
 
 
 def without_milvus(content: dict[str, Any]) -> None:

@@ -109,6 +109,7 @@ class TestModels:
             ("x/emb", {"inference": ["st", "x"]}),
             ("x/emb", {"inference": None}),
             ("emb", {"inference": ["${env.P}"]}),
+            ("emb", {"inference": ["${env.P:=__disabled__}"]}),
             ("emb", {"models": [EMBEDDER, {"model_id": "y"}]}),
             ("emb", {"models": [EMBEDDER, {"model_id": "y", "provider_id": "all"}]}),
         ],
@@ -118,9 +119,15 @@ class TestModels:
 
         assert hint.startswith(f"the file does not register '{model}': LlamaStack would not start (Model '{model}' not")
 
-    @pytest.mark.parametrize(
-        "off", [{"provider_id": "__disabled__"}, {"provider_id": "${env.P:+st}"}, {"model_id": ""}]
-    )
+    def test_what_a_variable_of_the_server_may_switch_on_counts(self) -> None:
+        """As in the starter distribution, whose providers are there where their URL is set."""
+        registered = configuration({}, models=[EMBEDDER | {"provider_id": "${env.P:+st}"}], inference=["${env.P:+st}"])
+        assert warnings(registered) == {}
+
+        listed = configuration({"embedding_model": "vllm/x"}, models=[], inference=["${env.URL:+vllm}"])
+        assert len(warnings(listed)) == 1
+
+    @pytest.mark.parametrize("off", [{"provider_id": "__disabled__"}, {"model_id": ""}])
     def test_one_that_is_switched_off_is_not_registered(self, off: dict[str, Any]) -> None:
         text = configuration({}, models=[EMBEDDER | off], inference=["other"])
 
