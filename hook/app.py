@@ -12,7 +12,7 @@ from hook.cli.settings import Presentation, Settings
 from hook.cli.usage import parse_arguments
 from hook.config import file as config
 from hook.config.file import Config
-from hook.deadline import Deadline, heed_signals
+from hook.deadline import Deadline, Stopwatch, heed_signals
 from hook.domain import Collection, State, exit_code
 from hook.errors import ConfigError, ExitCode, HookError, Stopped, one_line
 from hook.heartbeat import beating, doing
@@ -34,7 +34,7 @@ def main(
 ) -> int:
     """Run the hook and return its exit code; the report goes to stdout, the log to stderr."""
     forget()
-    clock = Deadline(0.0)
+    clock = Stopwatch()
     progress = Progress()
     presentation = Presentation(output="json", log_level="info", log_format="json")
     error: BaseException | None = None
@@ -68,7 +68,7 @@ def _execute(options: Settings, environ: Mapping[str, str], progress: Progress, 
     if options.command == "validate":
         _validate(options, environ, progress)
         return
-    deadline = Deadline(options.timeout_seconds)
+    deadline = Deadline(options.timeout_seconds, timings=timings)
     loaded = _load(options.config, options, environ, deadline)
     progress.aliases, progress.disabled = loaded.aliases, loaded.disabled
     progress.warnings = tuple(f"{path}: {hint}" for path, hint in loaded.warnings.items())
@@ -86,7 +86,7 @@ def _execute(options: Settings, environ: Mapping[str, str], progress: Progress, 
     if options.command == "prune" and not collections:
         raise ConfigError(["no collection is declared, so prune would list all that this program made; declare one"])
     if collections:
-        with beating(), doing("run.progress", lambda: {"remaining_seconds": round(deadline.remaining())}):
+        with beating(timings), doing("run.progress", lambda: {"remaining_seconds": round(deadline.remaining())}):
             _verify(options, environ, collections, deadline, progress, timings)
         progress.findings = {name: addresses.checked(each) for name, each in progress.findings.items()}
     if publisher is not None and exit_code(progress.findings.values()) is ExitCode.OK:

@@ -6,23 +6,38 @@ from collections.abc import Callable
 
 from hook import signals
 from hook.errors import Stopped, UnavailableError
+from hook.timings import DEFAULT_TIMINGS, Timings
 
 SLICE_SECONDS = 0.1
 """How long to block at a time, and so how long a signal waits."""
 
 
-class Deadline:
-    """A number of seconds that started to run when the object was made."""
+class Stopwatch:
+    """Started to run when the object was made."""
 
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self.seconds = seconds
-        """The whole budget, in seconds."""
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._start = clock()
 
     def elapsed(self) -> float:
         """Return the seconds since the start."""
         return self._clock() - self._start
+
+
+class Deadline(Stopwatch):
+    """A number of seconds that started to run when the object was made, and how long to wait within them."""
+
+    def __init__(
+        self, seconds: float, clock: Callable[[], float] = time.monotonic, timings: Timings = DEFAULT_TIMINGS
+    ) -> None:
+        super().__init__(clock)
+        self.seconds = seconds
+        """The whole budget, in seconds."""
+        self.timings = timings
+
+    def part(self, seconds: float) -> "Deadline":
+        """Return a deadline of its own for a part of what is to be done, with the same clock and waits."""
+        return Deadline(seconds, self._clock, self.timings)
 
     def remaining(self) -> float:
         """Return the seconds that are left, never less than 0."""

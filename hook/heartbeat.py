@@ -5,11 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from hook import logs
-
-SECONDS = 10.0
-"""Between two events."""
-LINE_SECONDS = 1.0
-"""Between two texts of the line on a terminal."""
+from hook.timings import Timings
 
 _LABELS = {
     "survey.progress": "verifying",
@@ -34,12 +30,12 @@ def doing(event: str, measure: Measure) -> Iterator[None]:
 
 
 @contextmanager
-def beating() -> Iterator[None]:
+def beating(timings: Timings) -> Iterator[None]:
     """While the block runs, say what is being done. A run for which no thread can start goes on without a word."""
     ended = threading.Event()
 
     def beat() -> None:
-        while not ended.wait(LINE_SECONDS if logs.rewrites_lines() else SECONDS):
+        while not ended.wait(timings.line_seconds if logs.rewrites_lines() else timings.beat_seconds):
             with suppress(IndexError):
                 event, measure = _activities[-1]
                 fields = measure()

@@ -10,11 +10,6 @@ from hook.deadline import Deadline, sleep
 from hook.errors import BudgetError, UnavailableError
 from hook.logs import log
 
-FIRST_WAIT_SECONDS = 0.5
-MAX_WAIT_SECONDS = 5.0
-LAST_TRY_SECONDS = 1.0
-"""What every try has left of the budget; a tenth of it if the budget is short."""
-
 T = TypeVar("T")
 
 
@@ -26,7 +21,8 @@ def retry(call: Callable[[], T], deadline: Deadline, event: str, *, max_failures
     """
     failures = 0
     cause: UnavailableError | None = None
-    reserve = min(LAST_TRY_SECONDS, deadline.seconds / 10)
+    timings = deadline.timings
+    reserve = min(timings.last_try_seconds, deadline.seconds / 10)
 
     def attempt() -> T:
         nonlocal cause, failures
@@ -45,7 +41,7 @@ def retry(call: Callable[[], T], deadline: Deadline, event: str, *, max_failures
         return (cause and cause.retry_after_seconds) or 0.0
 
     def wait(state: tenacity.RetryCallState) -> float:
-        ceiling = min(MAX_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** min(state.attempt_number - 1, 10))
+        ceiling = min(timings.most_wait_seconds, timings.first_wait_seconds * 2.0 ** min(state.attempt_number - 1, 10))
         return max(retry_after(), min(random.uniform(0, ceiling), deadline.remaining() - reserve))
 
     def stop(_: tenacity.RetryCallState) -> bool:

@@ -14,22 +14,22 @@ from collections import deque
 from contextlib import suppress
 from typing import Any
 
-FLUSH_SECONDS = 5.0
-"""How long the end of the program waits for the reader of each stream. Kubernetes kills a pod after 30 s."""
-_MOST_WRITES = 20_000
-"""How many writes, each a line of the log, may wait: some 8 MB."""
-
 
 class Stream(io.FileIO):
     """Accepts each write at once. If too many wait for the reader, it drops the oldest."""
 
-    def __init__(self, descriptor: int) -> None:
-        """Start the thread that writes to a descriptor. Raises RuntimeError if there can be none."""
+    def __init__(self, descriptor: int, *, flush_seconds: float = 5.0, most_writes: int = 20_000) -> None:
+        """Start the thread that writes to a descriptor. Raises RuntimeError if there can be none.
+
+        The end of the program waits `flush_seconds` for the reader: Kubernetes kills a pod after 30 s. Up to
+        `most_writes`, each a line of the log, may wait: some 8 MB.
+        """
         super().__init__(descriptor, "wb", closefd=False)
         self.lost = 0
         """How many writes were dropped."""
-        self._waiting: deque[bytes] = deque(maxlen=_MOST_WRITES)
+        self._waiting: deque[bytes] = deque(maxlen=most_writes)
         self._is_writing = False
+        self._flush_seconds = flush_seconds
         self._flush_until: float | None = None
         self._error: OSError | None = None
         self._changed = threading.Condition()
@@ -51,7 +51,7 @@ class Stream(io.FileIO):
         Raises OSError if a write failed, and TimeoutError if nobody reads.
         """
         with self._changed:
-            self._flush_until = self._flush_until or time.monotonic() + FLUSH_SECONDS
+            self._flush_until = self._flush_until or time.monotonic() + self._flush_seconds
             left = self._flush_until - time.monotonic()
             if not self._changed.wait_for(lambda: not (self._waiting or self._is_writing), left):
                 raise TimeoutError("nobody reads it")

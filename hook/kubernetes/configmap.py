@@ -14,9 +14,6 @@ from hook.retry import retry
 
 FIELD_MANAGER = "register-collections"
 URL_ANNOTATION = "register-collections/server-url"
-PUBLISH_SECONDS = 60.0
-"""How much of the budget publishing may take: enough for an API server that restarts. After it the Job does not try
-again, which would repeat the wait and the verification."""
 
 
 def can_be_key(name: str) -> bool:
@@ -40,13 +37,13 @@ class Publisher:
     def publish(self, addresses: Mapping[str, str], server_url: str) -> None:
         """Apply the ConfigMap: the API server removes the keys that an earlier run applied and this one does not.
 
-        Raises PublishError, or UnavailableError where the budget of the run ended before PUBLISH_SECONDS, so that
+        Raises PublishError, or UnavailableError where the budget of the run ended before `publish_seconds`, so that
         another try may have them. The collections stay registered.
         """
         sentence = "The collections are registered, but publishing their addresses failed"
         if not addresses:
             sentence = "No collection is declared, and publishing that failed"
-        limit = min(Deadline(PUBLISH_SECONDS), self._deadline, key=Deadline.remaining)
+        limit = min(self._deadline.part(self._deadline.timings.publish_seconds), self._deadline, key=Deadline.remaining)
         event = "publish.retry_scheduled"
         try:
             http = Http(self._pod.server, self._request_timeout_seconds, limit)

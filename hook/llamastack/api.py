@@ -36,9 +36,6 @@ MAX_FAILURES = 3
 """Answers of 5xx to one write before giving up: ogx 1.5.0 without its Milvus answers 500 to each create, and keeps an
 orphan of each that can stop its next start (POST /v1/vector_stores)."""
 
-VERSION_TIMEOUT_SECONDS = 2.0
-"""A number that the texts go by is not worth more of the budget; where a verdict goes by it, it is asked again."""
-
 
 class LlamaStack:
     """The API of one server. Every method raises UnavailableError and RefusedError as `Http` does."""
@@ -62,7 +59,7 @@ class LlamaStack:
         if status != "OK":
             raise UnavailableError(f"GET {HEALTH} answered the status '{one_line(status, 100)}'")
 
-    def version(self, timeout_seconds: float | None = VERSION_TIMEOUT_SECONDS) -> str | None:
+    def version(self, timeout_seconds: float | None = None) -> str | None:
         """Return the server's own version, or None where it does not say; a limit of None is that of each request."""
         try:
             version = self._http.get(VERSION, timeout_seconds=timeout_seconds)
@@ -178,7 +175,7 @@ class LlamaStack:
         if proof.verdict is Verdict.UNDECIDED and self.release is None and not self._has_asked_release_again:
             # The release tells what is dead, and a dead backend makes this answer late, too (0.7.3: 5 s and more).
             self._has_asked_release_again = True
-            self.version(timeout_seconds=None)
+            self.version()
             proof = prove(store_id, kind, outcomes, self.release)
         return proof
 

@@ -9,7 +9,6 @@ from hook.errors import HookError, UnavailableError
 from hook.llamastack.api import LlamaStack
 from hook.llamastack.releases import Release
 from hook.registration import remedies
-from hook.registration.models import EMBED_SECONDS
 
 
 def explained(server: LlamaStack, seen: Observation, targets: Mapping[str, Target], deadline: Deadline) -> Observation:
@@ -58,7 +57,7 @@ def _cause(proof: Proof, target: Target, failure: HookError | None, release: Rel
 def _failure_of(server: LlamaStack, target: Target, deadline: Deadline) -> HookError | None:
     """Return what the embedding model answers where it fails, or None where it makes a vector."""
     try:
-        server.embed(target.model, min(EMBED_SECONDS, deadline.remaining() / 2))
+        server.embed(target.model, min(deadline.timings.embed_seconds, deadline.remaining() / 2))
     except HookError as error:
         return error
     return None

@@ -11,9 +11,6 @@ from hook.llamastack.releases import FIRST_OGX, FIRST_SIZED
 from hook.logs import log
 from hook.registration import remedies
 
-EMBED_SECONDS = 10.0
-"""How long the embedding model may take to make a vector: to compare its length, and when a query has failed."""
-
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
@@ -32,7 +29,9 @@ def vectors(server: LlamaStack, models: Iterable[Model], deadline: Deadline) -> 
     found = Vectors()
     for model in {model.id: model for model in models}.values():
         try:
-            found.lengths[model.id] = len(server.embed(model, min(EMBED_SECONDS, deadline.remaining() / 4)))
+            found.lengths[model.id] = len(
+                server.embed(model, min(deadline.timings.embed_seconds, deadline.remaining() / 4))
+            )
         except HookError as error:
             found.failures[model.id] = error
     return found
@@ -77,7 +76,7 @@ def file_warnings(
         log.warning("files.no_processor", hint=remedies.NO_FILE_PROCESSOR)
         warnings.append(remedies.NO_FILE_PROCESSOR)
     for model, target in {target.model.id: target for target in targets}.items():
-        limit = min(EMBED_SECONDS, deadline.remaining() / 4)
+        limit = min(deadline.timings.embed_seconds, deadline.remaining() / 4)
         try:
             server.embed(target.model, limit, target.embedding_dimension)
         except RefusedError as error:

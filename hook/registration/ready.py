@@ -28,7 +28,7 @@ def wait_until_ready(server: LlamaStack, url: str, deadline: Deadline) -> tuple[
             stores = retry(ready, deadline, "health.retry_scheduled")
     except UnavailableError as error:
         raise UnavailableError(f"The server {url} was not ready within {deadline.seconds:g} s: {error}") from error
-    version = server.version()
+    version = server.version(deadline.timings.version_seconds)
     elapsed_seconds = round(deadline.elapsed(), 2)
     log.info("health.ready", server_version=version, vector_stores=len(stores), elapsed_seconds=elapsed_seconds)
     return stores, version
@@ -84,7 +84,7 @@ def _wait_for_models(
             names = quoted(each.name for each in late)
             raise UnavailableError(f"GET /v1/models does not list the embedding model of {names} yet")
 
-    limit = Deadline(deadline.remaining() - min(REST_SECONDS, deadline.remaining() / 4))
+    limit = deadline.part(deadline.remaining() - min(REST_SECONDS, deadline.remaining() / 4))
     try:
         retry(ask, limit, "model.retry_scheduled")
     except UnavailableError:

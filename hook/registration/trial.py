@@ -136,7 +136,7 @@ class _Trial:
 
     def _find(self, store_id: str) -> Proof:
         """Return whether a query finds the chunk, asked again for some seconds."""
-        limit = Deadline(min(self._timings.trial_found_seconds, self._deadline.remaining() / 2))
+        limit = self._deadline.part(min(self._timings.trial_found_seconds, self._deadline.remaining() / 2))
         queries = cycle(TRIAL_QUERIES)
         provider = self._target.provider.id
         while True:
@@ -194,7 +194,7 @@ class _Trial:
 
     def _listed(self, claim: Trial, seconds: float) -> list[VectorStore]:
         """Return what the list shows of the throw-away store, which may lag, or be another worker's."""
-        limit = Deadline(min(seconds, self._deadline.remaining() / 2))
+        limit = self._deadline.part(min(seconds, self._deadline.remaining() / 2))
         while True:
             found = [store for store in self._list() if may_delete(store, claim)]
             if found or limit.remaining() == 0:
@@ -203,7 +203,7 @@ class _Trial:
             self._server.close()
 
     def _list(self) -> Sequence[VectorStore]:
-        limit = Deadline(min(self._timings.trial_listed_seconds, self._deadline.remaining() / 2))
+        limit = self._deadline.part(min(self._timings.trial_listed_seconds, self._deadline.remaining() / 2))
         return retry(self._server.vector_stores, limit, "request.retry_scheduled", max_failures=MAX_FAILURES)
 
 

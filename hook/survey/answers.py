@@ -5,27 +5,25 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from threading import RLock
 
-from hook.deadline import Deadline
+from hook.deadline import Deadline, Stopwatch
 from hook.domain import Observation, Proof, Target, VectorStore, Verdict
 from hook.llamastack.verdicts import INSERT, PROCESS_LOCAL_PROVIDERS
 from hook.logs import log
 from hook.survey.order import SHOWN_FIELDS, in_order
 from hook.survey.proof import united
 from hook.survey.timed import Timed, may_precede
+from hook.timings import Timings
 
 FULLY_PROVEN = 20
 """Up to so many vector stores are proven on each connection; of more, each on fewer."""
 FEWEST_PROOFS = 3
 """On how many connections a vector store is proven at least, where there are so many."""
-LOST_SECONDS = 5.0
-"""How long what seems lost is proven on as many connections as what works, though each answer is an error: one worker
-that knows it is enough. The rich log of 0.7.3 and newer takes seconds for an error."""
 
 
 class Answers:
     """What was answered so far, and who has to be asked next; connections in threads of their own may share it."""
 
-    def __init__(self, connections: int, queries: int) -> None:
+    def __init__(self, connections: int, queries: int, timings: Timings) -> None:
         """Begin with nothing; `queries` is how often a vector store is queried, where an empty insert tells as much."""
         self.is_void = False
         """Whether nobody waits for more answers."""
@@ -33,8 +31,8 @@ class Answers:
         """On how many the list is asked for."""
         self._queries = queries
         self._opened = 0
-        self._clock = Deadline(0.0)
-        self._lost = Deadline(LOST_SECONDS)
+        self._clock = Stopwatch()
+        self._lost = Deadline(timings.lost_seconds)
         self._lock = RLock()
         self._stores: dict[str, VectorStore] = {}
         self._lists: list[Timed[dict[str, int]]] = []

@@ -14,19 +14,17 @@ from hook.deadline import SLICE_SECONDS, heed_signals, sleep, start_thread
 
 AT_ONCE = 8
 """How many connections are under way at once."""
-APART_SECONDS = 0.01
-"""How long after one connection the next is opened."""
 
 
-def overlap(turns: Iterable[int], ask: Callable[[int], None], at_once: int) -> None:
-    """Call `ask` for each turn: up to `at_once` of them under way, each in a thread of its own.
+def overlap(turns: Iterable[int], ask: Callable[[int], None], at_once: int, apart_seconds: float) -> None:
+    """Call `ask` for each turn, `apart_seconds` after the one before: up to `at_once`, each in a thread of its own.
 
     With one at once it is called in this thread, one turn after the other. Raises the first error of any, and Stopped
     at a signal; what is under way then is not waited for.
     """
     if at_once == 1:
         for turn in turns:
-            sleep(APART_SECONDS)
+            sleep(apart_seconds)
             ask(turn)
         return
     ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
@@ -36,7 +34,7 @@ def overlap(turns: Iterable[int], ask: Callable[[int], None], at_once: int) -> N
             under_way -= _wait_for_one(ended)
         start_thread(partial(_take, ask, turn, ended))
         under_way += 1
-        sleep(APART_SECONDS)
+        sleep(apart_seconds)
     while under_way:
         under_way -= _wait_for_one(ended)
 

@@ -15,8 +15,6 @@ from hook.survey.connections import AT_ONCE, overlap
 from hook.survey.proof import Prover
 from hook.survey.turns import Turns, Wanted
 
-PAUSE_SECONDS = 0.03
-"""Before a create that another worker shall take."""
 MOST_ROUNDS = 3
 """How often all is asked anew because another run made something wanted in the middle of it."""
 PATIENT_AFTER = 3
@@ -43,7 +41,7 @@ class Survey:
         self.connections = max(1, connections)
         self._at_once = AT_ONCE
         self._first_list: Sequence[VectorStore] | None = None
-        self._answers = Answers(self.connections, 0)
+        self._answers = Answers(self.connections, 0, deadline.timings)
 
     def know_first_list(self, stores: Sequence[VectorStore]) -> None:
         """Take what a first connection listed just now for the first answer of the next observation."""
@@ -103,13 +101,13 @@ class Survey:
 
     def shift(self) -> None:
         """Let another worker take the next request of each connection, as where a balancer gives each one its turn."""
-        sleep(PAUSE_SECONDS)
+        sleep(self._deadline.timings.shift_seconds)
         if random.random() < 0.5:
             self._server.check_health()
 
     def _ask_all(self, wanted: Wanted, queries: int, *, patient: bool) -> Observation:
         """Ask once around: first for one proof of each vector store, since it says what to ask the others."""
-        answers = self._answers = Answers(self.connections, queries)
+        answers = self._answers = Answers(self.connections, queries, self._deadline.timings)
         turns = Turns(self._server, self._prover, self._deadline, wanted, answers, patient=patient)
         first_list, self._first_list = self._first_list, None
         try:
@@ -118,7 +116,8 @@ class Survey:
             turns.take_first(self._server, first_list, at_once)
             if self.connections > 1 and answers.wants_nothing():
                 answers.connections *= LISTS_EACH
-            overlap(range(1, answers.connections), turns.take_another, at_once)
+            apart = self._deadline.timings.apart_seconds
+            overlap(range(1, answers.connections), turns.take_another, at_once, apart)
             while not answers.is_over():
                 turns.take_another()
             turns.prove_what_was_disturbed()

@@ -23,8 +23,6 @@ QUESTIONS = 3
 next connection is opened, and one of four was missed in every tenth observation (uvicorn)."""
 QUESTIONS_OF_LISTS = 2
 """The same where there is nothing to prove, and more connections are opened instead."""
-FLOODED_PAUSE_SECONDS = 0.1
-"""After each proof where the server is flooded easily: it writes a few hundred events of its telemetry a second."""
 QUICK_SECONDS = 1.0
 """A failure that took longer is not repeated at once: the server has tried again itself, as with a model's endpoint."""
 EARLY = 3
@@ -70,7 +68,7 @@ class Turns:
             with closing(self._server.another()) as other:
                 self._ask(self._proofs(other, wanted, others[number::at_once]))
 
-        overlap(range(min(at_once, len(others))), take_share, at_once)
+        overlap(range(min(at_once, len(others))), take_share, at_once, self._deadline.timings.apart_seconds)
 
     def take_another(self, _: int = 0) -> None:
         """Ask on a connection of its own for the list and for the proofs that are due, in any order.
@@ -134,7 +132,7 @@ class Turns:
             proof = again
         self._answers.add_proof(store_id, target, proof, began)
         if server.is_flooded_easily:
-            sleep(FLOODED_PAUSE_SECONDS)
+            sleep(self._deadline.timings.flooded_pause_seconds)
 
     def _patiently(self, question: Callable[[], T]) -> T:
         try:

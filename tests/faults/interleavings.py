@@ -36,6 +36,7 @@ from hook.progress import Progress
 from hook.registration.deletion import TRIAL_PREFIX
 from hook.registration.run import Run
 from hook.survey import connections
+from hook.timings import DEFAULT_TIMINGS
 from tests import fake_llamastack
 from tests.fake_llamastack import GRANITE, FakeLlamaStack
 from tests.faults.scene import NAMES, PROVIDER
@@ -348,7 +349,9 @@ def time_of(instant: Instant, seed: int) -> Iterator[None]:
         stack.enter_context(patch.object(connections, "start_thread", instant.start))
         queues = SimpleNamespace(SimpleQueue=partial(InstantQueue, instant), Empty=queue.Empty)
         stack.enter_context(patch.object(connections, "queue", queues))
-        stack.enter_context(patch.object(deadline.Deadline.__init__, "__defaults__", (instant.monotonic,)))
+        stack.enter_context(patch.object(deadline.Stopwatch.__init__, "__defaults__", (instant.monotonic,)))
+        defaults = (instant.monotonic, DEFAULT_TIMINGS)
+        stack.enter_context(patch.object(deadline.Deadline.__init__, "__defaults__", defaults))
         stack.enter_context(patch.object(uuid, "uuid4", lambda: uuid.UUID(int=instant.random.getrandbits(128))))
         yield
 

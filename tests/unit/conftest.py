@@ -90,6 +90,9 @@ Run = Callable[..., Outcome]
 
 
 FAST = Timings(
+    first_wait_seconds=0.05,
+    apart_seconds=0.001,
+    shift_seconds=0.0,
     lag_seconds=1.0,
     late_seconds=1.0,
     late_pause_seconds=0.2,
@@ -119,12 +122,8 @@ def waits() -> Waits:
 
 
 @pytest.fixture
-def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, waits: Waits) -> Run:
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], waits: Waits) -> Run:
     """Return a function that runs the hook against a URL, on the usual collections unless told otherwise."""
-    # The real pauses are the business of test_backoff.
-    monkeypatch.setattr("hook.retry.FIRST_WAIT_SECONDS", 0.05)
-    monkeypatch.setattr("hook.survey.survey.PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr("hook.survey.connections.APART_SECONDS", 0.001)
 
     def call(
         url: str,

@@ -15,16 +15,18 @@ from typing import Any, cast
 
 import pytest
 
-from hook import heartbeat, logs
+from hook import logs
 from hook.heartbeat import beating, doing
+from hook.timings import Timings
 from tests.fake_llamastack import FakeLlamaStack, hang
-from tests.unit.conftest import Run, entries
+from tests.unit.conftest import Run, Waits, entries
+
+SOON = Timings(beat_seconds=0.05, line_seconds=0.05)
 
 
 @pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heartbeat, "SECONDS", 0.05)
-    monkeypatch.setattr(heartbeat, "LINE_SECONDS", 0.05)
+def _soon(waits: Waits) -> None:
+    waits.set(beat_seconds=0.05, line_seconds=0.05)
 
 
 def test_proofs_that_take_long_are_followed(server: FakeLlamaStack, run: Run) -> None:
@@ -58,7 +60,7 @@ def test_waiting_is_followed(server: FakeLlamaStack, run: Run) -> None:
 def test_the_innermost_activity_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("info", "json", {})
 
-    with beating(), doing("outer", lambda: {"remaining_seconds": 1}):
+    with beating(SOON), doing("outer", lambda: {"remaining_seconds": 1}):
         with doing("inner", lambda: {"remaining_seconds": 2}):
             time.sleep(0.2)
         time.sleep(0.2)
@@ -70,7 +72,7 @@ def test_the_innermost_activity_is_said(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_nothing_to_do_is_nothing_to_say(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("info", "json", {})
-    with beating():
+    with beating(SOON):
         time.sleep(0.2)
 
     assert capsys.readouterr().err == ""
@@ -81,7 +83,7 @@ def test_without_a_thread_the_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> No
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", none_left)
-    with beating():
+    with beating(SOON):
         reached = True
 
     assert reached
@@ -96,7 +98,9 @@ def test_a_terminal_shows_one_line_that_is_rewritten(tmp_path: Path, term: str, 
     with FakeLlamaStack() as server:
         server.fault("GET /v1/health", hang(0.3), times=6)
         arguments = ["check", "--url", server.url, "--config", str(path), "--connections", "1", "--timeout", "20"]
-        program = "from hook import heartbeat; heartbeat.LINE_SECONDS = 0.05; import hook.__main__ as m; m.main()"
+        program = (
+            "from hook.app import main; from hook.timings import Timings; main(timings=Timings(line_seconds=0.05))"
+        )
         process = subprocess.Popen(
             [sys.executable, "-c", program, *arguments], env={"TERM": term}, stdout=theirs, stderr=theirs
         )

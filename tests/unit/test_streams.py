@@ -164,11 +164,8 @@ def test_a_slow_reader_gets_everything(pipe: tuple[int, int]) -> None:
     assert stream.lost == 0
 
 
-def test_a_reader_who_takes_too_little_is_not_waited_for(
-    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(streams, "FLUSH_SECONDS", 0.01)
-    stream = Stream(pipe[1])
+def test_a_reader_who_takes_too_little_is_not_waited_for(pipe: tuple[int, int]) -> None:
+    stream = Stream(pipe[1], flush_seconds=0.01)
     stream.write(b"x" * SIZE)
     reader, _ = read_slowly(pipe[0], SIZE)
 
@@ -177,11 +174,10 @@ def test_a_reader_who_takes_too_little_is_not_waited_for(
     reader.join()
 
 
-def test_what_nobody_reads_is_lost_from_its_beginning(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_nobody_reads_is_lost_from_its_beginning(pipe: tuple[int, int]) -> None:
     """The end says what came of the run; and what is lost is counted."""
-    monkeypatch.setattr(streams, "_MOST_WRITES", 100)
     filled = fill(pipe[1])
-    stream = Stream(pipe[1])
+    stream = Stream(pipe[1], most_writes=100)
     lines = [b"%09d\n" % number for number in range(5000)]
     for line in lines:
         stream.write(line)

@@ -10,11 +10,12 @@ import pytest
 import trustme
 
 from hook.kubernetes import pod
-from hook.kubernetes.configmap import PUBLISH_SECONDS, can_be_key
+from hook.kubernetes.configmap import can_be_key
+from hook.timings import DEFAULT_TIMINGS
 from tests.fake_kubernetes import TOKEN, FakeKubernetes
 from tests.fake_llamastack import GRANITE, FakeLlamaStack, answer
 from tests.pages import PAGES
-from tests.unit.conftest import NAMES, Outcome, Run, entries
+from tests.unit.conftest import NAMES, Outcome, Run, Waits, entries
 
 PATH = "/api/v1/namespaces/private-ai-demo/configmaps/ids"
 
@@ -347,7 +348,7 @@ def test_a_name_that_cannot_be_a_key_is_told_also_where_publishing_fails(
 
 
 def test_the_pages_say_how_long_publishing_waits() -> None:
-    limit = f"waits at most {PUBLISH_SECONDS:g} s"
+    limit = f"waits at most {DEFAULT_TIMINGS.publish_seconds:g} s"
 
     assert limit in " ".join(PAGES["docs/addresses.md"].split())
     assert limit in " ".join(PAGES["CHANGELOG.md"].split())
@@ -399,9 +400,9 @@ def test_a_budget_that_ends_before_the_api_server_had_its_time_is_unavailable(pu
     assert outcome.report["message"].startswith("The collections are registered, but publishing their addresses failed")
 
 
-def test_publishing_waits_for_a_part_of_the_budget_only(publish_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_publishing_waits_for_a_part_of_the_budget_only(publish_run: Run, waits: Waits) -> None:
     """The collections are registered already; with exit code 6 the Job does not do all of it again."""
-    monkeypatch.setattr("hook.kubernetes.configmap.PUBLISH_SECONDS", 0.5)
+    waits.set(publish_seconds=0.5)
     outcome = publish_run("--timeout", "600", KUBERNETES_SERVICE_PORT="1")
 
     left = [event["remaining_seconds"] for event in outcome.events if event["event"] == "publish.retry_scheduled"]
@@ -412,11 +413,9 @@ def test_publishing_waits_for_a_part_of_the_budget_only(publish_run: Run, monkey
     assert outcome.report["message"].endswith("run the hook again to publish them")
 
 
-def test_an_api_server_that_is_silent_is_not_waited_for_longer(
-    publish_run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_api_server_that_is_silent_is_not_waited_for_longer(publish_run: Run, waits: Waits) -> None:
     """Whatever one request may take elsewhere."""
-    monkeypatch.setattr("hook.kubernetes.configmap.PUBLISH_SECONDS", 0.5)
+    waits.set(publish_seconds=0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = str(silent.getsockname()[1])
         outcome = publish_run("--timeout", "600", "--request-timeout", "600", KUBERNETES_SERVICE_PORT=port)
@@ -443,11 +442,9 @@ def test_a_conflict_is_tried_again(kubernetes: FakeKubernetes, publish_run: Run)
     assert kubernetes.requests == [f"GET {PATH}", *[f"PATCH {PATH}"] * 3]
 
 
-def test_a_conflict_without_end_is_not_published(
-    kubernetes: FakeKubernetes, publish_run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_conflict_without_end_is_not_published(kubernetes: FakeKubernetes, publish_run: Run, waits: Waits) -> None:
     """The next run may be luckier."""
-    monkeypatch.setattr("hook.kubernetes.configmap.PUBLISH_SECONDS", 0.5)
+    waits.set(publish_seconds=0.5)
     kubernetes.conflicts = 1_000_000
     outcome = publish_run()
 

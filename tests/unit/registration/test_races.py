@@ -26,6 +26,7 @@ from hook.registration.run import Run
 from hook.retry import retry
 from hook.survey.answers import Answers
 from hook.survey.order import in_order
+from hook.timings import DEFAULT_TIMINGS
 from tests.fake_llamastack import GRANITE, FakeLlamaStack, answer
 from tests.unit.conftest import NAMES, Waits, entries
 from tests.unit.conftest import Run as RunHook
@@ -268,7 +269,7 @@ def test_all_runs_have_the_same_order_of_one_second(lists: list[list[str]], orde
 
     assert "".join(store.id for store in in_order(stores, places)) == order
 
-    sweep = Answers(len(lists), 0)
+    sweep = Answers(len(lists), 0, DEFAULT_TIMINGS)
     for ids in lists:
         sweep.add_list([VectorStore(store_id, "docs", created_at=1) for store_id in ids], sweep.now())
     assert [store.id for store in sweep.together().stores] == [*order]

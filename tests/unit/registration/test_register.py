@@ -1014,9 +1014,9 @@ def test_a_wish_for_more_than_the_budget_is_told(server: FakeLlamaStack, run: Ru
     assert re.search(r"Retry-After is 4000 s, more than the \d+ s that are left", outcome.report["message"])
 
 
-def test_a_slow_version_costs_little(server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_version_costs_little(server: FakeLlamaStack, run: Run, waits: Waits) -> None:
     """It is only for the report."""
-    monkeypatch.setattr("hook.llamastack.api.VERSION_TIMEOUT_SECONDS", 0.2)
+    waits.set(version_seconds=0.2)
     server.fault("GET /v1/version", hang(9))
 
     assert run(server.url).exit_code == 0

@@ -15,6 +15,8 @@ from hook.survey.timed import Timed, comes_back, may_precede
 from tests.fake_llamastack import FakeLlamaStack, answer, reset
 from tests.unit.conftest import Run, entries
 
+APART_SECONDS = 0.001
+
 LIST = "GET /v1/vector_stores"
 ONE = entries("red_hat_docs")
 
@@ -47,7 +49,7 @@ def test_some_are_under_way_at_once_and_no_more() -> None:
     """The next is opened when one of them has ended."""
     crowd = Crowd(AT_ONCE)
 
-    overlap(range(3 * AT_ONCE), crowd.ask, AT_ONCE)
+    overlap(range(3 * AT_ONCE), crowd.ask, AT_ONCE, APART_SECONDS)
 
     assert crowd.most == AT_ONCE
     assert sorted(crowd.turns) == [*range(3 * AT_ONCE)]
@@ -57,7 +59,7 @@ def test_one_at_once_needs_no_thread() -> None:
     """They come one after the other, in the thread that asked for them."""
     threads: list[threading.Thread] = []
 
-    overlap(range(3), lambda _: threads.append(threading.current_thread()), 1)
+    overlap(range(3), lambda _: threads.append(threading.current_thread()), 1, APART_SECONDS)
 
     assert threads == [threading.main_thread()] * 3
 
@@ -71,7 +73,7 @@ def test_the_first_error_ends_it(at_once: int) -> None:
         raise UnavailableError(f"turn {turn}")
 
     with pytest.raises(UnavailableError, match=r"turn \d"):
-        overlap(range(100), fail, at_once)
+        overlap(range(100), fail, at_once, APART_SECONDS)
 
     assert len(asked) <= at_once
 
@@ -87,7 +89,7 @@ def test_a_signal_ends_it_while_all_are_waiting() -> None:
         silence.wait(10)
 
     with pytest.raises(Stopped):
-        overlap(range(100), note_and_wait, AT_ONCE)
+        overlap(range(100), note_and_wait, AT_ONCE, APART_SECONDS)
     silence.set()
 
 
@@ -129,9 +131,9 @@ def test_a_gateway_that_limits_requests_gets_one_at_a_time(
     """From its answer to the end of the run."""
     at_once: list[int] = []
 
-    def noted(turns: range, ask: Callable[[int], None], count: int) -> None:
+    def noted(turns: range, ask: Callable[[int], None], count: int, apart_seconds: float) -> None:
         at_once.append(count)
-        overlap(turns, ask, count)
+        overlap(turns, ask, count, apart_seconds)
 
     monkeypatch.setattr("hook.survey.survey.overlap", noted)
     with FakeLlamaStack() as fake:
@@ -224,9 +226,9 @@ def test_the_next_is_opened_a_moment_later(monkeypatch: pytest.MonkeyPatch) -> N
     slept: list[float] = []
     monkeypatch.setattr(connections, "sleep", slept.append)
 
-    overlap(range(3), lambda _: None, AT_ONCE)
+    overlap(range(3), lambda _: None, AT_ONCE, APART_SECONDS)
 
-    assert slept == [connections.APART_SECONDS] * 3
+    assert slept == [APART_SECONDS] * 3
 
 
 def test_a_gateway_that_fails_every_third_request_is_asked_with_patience(run: Run) -> None:

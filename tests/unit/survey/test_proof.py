@@ -15,7 +15,7 @@ from hook.registration import remedies
 from hook.registration.causes import explained
 from hook.survey import proof
 from tests.fake_llamastack import FakeLlamaStack, answer, hang
-from tests.unit.conftest import Run, entries
+from tests.unit.conftest import Run, Waits, entries
 
 INSERT = "POST /v1/vector-io/insert"
 QUERY = "POST /v1/vector-io/query"
@@ -212,11 +212,9 @@ def test_an_embedding_model_that_is_down_is_told_from_a_backend(server: FakeLlam
     assert "does not answer (POST /v1/embeddings answered 500" in outcome.detail()
 
 
-def test_an_embedding_model_that_does_not_answer_is_given_up(
-    server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_embedding_model_that_does_not_answer_is_given_up(server: FakeLlamaStack, run: Run, waits: Waits) -> None:
     """Sooner than other requests, which it only explains."""
-    monkeypatch.setattr("hook.registration.causes.EMBED_SECONDS", 0.3)
+    waits.set(embed_seconds=0.3)
     server.dead_ids.add(server.add("red_hat_docs"))
     server.fault(EMBED, hang())
 

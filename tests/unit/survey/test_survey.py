@@ -15,9 +15,12 @@ from hook.survey.proof import united
 from hook.survey.survey import QUERIES
 from hook.survey.timed import Timed
 from hook.survey.turns import QUESTIONS
+from hook.timings import DEFAULT_TIMINGS
 from tests.fake_llamastack import FakeLlamaStack, answer
 from tests.pages import PAGES
-from tests.unit.conftest import Run, entries
+from tests.unit.conftest import Run, Waits, entries
+
+APART_SECONDS = 0.001
 
 LIST = "GET /v1/vector_stores"
 CREATE = "POST /v1/vector_stores"
@@ -37,7 +40,7 @@ def in_turn(*said: Any) -> list[Timed[Any]]:
 
 def sweep_of(connections: int, *lists: list[str]) -> Answers:
     """Return what was heard after these lists, one after the other."""
-    sweep = Answers(connections, QUERIES)
+    sweep = Answers(connections, QUERIES, DEFAULT_TIMINGS)
     for ids in lists:
         sweep.open({})
         sweep.add_list([VectorStore(store_id, "docs") for store_id in ids], sweep.now())
@@ -412,11 +415,9 @@ def test_what_seems_lost_is_asked_on_each_connection(run: Run) -> None:
     assert server.lines().count(INSERT) == 20
 
 
-def test_what_answers_slowly_with_an_error_is_not_asked_on_each_connection(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_answers_slowly_with_an_error_is_not_asked_on_each_connection(run: Run, waits: Waits) -> None:
     """Each costs the server a log; 20 for all that is lost, and at least 3 for each."""
-    monkeypatch.setattr("hook.survey.answers.LOST_SECONDS", 0.0)
+    waits.set(lost_seconds=0.0)
     with FakeLlamaStack(version="0.7.3") as server:
         for name in ("red_hat_docs", "acme_corporate", "eu_ai_act"):
             server.lost_ids.add(server.add(name))
@@ -651,10 +652,10 @@ def test_the_documentation_says_how_many_requests_there_are() -> None:
     assert f"Up to {FULLY_PROVEN} collections are proven on every connection, more than that on" in page
     assert f"on at least {FEWEST_PROOFS} and on {20 * FULLY_PROVEN} together" in page
     assert f"Up to {connections.AT_ONCE} connections are under way at once, a new one every " in page
-    assert f"every {1000 * connections.APART_SECONDS:.0f} ms" in page
+    assert f"every {1000 * DEFAULT_TIMINGS.apart_seconds:.0f} ms" in page
     assert f"each connection sends at least {QUESTIONS} requests" in page
     assert f"queried at most {QUERIES} times a run" in page
-    assert f"waits for {turns.FLOODED_PAUSE_SECONDS} s after each proof" in page
+    assert f"waits for {DEFAULT_TIMINGS.flooded_pause_seconds} s after each proof" in page
 
 
 def test_three_changes_of_the_lists_are_enough_and_the_detail_counts_them() -> None:
@@ -695,16 +696,16 @@ def test_a_run_of_three_asks_little(server: FakeLlamaStack, run: Run) -> None:
 
 @pytest.mark.parametrize(("version", "at_once"), [("0.2.17", 1), ("0.2.18", connections.AT_ONCE)])
 def test_a_server_that_is_flooded_easily_is_asked_slowly(
-    run: Run, monkeypatch: pytest.MonkeyPatch, version: str, at_once: int
+    run: Run, waits: Waits, monkeypatch: pytest.MonkeyPatch, version: str, at_once: int
 ) -> None:
     """One connection at a time, with a pause after each proof."""
-    monkeypatch.setattr(turns, "FLOODED_PAUSE_SECONDS", 0.001)
+    waits.set(flooded_pause_seconds=0.001)
     opened: list[int] = []
     slept: list[float] = []
 
-    def noted(turns: range, ask: Any, count: int) -> None:
+    def noted(turns: range, ask: Any, count: int, apart_seconds: float) -> None:
         opened.append(count)
-        connections.overlap(turns, ask, count)
+        connections.overlap(turns, ask, count, apart_seconds)
 
     monkeypatch.setattr(survey, "overlap", noted)
     monkeypatch.setattr(turns, "sleep", slept.append)
