@@ -295,7 +295,7 @@ class Room:
             return None
 
         job, condition = self.api.until(f"the Job {name} ends in {self.name}", ended, seconds)
-        tries = [self._try(pod) for pod in self.pods(name)]
+        tries = [self.as_try(pod) for pod in self.pods(name)]
         return Outcome(
             condition["type"] == "Complete", condition.get("reason", ""), condition.get("message", ""), tries, job
         )
@@ -320,7 +320,8 @@ class Room:
         return run
 
     @staticmethod
-    def _try(pod: Any) -> Try:
+    def as_try(pod: Any) -> Try:
+        """Return how a pod has ended, if it has."""
         statuses: Sequence[Any] = pod["status"].get("containerStatuses", [])
         ended = statuses[0]["state"].get("terminated", {}) if statuses else {}
         return Try(ended.get("exitCode"), ended.get("message", ""), pod)

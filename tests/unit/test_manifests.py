@@ -118,3 +118,42 @@ def test_the_build_sees_only_what_it_copies() -> None:
 
     assert first == "*"
     assert {line[1:] for line in lines if line.startswith("!")} == copied
+
+
+def definitions(path: Path) -> dict[str, Any]:
+    """Return the schemas of custom resources in a file, or in each of a folder, by their names."""
+    files = path.glob("*.yaml") if path.is_dir() else [path]
+    found = [each for file in files for each in yaml.safe_load_all(file.read_text())]
+    return {each["metadata"]["name"]: each["spec"] for each in found}
+
+
+def differences(own: Any, real: Any, path: str) -> list[str]:
+    """Return what a schema says that another does not."""
+    wrong = [f"{path}: {key}" for key in ("type", "format", "enum") if key in own and own[key] != real.get(key)]
+    wrong += [f"{path}: {name} is required" for name in {*own.get("required", [])} - {*real.get("required", [])}]
+    for name, inner in own.get("properties", {}).items():
+        if name not in real.get("properties", {}):
+            wrong.append(f"{path}.{name}")
+        else:
+            wrong += differences(inner, real["properties"][name], f"{path}.{name}")
+    return wrong + (differences(own["items"], real.get("items", {}), f"{path}[]") if "items" in own else [])
+
+
+def schema(definition: Any) -> Any:
+    """Return the schema of the one version."""
+    (version,) = definition["versions"]
+    return version["schema"]["openAPIV3Schema"]
+
+
+def test_the_operators_definitions_have_what_is_read_of_them() -> None:
+    """Ours, with which the cluster's tests run where theirs are not beside this repository; and theirs say no less."""
+    own = definitions(ROOT / "tests" / "cluster" / "up" / "operators.yaml")
+    theirs = definitions(ROOT.parent / "shared" / "operators")
+    ogx, older = (schema(own[name])["properties"]["spec"]["properties"] for name in own)
+
+    assert "port" in ogx["network"]["properties"]
+    assert "port" in older["server"]["properties"]["containerSpec"]["properties"]
+    for name, real in theirs.items():
+        assert own[name]["names"].items() <= real["names"].items()
+        assert own[name]["versions"][0]["name"] == real["versions"][0]["name"]
+        assert differences(schema(own[name]), schema(real), name) == []

@@ -9,7 +9,9 @@ kubectl apply --server-side -f "$CACHE/argocd-crds" -f "$HERE/argocd.yaml" >/dev
 # A definition that is too fresh has no conditions, which kubectl takes for an error.
 wait_for 60 kubectl wait --for=condition=Established --timeout=1s -f "$CACHE/argocd-crds"
 # What docs/argocd.md tells to do, for kinds that no operator runs here.
-kubectl apply --server-side -f operators.yaml >/dev/null
+definitions=../../../../shared/operators # the operators' own, where they are
+[ -d "$definitions" ] || definitions=operators.yaml
+kubectl apply --server-side -f "$definitions" >/dev/null
 kubectl patch configmap argocd-cm -n argocd --patch-file ../../../manifests/argocd/argocd-cm.yaml >/dev/null
 kubectl -n argocd patch secret argocd-secret --type merge \
   -p "{\"stringData\": {\"server.secretkey\": \"$(openssl rand -hex 16)\"}}" >/dev/null
