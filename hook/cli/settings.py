@@ -88,7 +88,7 @@ def presentation(
 def parse(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     """Check flags and environment. Raises ConfigError with all problems, and UsageError before it."""
     if arguments["problems"]:
-        raise UsageError(arguments["command"], arguments["problems"])
+        raise UsageError(arguments["typed"], arguments["problems"])
     values = Values(arguments, environ)
     for flag in ("--output", "--log-level", "--log-format"):
         values.choice(flag)

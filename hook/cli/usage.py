@@ -59,6 +59,7 @@ def parse_arguments(argv: Sequence[str]) -> dict[str, Any]:
         arguments["words"] = words[1:]
         problems += _problems_of_words(arguments)
     typed = " ".join(filter(None, [PROGRAM, command]))
+    arguments["typed"] = command or PROGRAM
     arguments["problems"] = [f"{problem}; see {typed} --help" for problem in problems]
     return arguments
 

@@ -435,3 +435,8 @@ def test_each_command_has_help_of_its_own(command: str, capsys: pytest.CaptureFi
     assert re.findall(r"^  (\d)  (\w+)", text, re.MULTILINE)[:3] == [("0", "ok"), ("1", "unexpected"), ("2", "config")]
     example = text.split("example:\n")[1].split()[1:]
     assert settings(*example).command == command == example[0]
+
+
+def test_a_usage_error_of_no_command_names_the_program() -> None:
+    with pytest.raises(ConfigError, match="^usage error in register-collections: unknown command 'chekc'"):
+        settings("chekc")
