@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 IMAGE = register-collections:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' hook/__init__.py)
 
 .PHONY: help demo test lint format messages test-live test-faults test-races bench record image test-image test-manifests \
-	test-cluster test-mutations chart-readme chart release-check lock clean
+	share test-cluster test-mutations chart-readme chart release-check lock clean
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -77,6 +77,9 @@ test-image: $(VENV)/.ready ## Build the image and run it as OpenShift would, aga
 test-manifests: $(VENV)/.ready ## Render the manifests and the chart, and check what comes out.
 	PYTHON=$(PYTHON) tests/manifests/install-tools.sh
 	$(BIN)/python -m pytest tests/manifests
+
+share: $(VENV)/.ready ## Write the manual page and the shell completions anew, from the help.
+	$(BIN)/python -m release.share
 
 chart-readme: $(VENV)/.ready ## Write the chart's README anew, from its values.yaml.
 	$(BIN)/python -m release.chart_readme

@@ -438,5 +438,5 @@ def test_each_command_has_help_of_its_own(command: str, capsys: pytest.CaptureFi
 
 
 def test_a_usage_error_of_no_command_names_the_program() -> None:
-    with pytest.raises(ConfigError, match="^usage error in register-collections: unknown command 'chekc'"):
+    with pytest.raises(ConfigError, match=r"^usage error in register-collections: unknown command 'chekc'"):
         settings("chekc")
