@@ -1,6 +1,7 @@
 """Lists that people write in place of a section, and the one step from there to the right form."""
 
 import re
+from collections.abc import Iterator
 from difflib import get_close_matches
 from itertools import islice
 from typing import Any
@@ -10,31 +11,40 @@ from hook.config.sections import SECTIONS, Section, ids_of, sections_of, value_a
 from hook.errors import MAX_PROBLEMS, one_line
 
 _OLDER, _NEWER = SECTIONS
-_MISTAKEN = (
-    ("vector_databases",),
-    ("vector_stores",),
-    ("registered_resources", "vector_dbs"),
-    ("registered_resources", "vector_databases"),
-)
-"""The lists that look like a section, and that no release reads."""
+_SECTION_PATHS = {section.path for section in SECTIONS}
+_NAMES = ("vector_dbs", "vector_stores", "vector_databases")
 _OTHER_IDS = ("identifier", "id", "name")
 _MOST_ENTRIES = 1000
 """So many entries of a list are looked at for the keys to rename."""
 
 
 def mistaken_lists(document: Document) -> dict[str, str]:
-    """Return what to do about each list that is not read and has entries, by its path."""
-    found = [path for path in _MISTAKEN if isinstance(value_at(document.content, path), list)]
+    """Return what to do about each list that looks like a section, is not read and has entries, by its path."""
     return {
         document.prefix + ".".join(path): f"LlamaStack does not read this list: {_advice(document.content, path)}"
-        for path in found
+        for path in _mistaken(document.content)
         if value_at(document.content, path)
     }
 
 
 def has_empty_list(content: Any) -> bool:
     """Tell whether such a list is there, and empty, as in Red Hat's own configuration."""
-    return any(value_at(content, path) == [] for path in _MISTAKEN)
+    return any(not value_at(content, path) for path in _mistaken(content))
+
+
+def is_like_a_section(key: Any) -> bool:
+    """Tell whether a key is one of a section, or one that people write in its place."""
+    text = key.lower() if isinstance(key, str) and len(key) < 30 else ""
+    return "vector" in text and bool(get_close_matches(text, _NAMES, 1, 0.8))
+
+
+def _mistaken(content: Any) -> Iterator[tuple[str, ...]]:
+    """Yield the path of each list that looks like a section, and that no release reads."""
+    for parent in ((), _NEWER.path[:-1]):
+        mapping = value_at(content, parent)
+        for key, value in mapping.items() if isinstance(mapping, dict) else ():
+            if isinstance(value, list) and is_like_a_section(key) and (*parent, key) not in _SECTION_PATHS:
+                yield (*parent, key)
 
 
 def _advice(content: Any, path: tuple[str, ...]) -> str:
@@ -55,7 +65,7 @@ def _advice(content: Any, path: tuple[str, ...]) -> str:
 def _section_for(content: Any, path: tuple[str, ...], entries: list[Any]) -> Section:
     """Return the section that the list is meant for: by its own place, by its entries, else by what else is there."""
     keys = {key for entry in entries if isinstance(entry, dict) for key in entry}
-    is_newer = path != _MISTAKEN[0] or bool(keys & (set(_NEWER.keys) - set(_OLDER.keys)))
+    is_newer = len(path) > 1 or "store" in path[0].lower() or bool(keys & (set(_NEWER.keys) - set(_OLDER.keys)))
     is_newer = is_newer or (_NEWER in sections_of(content) and _OLDER not in sections_of(content))
     return _NEWER if is_newer else _OLDER
 

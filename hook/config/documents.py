@@ -6,26 +6,26 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from hook.config.advice import has_empty_list, mistaken_lists
+from hook.config.advice import has_empty_list, is_like_a_section, mistaken_lists
 from hook.config.places import BlockOrigin, Document, Origin, Position, Problem, WrongError
 from hook.config.sections import SECTIONS, is_servers_own, sections_of, value_at
 from hook.config.yaml_text import YamlReader
 from hook.errors import MAX_PROBLEMS, one_line
 
-_HOLDERS = (("List", "items"), ("Template", "objects"))
-"""The kinds that hold other manifests (`oc get -o yaml`, and OpenShift's templates), and under which key."""
 _FIELDS = {
     "ConfigMap": (("binaryData", True), ("data", False)),
     "Secret": (("data", True), ("stringData", False)),
 }
 """The kinds that hold texts, and under which keys, whether in base64; the last one takes precedence."""
-_DECLARES = re.compile(r"""\b(?:vector_dbs|vector_stores|vector_databases|registered_resources)["']?\s*:""")
+_DECLARES = re.compile(r"""(?i)\b(?:vector[-_]?(?:db|store|database)s?|registered_resources)["']?\s*:""")
 """Found in each text that can hold a section. What lacks it is somebody else's, and may be no YAML."""
 _SERVERS = re.compile(rf"""{_DECLARES.pattern}|\b(?:apis|providers)["']?\s*:""")
 """Found in each text that can be a server's own configuration."""
 _MAX_DOCUMENTS = 1000
 """How many documents a text may have in which one that is no YAML is passed over."""
 NAMES = " or ".join(".".join(section.path) for section in SECTIONS)
+_CHART_KEYS = {"image", "replicaCount", "nameOverride", "fullnameOverride", "serviceAccount", "podAnnotations"}
+"""The values that `helm create` writes; no configuration of LlamaStack has two of them."""
 _RENDER = "check what the chart renders: helm template CHART --values FILE | register-collections validate --config -"
 
 
@@ -117,6 +117,8 @@ class _Search:
                 path = f"{each.prefix}collections"
                 text = f"is a value of the chart, and no section of LlamaStack; {_RENDER}; or rename it to vector_dbs"
                 yield Problem(each.position(path), f"{path}: {text}")
+            elif len(_CHART_KEYS & each.content.keys()) > 1:
+                yield Problem(each.position(""), f"looks like a chart's values file; {_RENDER}")
             elif path := next(_deeper(each.content, each.prefix.rstrip(".")), ""):
                 text = f"is too deep: {NAMES} has to be at the top; if this is a chart's values file, {_RENDER}"
                 yield Problem(each.position(path), f"{path}: {text}")
@@ -136,10 +138,12 @@ class _Search:
         if not isinstance(content, dict):
             return
         kind = content.get("kind")
-        holder = next((key for each, key in _HOLDERS if each == kind and isinstance(content.get(key), list)), None)
-        if isinstance(kind, str) and any(isinstance(content.get(field), dict) for field, _ in _FIELDS.get(kind, ())):
+        kind = kind if isinstance(kind, str) else ""
+        # `oc get -o yaml` writes a List, the API a ConfigMapList; OpenShift's templates hold manifests, too.
+        holder = "items" if kind.endswith("List") else "objects" if kind == "Template" else ""
+        if any(isinstance(content.get(field), dict) for field, _ in _FIELDS.get(kind, ())):
             yield from self._values(document, kind)
-        elif holder is not None:
+        elif isinstance(content.get(holder), list):
             for each in document.items(holder):
                 yield from self.within(each)
         else:
@@ -208,12 +212,12 @@ class _Search:
 
 
 def _deeper(content: Any, path: str) -> Iterator[str]:
-    """Yield the path of each section below the top, or of a text that seems to hold one."""
+    """Yield the path of each list that looks like a section, and of each text that seems to hold one."""
     items = content.items() if isinstance(content, dict) else enumerate(content)
     for key, each in items:
         where = f"{path}.{one_line(str(key), 60)}".lstrip(".") if isinstance(content, dict) else f"{path}[{key}]"
         is_text = isinstance(each, str) and _DECLARES.search(each)
-        if is_text or any(value_at(each, section.path) for section in SECTIONS):
+        if is_text or (isinstance(each, list) and each and is_like_a_section(key)):
             yield where
         elif isinstance(each, dict | list):
             yield from _deeper(each, where)

@@ -51,6 +51,14 @@ def problems(document: Any, **how: bool) -> tuple[str, ...]:
             "rename it to vector_stores; in its entries rename identifier to vector_store_id, embeding_model to "
             "embedding_model",
         ),
+        ({"vectorDbs": [OLDER]}, "vectorDbs", "rename it to vector_dbs"),
+        ({"vector_db": [OLDER]}, "vector_db", "rename it to vector_dbs"),
+        ({"vector-stores": [NEWER]}, "vector-stores", "move it to registered_resources.vector_stores"),
+        (
+            {"registered_resources": {"vector_store": [NEWER]}},
+            "registered_resources.vector_store",
+            "rename it to vector_stores",
+        ),
         ({"vector_stores": [NEWER]}, "vector_stores", "move it to registered_resources.vector_stores"),
         (
             {"vector_stores": [{"name": "a", "id": "b"}]},
@@ -178,12 +186,20 @@ class TestChartValues:
         assert "helm template CHART --values FILE | register-collections validate --config -" in first
         assert second.startswith("no key declares ")
 
+    def test_one_without_a_section_is_told_by_its_values(self) -> None:
+        assert problems("image: {repository: x}\nreplicaCount: 1\nenv: {}")[0].startswith(
+            "looks like a chart's values file; check what the chart renders: helm template "
+        )
+
     @pytest.mark.parametrize(
         ("text", "path"),
         [
-            ("stack: {config: {vector_dbs: [{vector_db_id: a}]}}", "stack.config"),
+            ("stack: {config: {vector_dbs: [{vector_db_id: a}]}}", "stack.config.vector_dbs"),
             ("stack:\n  files:\n  - |\n    vector_dbs: []", "stack.files[0]"),
-            ("runConfig:\n  registered_resources: {vector_stores: [a]}", "runConfig"),
+            (
+                "runConfig:\n  registered_resources: {vector_stores: [a]}",
+                "runConfig.registered_resources.vector_stores",
+            ),
         ],
     )
     def test_somebody_else_s_is_too(self, text: str, path: str) -> None:

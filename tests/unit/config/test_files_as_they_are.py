@@ -410,13 +410,14 @@ class TestManifests:
         "text",
         [
             "kind: List\nitems:\n- kind: Service\n- kind: ConfigMap\n  data: {run.yaml: 'ONE'}",
+            "kind: ConfigMapList\nitems:\n- kind: ConfigMap\n  data: {run.yaml: 'ONE'}",
             "kind: Template\nobjects:\n- kind: ConfigMap\n  data: {run.yaml: 'ONE'}\n- text",
             "kind: List\nitems:\n- kind: List\n  items: [{kind: ConfigMap, data: {a: 'ONE'}}]",
             "kind: List\nitems: text\nONE",
             "kind: [List]\nONE",
             "~: [1]\nONE",
         ],
-        ids=["list", "template", "within-a-list", "no-list", "kind-of-no-text", "key-of-no-text"],
+        ids=["list", "list-of-a-kind", "template", "within-a-list", "no-list", "kind-of-no-text", "key-of-no-text"],
     )
     def test_the_section_is_found_in_what_holds_manifests(self, text: str) -> None:
         assert names(parse(text.replace("ONE", ONE), {})) == ["a"]
