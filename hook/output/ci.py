@@ -6,10 +6,7 @@ from hook.domain import GOOD_STATES
 from hook.errors import printable
 from hook.output.report import Report
 
-_PLACE = re.compile(
-    r"(?P<file>[^:]+\.(?:ya?ml|json)):(?:(?P<line>\d+)(?::(?P<col>\d+))?:)? "
-    r"(?:line (?P<row>\d+)(?:, column (?P<column>\d+))?: )?"
-)
+_PLACE = re.compile(r"(?P<file>[^:]+\.(?:ya?ml|json)):(?:(?P<line>\d+):(?:(?P<col>\d+):)?)? ")
 """Where a problem of the configuration is, before the problem itself."""
 _CELL = 2000
 
@@ -47,10 +44,7 @@ def render_github(report: Report) -> str:
 
 def _annotation(level: str, text: str) -> str:
     found = _PLACE.match(text)
-    place = {}
-    if found is not None:
-        line, column = found["line"] or found["row"], found["col"] or found["column"]
-        place = {"file": found["file"], "line": line, "col": column}
+    place = found.groupdict() if found is not None else {}
     properties = ",".join(f"{key}={_property(value)}" for key, value in place.items() if value)
     return f"::{' '.join(filter(None, (level, properties)))}::{_data(text[found.end() :] if found else text)}"
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from hook.domain import GOOD_STATES, Finding, State
-from hook.errors import one_line, printable
+from hook.errors import printable
 from hook.output.report import ID_HINT, Report
 
 _RED, _GREEN = "31", "32"
@@ -17,7 +17,8 @@ _MARK = ""
 
 def render_text(report: Report, columns: int | None = None, *, colors: bool = False) -> str:
     """Return the report for a terminal of so many columns, or with lines of any length where that is None."""
-    paragraphs = [*map(one_line, report.problems), *(f"warning: {one_line(each)}" for each in report.warnings)]
+    texts = [*report.problems, *(f"warning: {each}" for each in report.warnings)]
+    paragraphs = [printable(text, _CELL) for text in texts]
     lines = [line for paragraph in paragraphs for line in _wrapped(paragraph, columns)]
     if report.findings:
         lines += [*_table(report.failures_first(), columns, colors=colors), ""]

@@ -97,3 +97,11 @@ def test_the_verdict_repeats_no_detail() -> None:
     text = render_text(report(MISSING, message="acme: the cause", brief="1 of 1 failed"))
 
     assert text.splitlines()[-1].endswith(": 1 of 1 failed")
+
+
+def test_a_problem_is_never_cut_off() -> None:
+    """What to do about it may stand at its end."""
+    problem = f"{'f' * 300}.yaml:1:1: {'x ' * 200}rename it"
+    text = render_text(report(code=ExitCode.CONFIG, message="The configuration has 1 problem: x", problems=(problem,)))
+
+    assert text.splitlines()[0] == problem
