@@ -106,6 +106,15 @@ def test_what_may_come_is_of_a_provider_without_a_model(
     assert may_come(Collection("docs", **named), models, providers) is expected
 
 
+@pytest.mark.parametrize("item", [{"api": "vector_io"}, {"provider_id": "x"}, {"api": 1, "provider_id": 2}])
+def test_a_provider_without_an_id_or_an_api_is_none(server: FakeLlamaStack, run: Run, item: dict[str, Any]) -> None:
+    """Else the only one that there is would not be the only one."""
+    only = {"api": "vector_io", "provider_id": "milvus-shared", "provider_type": "remote::pgvector"}
+    server.fault("GET /v1/providers", answer(200, {"data": [item, only]}))
+
+    assert run(server.url, collections=entries("docs", provider_id=None)).states == ["registered"]
+
+
 class TestAModelThatIsListedAsLlm:
     """As vLLM's embedding models can be (0.3.5)."""
 
