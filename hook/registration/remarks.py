@@ -30,9 +30,14 @@ def notes(store: VectorStore, proof: Proof, lost_ids: Sequence[str]) -> list[str
         found.append(UNVERIFIED)
     if proof.failure:
         found.append(f"1 request failed, and worked when it was repeated ({proof.failure})")
-    if proof.reads_only:
+    if proof.reads_only and proof.blind:
+        found.append(
+            f"unverified: its provider takes no inserts ({proof.reads_only}), so a query alone could verify it, and a "
+            "query finds nothing"
+        )
+    elif proof.reads_only:
         found.append(f"verified by a query alone, since its provider takes no inserts ({proof.reads_only})")
-    if proof.blind:
+    elif proof.blind:
         found.append(BLIND)
     if store.files_failed > 0:
         found.append(
