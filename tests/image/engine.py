@@ -115,10 +115,10 @@ def _debian() -> str:
     return _BASE_IMAGE
 
 
-def build() -> str:
-    """Build the image of this checkout and return its base."""
+def build(*arguments: str, tag: str = IMAGE) -> str:
+    """Build the image of this checkout, with further arguments of the engine, and return its base."""
     base = base_image()
-    _build(IMAGE, ROOT / "Containerfile", ROOT, "--build-arg", f"BASE_IMAGE={base}")
+    _build(tag, ROOT / "Containerfile", ROOT, "--build-arg", f"BASE_IMAGE={base}", *arguments)
     return base
 
 

@@ -15,6 +15,8 @@ from servers import Server
 
 from hook import __version__
 from tests.image import engine
+from tests.image.interceptor import interceptor
+from tests.pages import PAGES
 
 COLLECTIONS = engine.ROOT / "tests" / "live" / "collections.yaml"
 MAX_ADDED_BYTES = 12_000_000
@@ -279,3 +281,20 @@ def test_a_bill_of_materials_names_each_package_of_ours(tmp_path: Path) -> None:
     missing = [package for package in json.loads(installed.stdout) if (package[0].lower(), package[1]) not in packages]
     assert missing == []
     assert packages["register-collections", __version__]["licenseDeclared"] == "Apache-2.0"
+
+
+def test_it_is_built_behind_a_proxy_with_its_own_authority(tmp_path: Path) -> None:
+    """By the arguments of docs/build.md, of which nothing stays in the image."""
+    arguments = ["--build-arg PIP_CERT=/run/secrets/ca.pem", "--secret id=ca.pem,src="]
+    assert [each for each in arguments if each not in PAGES["docs/build.md"]] == []
+    authority = tmp_path / "ca.pem"
+    tag = f"{engine.IMAGE.partition(':')[0]}:proxied"
+    with interceptor() as proxy:
+        proxy.authority.cert_pem.write_to_path(authority)
+        proxied = ("--network=host", "--build-arg", f"HTTPS_PROXY={proxy.url}")
+        engine.build(*proxied, *" ".join(arguments).replace("src=", f"src={authority}").split(), tag=tag)
+    facts = json.dumps(inspect(tag))
+    engine.execute(engine.engine(), "rmi", "--force", tag)
+
+    assert proxy.hosts
+    assert [word for word in (proxy.url, "PIP_CERT", "ca.pem") if word in facts] == []
