@@ -55,9 +55,8 @@ def versions(root: Path) -> Iterator[tuple[str, str]]:
     yield "Chart.yaml, version", str(chart["version"])
     yield "Chart.yaml, appVersion", str(chart["appVersion"])
     yield "Containerfile", _found(r'image\.version="(.*)"', root / "Containerfile")
-    for name in ("job", "cronjob"):
-        path = root / "manifests" / "base" / f"{name}.yaml"
-        yield f"manifests/base/{name}.yaml", _found(r"image: register-collections:(\S+)", path)
+    job = root / "manifests" / "base" / "job.yaml"
+    yield "manifests/base/job.yaml", _found(r"image: register-collections:(\S+)", job)
     for path in (root / "README.md", *sorted(root.glob("docs/**/*.md")), *sorted(root.glob("examples/*.yaml"))):
         for what, pattern in _IN_PAGES.items():
             for version in sorted(set(re.findall(pattern, path.read_text()))):

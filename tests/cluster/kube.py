@@ -13,13 +13,14 @@ from typing import Any, Self
 
 import pytest
 import requests
-import yaml
 
 from hook import __version__
 from tests.cluster.place import ARGOCD, ROOT, Facts
 
 HOOK = "llamastack-register-collections"
 """The name of the Job, the CronJob, the ServiceAccount and the container's ConfigMap."""
+SETTINGS = f"{HOOK}-settings"
+"""The ConfigMap with the program's variables."""
 CONTAINER = "register-collections"
 IMAGE = f"{CONTAINER}:{__version__}"
 """What `make image` makes, and the manifests name."""
@@ -244,11 +245,15 @@ class Room:
             "namespace": self.name,
             "resources": [f"../manifests/{base}"],
             "components": [f"../manifests/components/{component}" for component in components],
-            "patches": setting_patches(settings),
+            "patches": [],
+            "configMapGenerator": [],
         }
         if config is not None:
-            content["configMapGenerator"] = [{"name": HOOK, "behavior": "replace", "files": ["collections.yaml"]}]
+            content["configMapGenerator"].append({"name": HOOK, "behavior": "replace", "files": ["collections.yaml"]})
             self.write("collections.yaml", config)
+        if settings:
+            literals = [f"{name}={value}" for name, value in settings.items()]
+            content["configMapGenerator"].append({"name": SETTINGS, "behavior": "merge", "literals": literals})
         if self.facts.image:
             content["images"] = [{"name": CONTAINER, **image(self.facts.image)}]
         return content
@@ -347,16 +352,6 @@ class Room:
         """Return the vector stores of the server, or those of one name."""
         found = vector_stores(self.facts.servers[server or self.server])
         return [store for store in found if name in (None, store["name"])]
-
-
-def setting_patches(settings: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return `examples/settings.yaml` with other settings, as a patch of a kustomization; or nothing."""
-    documents = list(yaml.safe_load_all((ROOT / "examples" / "settings.yaml").read_text()))
-    for document in documents:
-        spec = document["spec"] if document["kind"] == "Job" else document["spec"]["jobTemplate"]["spec"]
-        (container,) = spec["template"]["spec"]["containers"]
-        container["env"] = [{"name": name, "value": value} for name, value in settings.items()]
-    return [{"patch": "\n---\n".join(map(json.dumps, documents))}] if settings else []
 
 
 def deployment_spec(image: str, **container: Any) -> dict[str, Any]:

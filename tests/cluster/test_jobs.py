@@ -39,7 +39,9 @@ class TestApply:
 
     def test_a_changed_job_is_immutable_until_it_is_deleted(self, room: Room) -> None:
         room.install(config=collections("changed"))
-        changed = room.kustomization(config=collections("changed"), HOOK_ON_LOST="recreate")
+        changed = room.kustomization(config=collections("changed"))
+        patch = '[{"op": "add", "path": "/spec/template/spec/terminationGracePeriodSeconds", "value": 20}]'
+        changed["patches"].append({"target": {"kind": "Job"}, "patch": patch})
 
         assert "field is immutable" in room.apply(changed).stderr
         room.must("delete", "job", HOOK, "--ignore-not-found")

@@ -49,9 +49,9 @@ class Outcome:
 
 def run(tmp_path: Path, url: str, config: str | None = None, **settings: str) -> Outcome:
     """Run the image with the Job's own environment and mounts, but for the URL and the settings."""
-    manifest = yaml.safe_load((engine.ROOT / "manifests" / "base" / "job.yaml").read_text())
-    (container,) = manifest["spec"]["template"]["spec"]["containers"]
-    variables = {variable["name"]: variable["value"] for variable in container["env"]}
+    kustomization = yaml.safe_load((engine.ROOT / "manifests" / "base" / "kustomization.yaml").read_text())
+    literals = kustomization["configMapGenerator"][1]["literals"]
+    variables = dict(literal.split("=", 1) for literal in literals)
     folder = tmp_path / "config"
     folder.mkdir()
     (folder / "collections.yaml").write_text(config or COLLECTIONS.read_text())

@@ -73,8 +73,10 @@ _KUSTOMIZATIONS["own"] = {
     # The base with a list and a setting of one's own, as docs/argocd.md has it.
     "namespace": NAMESPACE,
     "resources": ["../manifests/base"],
-    "configMapGenerator": [{"name": NAME, "behavior": "replace", "files": ["collections.yaml"]}],
-    "patches": [{"path": "settings.yaml"}],
+    "configMapGenerator": [
+        {"name": NAME, "behavior": "replace", "files": ["collections.yaml"]},
+        {"name": f"{NAME}-settings", "behavior": "merge", "literals": ["HOOK_ON_LOST=recreate"]},
+    ],
 }
 COLLECTIONS = yaml.safe_load((ROOT / "tests" / "live" / "collections.yaml").read_text())["vector_dbs"]
 """A list of collections, which the chart wants to be given."""
@@ -187,7 +189,6 @@ def kustomize(
         (app / "collections.yaml").write_text(_OWN_COLLECTIONS)
         for file, content in files.items():
             (app / file).write_text(content)
-        shutil.copy(ROOT / "examples" / "settings.yaml", app)
         (app / "kustomization.yaml").write_text(json.dumps(kustomization))
         program = tool("kubectl", "kustomize")
         return run(program, "kustomize" if Path(program).name == "kubectl" else "build", app)
@@ -263,5 +264,10 @@ def container(name: str) -> Any:
 
 
 def environment(name: str) -> dict[str, str]:
-    """Return the environment variables of the container."""
-    return {variable["name"]: variable["value"] for variable in container(name)["env"]}
+    """Return the environment variables of the container: its own, and those of the settings that it has not."""
+    found = {variable["name"]: variable["value"] for variable in container(name).get("env", [])}
+    for source in container(name).get("envFrom", []):
+        reference = source.get("configMapRef", {}).get("name")
+        for each in (o for o in objects(name) if (o["kind"], o["metadata"]["name"]) == ("ConfigMap", reference)):
+            found |= {key: value for key, value in each["data"].items() if key not in found}
+    return found

@@ -167,7 +167,7 @@ def test_a_new_image_or_setting_makes_the_app_out_of_sync(name: str) -> None:
 @every_rendering
 def test_the_configuration_has_one_name_for_ever(name: str) -> None:
     """A ConfigMap with a hash in its name is left behind, or pruned under a running pod."""
-    expected = {NAME, f"{NAME}-service-ca", "llamastack-config"}
+    expected = {NAME, f"{NAME}-settings", f"{NAME}-service-ca", "llamastack-config"}
 
     assert {o["metadata"]["name"] for o in objects(name) if o["kind"] == "ConfigMap"} <= expected
 

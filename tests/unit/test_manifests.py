@@ -30,14 +30,12 @@ def load(path: Path) -> Any:
     return yaml.safe_load(path.read_text())
 
 
-def job_spec(manifest: Any) -> Any:
-    """Return the spec of a Job, or of the Jobs that a CronJob makes."""
-    return manifest["spec"]["jobTemplate"]["spec"] if manifest["kind"] == "CronJob" else manifest["spec"]
-
-
-def environment(manifest: Any) -> dict[str, str]:
-    (container,) = job_spec(manifest)["template"]["spec"]["containers"]
-    return {variable["name"]: variable["value"] for variable in container["env"]}
+def environment(folder: Path) -> dict[str, str]:
+    """Return the variables that a folder sets: in its settings, and in its patch of the Job."""
+    (container,) = load(folder / "job.yaml")["spec"]["template"]["spec"].get("containers", [{}])
+    generators = load(folder / "kustomization.yaml").get("configMapGenerator", [])
+    settings = dict(literal.split("=", 1) for each in generators for literal in each.get("literals", []))
+    return settings | {variable["name"]: variable["value"] for variable in container.get("env", [])}
 
 
 @pytest.fixture
@@ -55,11 +53,6 @@ def test_the_chart_declares_no_collection_of_its_own() -> None:
     assert load(CHART / "values.yaml")["collections"] == []
 
 
-@pytest.mark.parametrize("folder", WITH_A_POD)
-def test_job_and_cronjob_say_the_same(folder: Path) -> None:
-    assert job_spec(load(folder / "cronjob.yaml")) == job_spec(load(folder / "job.yaml"))
-
-
 def test_the_job_fails_at_once_for_what_never_works_later(job: Any) -> None:
     rules = [rule["onExitCodes"] for rule in job["spec"]["podFailurePolicy"]["rules"] if rule["action"] == "FailJob"]
 
@@ -72,7 +65,7 @@ def test_the_job_outlives_every_try_of_the_program(job: Any) -> None:
     tries = job["spec"]["backoffLimit"] + 1
     waits = sum(10 * 2**n for n in range(tries - 1))
 
-    assert job["spec"]["activeDeadlineSeconds"] > tries * float(environment(job)["HOOK_TIMEOUT_SECONDS"]) + waits
+    assert job["spec"]["activeDeadlineSeconds"] > tries * float(environment(BASE)["HOOK_TIMEOUT_SECONDS"]) + waits
 
 
 def test_helm_outlives_the_job_which_outlives_the_program() -> None:
@@ -86,15 +79,13 @@ def test_helm_outlives_the_job_which_outlives_the_program() -> None:
 def test_the_program_knows_each_variable_that_it_is_given(folder: Path) -> None:
     known = {setting.variable for setting in SETTINGS} | {"REQUESTS_CA_BUNDLE"}
 
-    assert environment(load(folder / "job.yaml")).keys() <= known
+    assert environment(folder).keys() <= known
 
 
 def test_the_role_is_for_the_configmap_that_is_published() -> None:
     (rule,) = load(COMPONENTS / "publish-ids" / "role.yaml")["rules"]
 
-    assert rule["resourceNames"] == [
-        environment(load(COMPONENTS / "publish-ids" / "job.yaml"))["HOOK_PUBLISH_CONFIGMAP"]
-    ]
+    assert rule["resourceNames"] == [environment(COMPONENTS / "publish-ids")["HOOK_PUBLISH_CONFIGMAP"]]
 
 
 def test_every_place_names_the_version_of_the_program(job: Any) -> None:

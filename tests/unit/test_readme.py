@@ -1,7 +1,6 @@
 """The tables of README and `docs/` are the program's."""
 
 import re
-from pathlib import Path
 
 from hook.cli.commands import COMMANDS
 from hook.cli.flags import SETTINGS
@@ -75,10 +74,3 @@ def test_each_symptom_says_what_to_do() -> None:
 
     assert len(rows) >= 15
     assert [row for row in rows if len(row) != 3 or not all(row)] == []
-
-
-def test_the_settings_patch_is_the_one_of_the_examples() -> None:
-    """Which the tests of the manifests and of the cluster apply."""
-    example = (Path(__file__).parents[2] / "examples" / "settings.yaml").read_text()
-
-    assert f"<!-- settings -->\n```yaml\n{example}```\n" in PAGES["docs/argocd.md"]

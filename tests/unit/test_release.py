@@ -51,7 +51,6 @@ def test_every_place_names_one_version() -> None:
         ("examples/tekton-task.yaml", f":{VERSION}", ":9.9.9", "examples/tekton-task.yaml, image says 9.9.9"),
         ("Containerfile", f'version="{VERSION}"', 'version="9.9.9"', "Containerfile says 9.9.9"),
         ("manifests/base/job.yaml", f":{VERSION}", ":9.9.9", "manifests/base/job.yaml says 9.9.9"),
-        ("manifests/base/cronjob.yaml", f":{VERSION}", ":9.9.9", "manifests/base/cronjob.yaml says 9.9.9"),
         ("manifests/overlays/stage02/kustomization.yaml", VERSION, "9.9.9", "kustomization.yaml says 9.9.9"),
         (f"{check.CHART}/Chart.yaml", f"\nversion: {VERSION}", "\nversion: 9.9.9", "Chart.yaml, version says 9.9.9"),
         (f"{check.CHART}/Chart.yaml", f"appVersion: {VERSION}", "appVersion: 9.9.9", "appVersion says 9.9.9"),
