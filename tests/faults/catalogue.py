@@ -214,8 +214,12 @@ def _bodies() -> Iterator[Fault]:
         "a list in UTF-16 cut in half", at(LIST, answer(200, '{"data": []}'.encode("utf-16")[:-1])), (4,), "not JSON"
     )
     yield Fault("health is true", at(HEALTH, answer(200, b'{"status": true}')), (4,), "the answer has no status")
+    other = b'{"id": "sentence-transformers/x", "custom_metadata": {"provider_id": "sentence-transformers"}}'
     yield Fault(
-        "models without the wanted one", at(MODELS, answer(200, b'{"data": [{}, 5]}')), (4,), "no embedding model"
+        "models without the wanted one",
+        at(MODELS, answer(200, b'{"data": [{}, 5, ' + other + b"]}")),
+        (4,),
+        "no embedding model",
     )
     yield Fault(
         "providers of the wrong shape",
