@@ -51,7 +51,7 @@ def server(values: Values) -> Endpoint:
         values.text("--oauth-client-id")[1]: own.oauth,
     }
     _check_one(values, keys)
-    return _with_headers(values, "--headers-file", own)
+    return _with_headers(values, "--headers-file", "headersSecret.name", own)
 
 
 def consumer(values: Values, hook: Endpoint) -> Endpoint | None:
@@ -59,7 +59,7 @@ def consumer(values: Values, hook: Endpoint) -> Endpoint | None:
     path = values.file("--consumer-api-key-file", read_token)
     own = Endpoint(hook.url, None, path, client_certificate=hook.client_certificate, ca_bundle=hook.ca_bundle)
     if path is not None:
-        own = _with_hint(own, "--consumer-api-key-file")
+        own = _with_hint(own, "--consumer-api-key-file", "consumerApiKeySecret.name")
     own = _with_client(values, "--consumer-oauth", own)
     url, source = values.text("--oauth-token-url")
     if url and not (hook.oauth or own.oauth or values.problems):
@@ -71,7 +71,7 @@ def consumer(values: Values, hook: Endpoint) -> Endpoint | None:
             for flag, found in (("--consumer-api-key-file", path), ("--consumer-oauth-client-id", own.oauth))
         },
     )
-    own = _with_headers(values, "--consumer-headers-file", own)
+    own = _with_headers(values, "--consumer-headers-file", "consumerHeadersSecret.name", own)
     return own if own.has_credentials or own.headers_file else None
 
 
@@ -102,7 +102,8 @@ def _with_client(values: Values, prefix: str, server: Endpoint) -> Endpoint:
         return server
     # With a slash at its end, as authentik has it.
     path = urlsplit(url).path
-    key = f"check {names[1]} and {names[2]}, and that the client has a service account"
+    helm = "oauth" if prefix == "--oauth" else "consumerOauth"
+    key = f"check {names[1]} and {names[2]} (Helm: {helm}), and that the client has a service account"
     issuer = Endpoint(
         address.url.removesuffix(path.rstrip("/")),
         ca_bundle=server.ca_bundle,
@@ -117,15 +118,15 @@ def _with_client(values: Values, prefix: str, server: Endpoint) -> Endpoint:
     return replace(server, oauth=OAuthClient(issuer, path, client_id, secret_file), hints=hints)
 
 
-def _with_headers(values: Values, flag: str, server: Endpoint) -> Endpoint:
+def _with_headers(values: Values, flag: str, helm: str, server: Endpoint) -> Endpoint:
     """Return a server with the headers of a file. Where nothing else lets the request in, they are the hint."""
     path = values.file(flag, partial(read_headers, may_authorize=not server.has_credentials))
     if path is None:
         return server
-    found = server if server.has_credentials else _with_hint(server, flag, "the headers")
+    found = server if server.has_credentials else _with_hint(server, flag, helm, "the headers")
     return replace(found, headers_file=path)
 
 
-def _with_hint(server: Endpoint, flag: str, credential: str = "the API key") -> Endpoint:
-    hint = f"check {SETTING[flag].variable}"
+def _with_hint(server: Endpoint, flag: str, helm: str, credential: str = "the API key") -> Endpoint:
+    hint = f"check {SETTING[flag].variable} (Helm: {helm})"
     return replace(server, hints=replace(server.hints, credential=credential, key=hint, rights=hint))

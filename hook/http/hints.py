@@ -53,7 +53,7 @@ def of_kubernetes(component: str) -> Hints:
 
 def of_oauth() -> Hints:
     """Return the hints for the authorization server that gives the tokens."""
-    address = "check HOOK_OAUTH_TOKEN_URL"
+    address = "check HOOK_OAUTH_TOKEN_URL (Helm: oauth.tokenUrl)"
     return Hints(
         server="a token endpoint",
         unreachable=f"{address}, then the NetworkPolicies",

@@ -175,7 +175,7 @@ def test_a_denial_names_the_file_of_the_headers(server: FakeLlamaStack, run: Run
 
     message = run(server.url, "--headers-file", str(file)).report["message"]
 
-    assert message.endswith("; check HOOK_HEADERS_FILE")
+    assert message.endswith("; check HOOK_HEADERS_FILE (Helm: headersSecret.name)")
 
 
 def test_the_consumers_have_headers_of_their_own(server: FakeLlamaStack, run: Run, file: Path, tmp_path: Path) -> None:

@@ -144,11 +144,15 @@ def test_a_wrong_secret_is_refused_with_the_server_s_word(ask: Ask, issuer: Fake
     assert (outcome.exit_code, len(issuer.forms)) == (4, 1)
     assert outcome.report["message"] == (
         f"{POST} answered 401 (unauthorized_client: Invalid client or Invalid client credentials): check "
-        "HOOK_OAUTH_CLIENT_ID and HOOK_OAUTH_CLIENT_SECRET_FILE, and that the client has a service account"
+        "HOOK_OAUTH_CLIENT_ID and HOOK_OAUTH_CLIENT_SECRET_FILE (Helm: oauth), and that the client has a service "
+        "account"
     )
 
 
-CHECK = "check HOOK_OAUTH_CLIENT_ID and HOOK_OAUTH_CLIENT_SECRET_FILE, and that the client has a service account"
+CHECK = (
+    "check HOOK_OAUTH_CLIENT_ID and HOOK_OAUTH_CLIENT_SECRET_FILE (Helm: oauth), and that the client has a service "
+    "account"
+)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +211,7 @@ def test_a_token_endpoint_that_does_not_answer_ends_with_3(ask: Ask) -> None:
 
     assert outcome.exit_code == 3
     assert "POST /token: nothing listens on 127.0.0.1:" in outcome.report["message"]
-    assert outcome.report["message"].endswith("(Connection refused); check HOOK_OAUTH_TOKEN_URL")
+    assert outcome.report["message"].endswith("(Connection refused); check HOOK_OAUTH_TOKEN_URL (Helm: oauth.tokenUrl)")
 
 
 @pytest.mark.parametrize("late", range(2, 14))
