@@ -89,8 +89,8 @@ def _log_summary(report: Report) -> None:
     for finding in report.findings:
         if finding.state not in GOOD_STATES:
             log.error("collection.failed", collection=finding.name, state=finding.state.value, detail=finding.detail)
-        elif finding.state is State.PLANNED:
-            log.info("collection.planned", collection=finding.name, detail=finding.detail)
+        elif finding.state in (State.PLANNED, State.ORPHANED, State.DELETED):
+            log.info(f"collection.{finding.state}", collection=finding.name, detail=finding.detail)
         elif finding.detail:
             log.warning("collection.noted", collection=finding.name, detail=finding.detail)
     by_id = sum(finding.addressed_by == "id" for finding in report.findings)

@@ -395,3 +395,41 @@ def test_validate_checks_each_file_by_itself(tmp_path: Path, capsys: pytest.Capt
     assert main(["validate", str(bad), str(good), str(worse)], {}) == 2
     problems = json.loads(capsys.readouterr().out)["problems"]
     assert [problem.split(": ")[0] for problem in problems] == [f"{bad}:1:17", f"{worse}:1:17"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "flags", "expected"),
+    [
+        ({}, ["--output", "markdown"], "### register-collections validate: OK\n\n1 collection, valid"),
+        ({"GITHUB_ACTIONS": "true"}, [], "1 collection, valid\n"),
+    ],
+)
+def test_a_pipeline_gets_the_form_that_it_shows(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    environ: dict[str, str],
+    flags: list[str],
+    expected: str,
+) -> None:
+    path = tmp_path / "collections.yaml"
+    path.write_text(json.dumps({"vector_dbs": entries("a")}))
+
+    assert main(["validate", str(path), *flags], environ) == 0
+    assert capsys.readouterr().out.startswith(expected)
+
+
+def test_a_person_reads_everything_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The report on the terminal has what the log would say."""
+    path = tmp_path / "collections.yaml"
+    path.write_text(json.dumps({"vector_dbs": [*entries("a", owner="hr"), {}]}))
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+
+    assert main(["validate", str(path)], {"NO_COLOR": "1"}) == 2
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert shown.out.count("vector_db_id: is missing") == 1
+    assert main(["validate", str(path), "--output", "json"], {"NO_COLOR": "1"}) == 2
+    assert "config.invalid" in capsys.readouterr().err

@@ -148,6 +148,8 @@ def test_a_person_who_reads_the_report_reads_nothing_of_it_in_the_log(monkeypatc
 
     logs.log.warning("config.noted", path="x")
     assert terminal.getvalue() == ""
+    logs.log.warning("something")
+    assert "something" in terminal.getvalue()
 
 
 def _all_of(terminal: int) -> Iterator[str]:

@@ -63,6 +63,7 @@ def test_with_yes_it_deletes_what_is_empty_and_no_more(server: FakeLlamaStack, r
     }
     assert [event["vector_store_id"] for event in outcome.events if event["event"] == "vector_store.deleted"] == [empty]
     assert outcome.detail("a").endswith(": empty; deleted")
+    assert {event["level"] for event in outcome.events} == {"info"}
     assert outcome.detail("b").endswith(": holds chunks; `prune --yes --with-data` deletes it with what it holds")
     assert ": holds 2 files;" in outcome.detail("c")
 
