@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 IMAGE = register-collections:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' hook/__init__.py)
 
 .PHONY: help demo test lint format messages test-live test-faults test-races bench record image test-image test-manifests \
-	share test-cluster test-mutations chart-readme chart release-check lock clean
+	share test-cluster test-mutations chart-readme chart release-ref release-check lock clean
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -86,6 +86,9 @@ chart-readme: $(VENV)/.ready ## Write the chart's README anew, from its values.y
 
 chart: $(VENV)/.ready ## Package the chart for the pushed image IMAGE_NAME@IMAGE_DIGEST, built from SOURCE, into dist/.
 	$(BIN)/python -m release.package_chart --image $(IMAGE_NAME) --digest $(IMAGE_DIGEST) --source $(SOURCE)
+
+release-ref: $(VENV)/.ready ## Write the Git ref REF into all pages: main, or the tag that is about to be released.
+	$(BIN)/python -m release.refs $(REF)
 
 release-check: $(VENV)/.ready ## Say whether version, changelog, chart and image tag agree; TAG=v1.2.3 is to be released.
 	@TAG=$(TAG) $(BIN)/python -m release.check

@@ -9,14 +9,15 @@ from typing import Any
 
 import yaml
 
+from release import refs
+
 ROOT = Path(__file__).parents[1]
 CHART = Path("manifests", "helm", "llamastack-register-collections")
 
 _IN_PAGES = {
-    "ref": r"\?ref=v([0-9.]+[0-9])",
     "newTag": r"newTag: ([0-9.]+[0-9])",
     "image": r"(?:register-collections|\$IMAGE):([0-9.]+[0-9])",
-    "tag": r"\b(?:tag[:=]|ref:) ?v?([0-9.]+[0-9])",
+    "tag": r"\btag[:=] ?([0-9.]+[0-9])",
     "version": r"--version ([0-9.]+[0-9])",
 }
 """How pages and examples name a version."""
@@ -40,6 +41,12 @@ def problems(root: Path, tag: str = "") -> list[str]:
     named = list(versions(root))
     version = named[0][1]
     found = [f"{place} says {other}, the program {version}" for place, other in named if other != version]
+    expected = tag or refs.UNRELEASED
+    found += [
+        f"{place} names the ref {ref}, not {expected}: write it by `make release-ref REF={expected}`"
+        for place, ref in refs.named(root)
+        if ref != expected and (tag or ref != f"v{version}")
+    ]
     if tag and tag != f"v{version}":
         found.append(f"the tag is {tag}, and the version asks for v{version}")
     if tag and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", heading(root)[1]):

@@ -29,7 +29,7 @@ class App:
         self.room.api.request("DELETE", f"{APPLICATIONS}/{self.name}")
 
     def publish_the_product(self) -> None:
-        """Make the Git repository of docs/argocd.md's remote bases, with the tag that they name."""
+        """Make the Git repository of docs/argocd.md's remote bases, with the branch or tag that they name."""
         repository = self.repository.parent / "register-collections"
         run("git", "init", "--quiet", "--initial-branch=main", repository)
         run("cp", "-r", self.room.folder / "manifests", repository)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from hook import __version__
 from tests.manifests.renderings import helm_template, run, tool
 from tests.pages import PAGES, ROOT, blocks, commands
 
@@ -123,7 +124,7 @@ def test_the_build_of_openshift_has_its_fields_and_those_of_the_containerfile() 
     assert [each["name"] for each in strategy["buildArgs"] if f"\nARG {each['name']}\n" not in containerfile] == []
     assert build["spec"]["output"]["to"] == {
         "kind": "ImageStreamTag",
-        "name": f"{stream['metadata']['name']}:{build['spec']['source']['git']['ref'].removeprefix('v')}",
+        "name": f"{stream['metadata']['name']}:{__version__}",
     }
 
 

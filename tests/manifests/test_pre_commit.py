@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hook import __version__
+from release import refs
 from tests.manifests.renderings import ROOT, tool
 from tests.pages import PAGES, blocks
 
@@ -24,11 +25,25 @@ Commit = Callable[[dict[str, str]], subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return the URL of a repository that has released this state."""
+    """Return the URL of a repository whose branch `main` is this state, without a tag."""
     folder = tmp_path_factory.mktemp("source")
-    for command in (["clone", "--quiet", str(ROOT), str(folder)], ["-C", str(folder), "tag", f"v{__version__}"]):
+    for command in (
+        ["clone", "--quiet", "--no-tags", str(ROOT), str(folder)],
+        ["-C", str(folder), "checkout", "--quiet", "-B", "main"],
+    ):
         subprocess.run(["git", *command], check=True, timeout=SECONDS)
     return folder.as_uri()
+
+
+def test_each_ref_that_the_pages_name_is_there(source: str) -> None:
+    """Whoever copies a line gets what it names; a tag is one of this repository."""
+    heads = subprocess.run(["git", "ls-remote", source], check=True, capture_output=True, text=True, timeout=SECONDS)
+    tags = subprocess.run(["git", "-C", ROOT, "tag"], check=True, capture_output=True, text=True, timeout=SECONDS)
+    there = set(re.findall(r"refs/heads/(\S+)", heads.stdout)) | set(tags.stdout.split())
+
+    named = {ref for _, ref in refs.named(ROOT)}
+    assert named
+    assert named <= there
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +109,7 @@ def test_other_files_are_not_its_business(commit: Commit) -> None:
 
 
 def test_pip_installs_the_command(tmp_path: Path, source: str) -> None:
-    """By the line of the page, from the tag."""
+    """By the line of the page, from its ref."""
     (line,) = re.findall(r"^pip (install .*)$", PAGE, re.MULTILINE)
     subprocess.run([sys.executable, "-m", "venv", tmp_path], check=True, timeout=SECONDS)
     installed = subprocess.run(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from release import chart_readme, check
+from release import chart_readme, check, refs
 
 ROOT = Path(__file__).parents[2]
 VERSION = check.heading(ROOT)[0]
@@ -38,13 +38,14 @@ def test_every_place_names_one_version() -> None:
     [
         ("hook/__init__.py", VERSION, "9.9.9", f"CHANGELOG.md says {VERSION}, the program 9.9.9"),
         ("CHANGELOG.md", f"## {VERSION}", "## 9.9.9", "CHANGELOG.md says 9.9.9"),
-        ("README.md", f"?ref=v{VERSION}", "?ref=v9.9.9", "README.md, ref says 9.9.9"),
-        ("docs/argocd.md", f"?ref=v{VERSION}", "?ref=v9.9.9", "docs/argocd.md, ref says 9.9.9"),
+        ("README.md", "?ref=main", "?ref=v9.9.9", "README.md names the ref v9.9.9, not main"),
+        ("docs/configuration.md", "rev: main", "rev: v9.9.9", "docs/configuration.md names the ref v9.9.9"),
+        ("docs/configuration.md", "$SOURCE@main", "$SOURCE@v9.9.9", "docs/configuration.md names the ref v9.9.9"),
+        ("docs/build.md", "ref: main", "ref: v9.9.9", "docs/build.md names the ref v9.9.9"),
+        ("docs/flux.md", "branch: main}", "tag: v9.9.9}", "docs/flux.md names the ref v9.9.9"),
         ("docs/argocd.md", f"newTag: {VERSION}", "newTag: 9.9.9", "docs/argocd.md, newTag says 9.9.9"),
         ("docs/helm.md", f"--version {VERSION}", "--version 9.9.9", "docs/helm.md, version says 9.9.9"),
         ("docs/build.md", f"collections:{VERSION}", "collections:9.9.9", "docs/build.md, image says 9.9.9"),
-        ("docs/build.md", f"ref: v{VERSION}", "ref: v9.9.9", "docs/build.md, tag says 9.9.9"),
-        ("docs/flux.md", f"tag: v{VERSION}", "tag: v9.9.9", "docs/flux.md, tag says 9.9.9"),
         ("docs/flux.md", f"tag: {VERSION}", "tag: 9.9.9", "docs/flux.md, tag says 9.9.9"),
         ("docs/upgrade.md", f"tag={VERSION}", "tag=9.9.9", "docs/upgrade.md, tag says 9.9.9"),
         ("README.md", f"$IMAGE:{VERSION}", "$IMAGE:9.9.9", "README.md, image says 9.9.9"),
@@ -64,9 +65,37 @@ def test_a_place_with_another_version_is_named(copy: Path, path: str, before: st
 
 def test_a_tag_is_that_of_the_version(copy: Path) -> None:
     (copy / "CHANGELOG.md").write_text(f"# Changelog\n\n## {VERSION} (2026-11-24)\n\n- All.\n")
+    write_ref(copy, f"v{VERSION}")
 
     assert check.problems(copy, f"v{VERSION}") == []
-    assert check.problems(copy, "v9.9.9") == [f"the tag is v9.9.9, and the version asks for v{VERSION}"]
+    assert check.problems(copy, "v9.9.9")[-1] == f"the tag is v9.9.9, and the version asks for v{VERSION}"
+
+
+def test_a_release_needs_its_tag_in_the_pages(copy: Path) -> None:
+    """And how to write it there is said."""
+    found = check.problems(copy, f"v{VERSION}")
+
+    remedy = f"write it by `make release-ref REF=v{VERSION}`"
+    assert f"README.md names the ref main, not v{VERSION}: {remedy}" in found
+    write_ref(copy, f"v{VERSION}")
+    assert [each for each in check.problems(copy, f"v{VERSION}") if "names the ref" in each] == []
+
+
+def test_a_ref_is_written_and_taken_back(copy: Path) -> None:
+    """Also where Flux has another key for a tag than for a branch."""
+    before = (copy / "docs" / "flux.md").read_text()
+    write_ref(copy, "v1.2.3")
+
+    assert {ref for _, ref in refs.named(copy)} == {"v1.2.3"}
+    assert "ref: {tag: v1.2.3}" in (copy / "docs" / "flux.md").read_text()
+    write_ref(copy, "main")
+    assert (copy / "docs" / "flux.md").read_text() == before
+
+
+def write_ref(root: Path, ref: str) -> None:
+    """Let all pages name a ref."""
+    for path in refs.pages(root):
+        path.write_text(refs.replaced(path.read_text(), ref))
 
 
 def test_what_is_released_has_a_date(copy: Path) -> None:
@@ -74,7 +103,7 @@ def test_what_is_released_has_a_date(copy: Path) -> None:
     (copy / "CHANGELOG.md").write_text(f"# Changelog\n\n## {VERSION} (unreleased)\n\n- All.\n")
 
     assert check.problems(copy) == []
-    assert check.problems(copy, f"v{VERSION}") == [f"CHANGELOG.md gives {VERSION} no date, but: unreleased"]
+    assert check.problems(copy, f"v{VERSION}")[-1] == f"CHANGELOG.md gives {VERSION} no date, but: unreleased"
 
 
 def test_the_changes_of_a_version_are_lines(copy: Path) -> None:
