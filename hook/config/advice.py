@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from difflib import get_close_matches
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -14,6 +15,7 @@ _OLDER, _NEWER = SECTIONS
 _SECTION_PATHS = {section.path for section in SECTIONS}
 _NAMES = ("vector_dbs", "vector_stores", "vector_databases")
 _OTHER_IDS = ("identifier", "id", "name")
+_similar = lru_cache(MAX_PROBLEMS)(get_close_matches)
 _MOST_ENTRIES = 1000
 """So many entries of a list are looked at for the keys to rename."""
 
@@ -49,17 +51,23 @@ def _mistaken(content: Any) -> Iterator[tuple[str, ...]]:
 
 def _advice(content: Any, path: tuple[str, ...]) -> str:
     entries = value_at(content, path)[:_MOST_ENTRIES]
+    section = _section_for(content, path, entries)
     declared = {name: ".".join(s.path) for s in SECTIONS for name in ids_of(value_at(content, s.path))}
-    ids = ids_of(entries)
-    twice = [name for name in ids if name in declared]
+    twice = [name for entry in entries if (name := _id(entry, section)) in declared]
     if twice and len(twice) == len(entries):
         places = " and ".join(dict.fromkeys(declared[name] for name in twice))
         return f"delete it, since {places} declares its collections"
-    section = _section_for(content, path, entries)
-    steps = [_move(content, path, section), *_renames(entries, section)]
+    steps = [_move(content, path, section), *_changes(entries, section)]
     if twice:
         steps.append(f"leave out {one_line(', '.join(twice), 100)}, declared in {declared[twice[0]]} already")
     return "; ".join(steps)
+
+
+def _id(entry: Any, section: Section) -> str:
+    """Return the id that an entry has in a section, or nothing."""
+    keys = entry if isinstance(entry, dict) else {}
+    found = (entry[key] for key in keys if section.id_key in (key, _new_key(key, entry, section)))
+    return next((value for value in found if isinstance(value, str)), "")
 
 
 def _section_for(content: Any, path: tuple[str, ...], entries: list[Any]) -> Section:
@@ -79,21 +87,25 @@ def _move(content: Any, path: tuple[str, ...], section: Section) -> str:
     return f"move it to {target}"
 
 
-def _renames(entries: list[Any], section: Section) -> list[str]:
+def _changes(entries: list[Any], section: Section) -> list[str]:
     """Return what to change in the entries, so that the section takes them."""
-    mappings = [entry for entry in entries if isinstance(entry, dict)]
-    first = {key: entry for entry in reversed(mappings) for key in entry}
-    renames: dict[str, str] = {}
-    for key, entry in islice(first.items(), MAX_PROBLEMS):
-        new = _new_key(key, entry, section)
-        if new is not None and new not in renames.values():
-            renames[key] = new
-    pairs = ", ".join(f"{one_line(old, 60)} to {new}" for old, new in islice(renames.items(), 10))
-    steps = [f"in its entries rename {pairs}"] if pairs else []
-    found = [section.id_key in {renames.get(key, key) for key in entry} for entry in mappings]
-    if not all(found) or len(mappings) < len(entries):
-        steps.append(f"give each entry a {section.id_key}")
-    return steps
+    renamed: dict[str, str] = {}
+    removed: dict[str, str] = {}
+    has_id = True
+    for entry in entries:
+        keys = {key for key in entry if key in section.keys} if isinstance(entry, dict) else set()
+        for key in entry if isinstance(entry, dict) else ():
+            new = _new_key(key, entry, section)
+            if new is not None:
+                (removed if new in keys else renamed)[key] = new
+                keys.add(new)
+        has_id &= section.id_key in keys
+    steps = []
+    if renamed:
+        pairs = (f"{one_line(old, 60)} to {new}" for old, new in islice(renamed.items(), 10))
+        steps.append(f"in its entries rename {', '.join(pairs)}")
+    steps += [f"remove {one_line(old, 60)} where {new} is there" for old, new in islice(removed.items(), 10)]
+    return steps if has_id else [*steps, f"give each entry a {section.id_key}"]
 
 
 def _new_key(key: Any, entry: dict[Any, Any], section: Section) -> str | None:
@@ -101,8 +113,9 @@ def _new_key(key: Any, entry: dict[Any, Any], section: Section) -> str | None:
     if not isinstance(key, str) or key in section.keys:
         return None
     new = re.sub("vector_(db|store|database)", section.id_key.removesuffix("_id"), key)
-    if key in _OTHER_IDS and not any(s.id_key in entry for s in SECTIONS):
-        new = section.id_key if key == next(each for each in _OTHER_IDS if each in entry) else key
-    if new not in section.keys:
-        new = next(iter(get_close_matches(key[:60], section.keys, 1)), key)
-    return new if new in section.keys and new not in entry else None
+    if new in section.keys:
+        return new
+    ids = [each for each in _OTHER_IDS if each in entry]
+    if key in ids:
+        return section.id_key if key == ids[0] and not any(s.id_key in entry for s in SECTIONS) else None
+    return next(iter(_similar(key[:60], section.keys, 1)), None)

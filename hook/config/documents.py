@@ -59,6 +59,11 @@ def find_document(text: str, key: str | None = None) -> Document:
     return declaring[0]
 
 
+def _may_declare(text: str) -> bool:
+    """Tell whether a text that is not YAML could declare something. A Secret hides what it holds."""
+    return bool(_DECLARES.search(text) or re.search(r"kind:\s*Secret", text))
+
+
 def _choice(declaring: list[Document]) -> Problem:
     """Return the problem of several mappings that declare."""
     position = declaring[1].position("")
@@ -94,17 +99,17 @@ class _Search:
         """Return the documents of the file. One that is no YAML is passed over if it cannot declare anything."""
         try:
             return self._reader.read(text, Origin())
-        except WrongError:
+        except WrongError as error:
             chunks = re.split(r"(?m)^(?=---(?:\s|$))", text)
             if not 1 < len(chunks) <= _MAX_DOCUMENTS:
-                raise
+                raise WrongError(error.problems, is_nothing=not _may_declare(text)) from error
         found: list[Document] = []
         line = 0
         for chunk in chunks:
             try:
                 found += self._reader.read(chunk, Origin(line))
             except WrongError as error:
-                if _DECLARES.search(chunk) or re.search(r"kind:\s*Secret", chunk):
+                if _may_declare(chunk):
                     raise
                 self.unread += error.problems
             line += chunk.count("\n")

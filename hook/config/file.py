@@ -145,6 +145,7 @@ def _read(text: str, name: str, environ: Mapping[str, str], *, key: str | None, 
     if document.is_secret:
         reader.problems = [_VALUE.sub("***", problem) for problem in reader.problems]
         reader.warnings = {path: _VALUE.sub("***", hint) for path, hint in reader.warnings.items()}
+        reader.disabled = [each if each.value == DISABLED else each._replace(value="***") for each in reader.disabled]
     if reader.problems:
         positions = (document.position(problem.partition(": ")[0]) for problem in reader.problems)
         raise WrongError([*map(Problem, positions, reader.problems)])

@@ -87,7 +87,16 @@ def test_no_two_keys_become_one() -> None:
     """Which would be a duplicate key."""
     (problem,) = problems({"registered_resources": {"vector_dbs": [{"vector_db_id": "a", "vector_database_id": "b"}]}})
 
-    assert problem.endswith("in its entries rename vector_db_id to vector_store_id")
+    assert problem.endswith(
+        "rename vector_db_id to vector_store_id; remove vector_database_id where vector_store_id is there"
+    )
+
+
+def test_each_entry_may_have_a_key_of_its_own() -> None:
+    entries = [{"vector_db_id": "a"}, {"name": "b", "id": "c"}]
+    (problem,) = problems({"registered_resources": {"vector_dbs": entries}})
+
+    assert problem.endswith("in its entries rename vector_db_id to vector_store_id, id to vector_store_id")
 
 
 def test_a_key_that_is_no_text_needs_no_advice() -> None:
@@ -118,6 +127,15 @@ class TestBesideASection:
         found = parse(json.dumps({"vector_databases": [OLDER], "vector_dbs": [OLDER]}), {})
 
         assert found.warnings == {"vector_databases": f"{NOT_READ}delete it, since vector_dbs declares its collections"}
+
+    def test_an_entry_of_another_key_is_the_same_one(self) -> None:
+        """After the change it would be declared twice."""
+        found = parse(json.dumps({"vector_dbs": [OLDER], "vector_databases": [{"name": "a"}, {"name": "b"}, "c"]}), {})
+
+        assert found.warnings == {
+            "vector_databases": f"{NOT_READ}move its entries to vector_dbs; in its entries rename name to "
+            "vector_db_id; give each entry a vector_db_id; leave out a, declared in vector_dbs already"
+        }
 
     def test_the_rest_is_moved(self) -> None:
         other = {"vector_store_id": "b", "embedding_model": "m"}

@@ -141,6 +141,15 @@ class TestSecrets:
             assert value not in captured.out.replace(str(tmp_path), "")
             assert value not in captured.err.replace(str(tmp_path), "")
 
+    def test_what_switches_an_entry_off_is_not_repeated_either(self) -> None:
+        settings = ("'${env.HUNTER2:+x}'", "__disabled__", "x")
+        entries = [
+            f"{{vector_db_id: {name}, provider_id: {value}}}" for name, value in zip("abc", settings, strict=True)
+        ]
+        text = json.dumps({"kind": "Secret", "stringData": {"run.yaml": f"vector_dbs: [{', '.join(entries)}]"}})
+
+        assert parse(text, {}).disabled == {"a": "provider_id ***", "b": "provider_id __disabled__"}
+
 
 class TestConfigKey:
     TEXT = f"kind: ConfigMap\nmetadata: {{name: x}}\ndata: {{a: '{ONE}', b: 'vector_dbs: [{{vector_db_id: b}}]'}}"

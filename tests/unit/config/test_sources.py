@@ -124,6 +124,21 @@ class TestFolders:
 
         assert names(tmp_path / "f") == ["x"]
 
+    def test_a_file_in_it_that_cannot_declare_may_be_broken(self, write: Write, tmp_path: Path) -> None:
+        """As the templates of a chart are."""
+        write("f/deployment.yaml", "{{- if .Values.x }}\nkind: Deployment\n{{- end }}")
+        write("f/a.yaml", one("x"))
+
+        assert names(tmp_path / "f") == ["x"]
+
+    def test_one_that_could_declare_may_not(self, write: Write, tmp_path: Path) -> None:
+        path = write("f/configmap.yaml", "{{- if .Values.x }}\nvector_dbs: []\n{{- end }}")
+        write("f/a.yaml", one("x"))
+
+        (problem,) = problems(tmp_path / "f")
+
+        assert problem.startswith(f"{path}:1:3: not valid YAML: ")
+
     def test_not_all_files_in_it_may(self, write: Write, tmp_path: Path) -> None:
         path = write("f/kustomization.yaml", "resources: [a.yaml]")
 
