@@ -1,6 +1,7 @@
 """What a server's own configuration says of its start: with some entries LlamaStack would not start at all.
 
-Seen on 0.3.5, 0.7.3 and ogx 1.5.0, which read `registered_resources.vector_stores` before they serve anything.
+Seen on 0.3.5, 0.7.3 and ogx 1.5.0, which check `registered_resources.vector_stores` before they serve anything. 0.3.5
+only looks whether the keys are there; 0.4.3 and newer also look for the model.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from hook.errors import one_line
 from hook.tables import kind_of, sharing
 
 _START = "LlamaStack would not start"
+_DECLARED_START = "LlamaStack 0.4.3 and newer would not start"
 _LISTS = {"inline::sentence-transformers": ("nomic-ai/nomic-embed-text-v1.5",)}
 """The embedding models that a type of provider lists by itself, from 0.3.5 to ogx 1.5.0; others ask an endpoint."""
 
@@ -90,10 +92,10 @@ class _File:
         remedy = f"write '{full_id}'" if full_id else "register it under registered_resources.models"
         text = f"Model '{one_line(model, 100)}' not found"
         if self._is_vague or may_be_listed:
-            hint = f"{_START} ({text}) unless its provider lists it; else {remedy}"
+            hint = f"{_DECLARED_START} ({text}) unless its provider lists it; else {remedy}"
             yield Verdict(path, f"the file does not register '{one_line(model, 100)}': {hint}", is_certain=False)
         else:
-            yield Verdict(path, f"{_START} ({text}): {remedy}")
+            yield Verdict(path, f"{_DECLARED_START} ({text}): {remedy}")
 
     def _kinds(self, content: Any) -> Iterator[tuple[str, str]]:
         for each in _mappings(value_at(content, ("providers", "vector_io"))):

@@ -8,6 +8,7 @@ import pytest
 from hook.config.file import Config, parse
 from hook.errors import ConfigError
 
+NOT_FOUND = "LlamaStack 0.4.3 and newer would not start"
 STORE = "registered_resources.vector_stores[0]"
 EMBEDDER = {"model_id": "emb", "provider_id": "st", "provider_model_id": "x/emb", "model_type": "embedding"}
 ENTRY = {"vector_store_id": "a", "provider_id": "db", "embedding_model": "st/x/emb", "embedding_dimension": 8}
@@ -74,12 +75,12 @@ class TestModels:
     @pytest.mark.parametrize("model", ["emb", "x/emb"])
     def test_one_without_the_prefix_is_not_found(self, model: str) -> None:
         assert problems(configuration({"embedding_model": model})) == (
-            f"{STORE}.embedding_model: LlamaStack would not start (Model '{model}' not found): write 'st/x/emb'",
+            f"{STORE}.embedding_model: {NOT_FOUND} (Model '{model}' not found): write 'st/x/emb'",
         )
 
     def test_one_that_no_provider_can_have_is_not_found(self) -> None:
         assert problems(configuration({"embedding_model": "other/emb"})) == (
-            f"{STORE}.embedding_model: LlamaStack would not start (Model 'other/emb' not found): register it under "
+            f"{STORE}.embedding_model: {NOT_FOUND} (Model 'other/emb' not found): register it under "
             "registered_resources.models",
         )
 
@@ -91,7 +92,7 @@ class TestModels:
 
         content["registered_resources"]["vector_stores"][0]["embedding_model"] = "st/other"
         assert problems(json.dumps(content)) == (
-            f"{STORE}.embedding_model: LlamaStack would not start (Model 'st/other' not found): register it under "
+            f"{STORE}.embedding_model: {NOT_FOUND} (Model 'st/other' not found): register it under "
             "registered_resources.models",
         )
 
@@ -99,7 +100,7 @@ class TestModels:
         resources = {"models": [EMBEDDER], "vector_stores": [ENTRY | {"embedding_model": "emb"}]}
 
         assert problems(json.dumps({"registered_resources": resources})) == (
-            f"{STORE}.embedding_model: LlamaStack would not start (Model 'emb' not found): write 'st/x/emb'",
+            f"{STORE}.embedding_model: {NOT_FOUND} (Model 'emb' not found): write 'st/x/emb'",
         )
 
     @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ class TestModels:
     def test_one_that_a_provider_may_list_is_a_warning(self, model: str, how: dict[str, Any]) -> None:
         (hint,) = warnings(configuration({"embedding_model": model}, **how)).values()
 
-        assert hint.startswith(f"the file does not register '{model}': LlamaStack would not start (Model '{model}' not")
+        assert hint.startswith(f"the file does not register '{model}': {NOT_FOUND} (Model '{model}' not")
 
     def test_what_a_variable_of_the_server_may_switch_on_counts(self) -> None:
         """As in the starter distribution, whose providers are there where their URL is set."""
