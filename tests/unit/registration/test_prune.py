@@ -224,3 +224,11 @@ def test_a_delete_that_fails_ends_the_run_with_what_was_done(server: FakeLlamaSt
 
     assert outcome.exit_code == 4
     assert outcome.states == ["deleted", "orphaned"]
+
+
+def test_what_another_file_declares_is_declared(server: FakeLlamaStack, run: Run, tmp_path: Path) -> None:
+    made(server, "laws")
+    path = tmp_path / "more.yaml"
+    path.write_text(json.dumps({"vector_dbs": entries("laws")}))
+
+    assert prune(server, run, "--yes", "--config", str(path)).report["collections"] == []
