@@ -139,7 +139,8 @@ def _listed(store: VectorStore, claim: Claim) -> Finding:
 def _described(store: VectorStore, claim: Claim) -> str:
     made = datetime.fromtimestamp(store.created_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
     files = f"{store.files} file{'s' * (store.files != 1)}" if store.files else ""
-    chunks = {True: "", False: "chunks", None: "" if files else "maybe chunks"}[claim.empty]
-    held = f"holds {' and '.join(filter(None, (files, chunks)))}" if files or chunks else "empty"
+    chunks = "chunks" if claim.empty is False else ""
+    held = " and ".join(filter(None, (files, chunks)))
+    held = f"holds {held}" if held else "empty" if claim.empty else "nobody can tell whether it is empty"
     why = f"a duplicate of {one_line(claim.kept.id, 100)}" if isinstance(claim, Spare) else "declared by no collection"
     return f"{why}, made {made} by run {one_line(str(store.made_by), 8)}: {held}"

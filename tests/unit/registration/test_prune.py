@@ -94,7 +94,7 @@ def test_what_nobody_can_tell_to_be_empty_holds_data(server: FakeLlamaStack, run
     outcome = prune(server, run, "--yes")
 
     assert (outcome.states, len(server.stores)) == (["orphaned"] * 2, 2)
-    assert ": holds maybe chunks; `prune --yes --with-data`" in outcome.detail("b")
+    assert ": nobody can tell whether it is empty; `prune --yes --with-data`" in outcome.detail("b")
 
 
 @pytest.mark.parametrize(
