@@ -77,7 +77,6 @@ def _wait_for_models(
 
     def ask() -> None:
         nonlocal listed, late
-        late = []
         listed = server.models()
         late = [each for each in collections if may_come(each, listed, providers)]
         if late:
