@@ -43,8 +43,9 @@ def run(name: str, step: str, folder: Path, config: str, url: str) -> subprocess
         "LLAMA_STACK_URL": url,
         "GITHUB_STEP_SUMMARY": str(folder / "summary"),
     }
-    command = ["sh", "-e", path]
-    return subprocess.run(command, env=environ, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        ["sh", "-e", path], env=environ, cwd=folder, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 CONFIG = json.dumps({"vector_dbs": entries("red_hat_docs")})
