@@ -61,7 +61,7 @@ ACCEPTED_CHECKS = {
 }
 
 
-DESCRIPTIONS = ("README.md",)
+DESCRIPTIONS = ("README.md", "icon.svg")
 """Files of the chart that no template reads."""
 
 
