@@ -16,8 +16,8 @@ _SECTION_PATHS = {section.path for section in SECTIONS}
 _NAMES = ("vector_dbs", "vector_stores", "vector_databases")
 _OTHER_IDS = ("identifier", "id", "name")
 _similar = lru_cache(MAX_PROBLEMS)(get_close_matches)
-_MOST_ENTRIES = 1000
-"""So many entries of a list are looked at for the keys to rename."""
+_MOST_ENTRIES, _MOST_KEYS = 100, 30
+"""So many entries of a list, and keys of each, are looked at."""
 
 
 def mistaken_lists(document: Document) -> dict[str, str]:
@@ -50,7 +50,8 @@ def _mistaken(content: Any) -> Iterator[tuple[str, ...]]:
 
 
 def _advice(content: Any, path: tuple[str, ...]) -> str:
-    entries = value_at(content, path)[:_MOST_ENTRIES]
+    whole = value_at(content, path)[:_MOST_ENTRIES]
+    entries = [dict(islice(each.items(), _MOST_KEYS)) if isinstance(each, dict) else each for each in whole]
     section = _section_for(content, path, entries)
     declared = {name: ".".join(s.path) for s in SECTIONS for name in ids_of(value_at(content, s.path))}
     twice = [name for entry in entries if (name := _id(entry, section)) in declared]

@@ -4,6 +4,7 @@ import re
 from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from hook.config.advice import has_empty_list, is_like_a_section, mistaken_lists
@@ -41,11 +42,12 @@ def find_document(text: str, key: str | None = None) -> Document:
     if len(declaring) > 1:
         raise WrongError([_choice(declaring)])
     if not declaring:
-        problems = [
+        advised = (
             Problem(each.position(path), f"{path}: {advice}")
             for each in candidates
             for path, advice in mistaken_lists(each).items()
-        ]
+        )
+        problems = [*islice(advised, MAX_PROBLEMS)]
         problems += search.broken
         declaring = [each for each in candidates if _is_empty(each.content)][:1]
         if not declaring:

@@ -165,5 +165,20 @@ def test_many_parts_that_declare_are_told_in_one_line() -> None:
     assert len(problems("--- {vector_dbs: [a]}\n" * 10_000)[0]) < 1000
 
 
+def test_advice_on_many_lists_is_bounded() -> None:
+    assert len(problems("--- {vector_databases: [a]}\n" * 1000)) == MAX_PROBLEMS
+
+
+def test_advice_looks_at_so_many_keys() -> None:
+    """To find what each may be meant for would take a minute."""
+    keys = ", ".join(f"xembedding{number}: x" for number in range(20_000))
+
+    (problem,) = problems(f"vector_databases: [{{vector_db_id: a, {keys}, identifier: b}}]")
+
+    assert "rename it to vector_dbs" in problem
+    assert "xembedding29" not in problem
+    assert len(problem) < 1000
+
+
 def test_many_parts_that_do_not_are_too() -> None:
     assert len(problems("--- {vector_databases: }\n" * 10_000)[0]) < 2000
