@@ -41,7 +41,7 @@ format: $(VENV)/.ready ## Put the code into its form.
 messages: $(VENV)/.ready ## Print each text that a user can meet, with its place in the code.
 	@$(BIN)/python -m tests.messages
 
-TABLES ?= matrix principals backends_matrix processes_matrix
+TABLES ?= matrix principals openshift_ai backends_matrix processes_matrix
 
 test-live: $(VENV)/.ready ## Fill the tables on real servers; RELEASES="0.3.5 ogx-1.5.0" and TABLES="matrix" pick some.
 	@failed=; for table in $(TABLES); do $(BIN)/python tests/live/$$table.py || failed="$$failed $$table"; done; \

@@ -2,10 +2,11 @@
 
 from backends import tools
 from identities import oauth_python
+from openshift_ai import RELEASE
 from servers import RELEASES, install
 
 if __name__ == "__main__":
-    for release in RELEASES:
+    for release in (*RELEASES, RELEASE):
         install(release)
     tools()
     oauth_python()
