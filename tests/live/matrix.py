@@ -5,18 +5,21 @@ Each cell is a check that the server itself confirms, past the hook. `RELEASES="
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import lacking
 import yaml
 from client import (
     DIMENSION,
     MODEL,
     OTHER_PROVIDER,
     PROVIDER,
+    WrongError,
     create,
     delete,
     insert,
@@ -34,6 +37,8 @@ from edits import DEFAULTS, TOKEN, TokenServer, declare, with_defaults, without_
 from hook_runs import Hook, address, collections, ids
 from servers import RELEASES, Server, name, say
 from tables import print_table
+
+from hook.registration.remedies import NO_FILE_PROCESSOR
 
 MILVUS_TRIES = 3
 HEALTH_SECONDS = 5
@@ -65,6 +70,10 @@ WRONG = "a wrong provider, model or dimension: exit 4, nothing created"
 DRIFTED = "a collection on another provider: exit 5, nothing changed"
 SERVER_MADE = "OpenShift AI's ConfigMap `gen-ai-aa-vector-stores`, its id on no list: exit 5, nothing created"
 ALIASED = "the same with a name of one's own as its id: the collection works, and has its alias"
+TWICE = "an older empty store and a filled one: exit 5 names both, `--on-duplicate filled` takes the filled one"
+LATE = "a model whose endpoint starts after the server: exit 3, and exit 0 where it starts within the budget"
+READS = "a provider that takes no inserts (501): exit 0, its collections by a query alone, the others as always"
+UNCUT = "no `file_processors`: `register` warns, an attached file fails, and `check` counts it"
 DEFAULTED = "without `embedding_model`: exit 4 where the server has several, unless the file names a default"
 DECLARATION = "a collection declared in the server's own configuration is"
 TOKENED = "a bearer token: without it or with a wrong one exit 4, with it all works"
@@ -88,6 +97,10 @@ FACTS = (
     SERVER_MADE,
     ALIASED,
     DEFAULTED,
+    TWICE,
+    LATE,
+    READS,
+    UNCUT,
     DECLARATION,
     TOKENED,
     MILVUS_RESTARTED,
@@ -96,7 +109,7 @@ FACTS = (
     MILVUS_BLIND,
     MILVUS_DOWN,
 )
-FULL_ONLY = (FILED, RESTARTED, DELETED, WRONG, DRIFTED, SERVER_MADE, ALIASED, DEFAULTED, DECLARATION, TOKENED)
+FULL_ONLY = (FILED, RESTARTED, DELETED, WRONG, DRIFTED, SERVER_MADE, ALIASED, DEFAULTED, TWICE, DECLARATION, TOKENED)
 """What a release that is there for one fault of its own need not show once more."""
 EXIT_CODES = {"present": 0, "lost": 5, "unavailable": 3}
 YES, NO, NOT_APPLICABLE = "✓", "✗", "–"
@@ -123,6 +136,8 @@ class Expected:
     """Whether it shows everything; else only what is new on it."""
     overflows: bool = False
     """Whether its telemetry ends the server where too much is asked at once: 0.2.16, after 1000 events in a second."""
+    lacks: bool = False
+    """Whether it shows what comes of a server that lacks something."""
     milvus_is_blind: bool = False
     """Whether its Milvus Lite takes inserts that no query finds: 3.0, whose searches 0.5.4 gives `radius: 0.0`."""
 
@@ -138,7 +153,7 @@ EXPECTED = {
     "0.7.3": Expected("id", "present", "lost"),
     # Inserts work, but milvus-lite 3.2 answers queries with 500: what nobody can read is of no use.
     "ogx-1.2.5": Expected("id", "present", "unavailable"),
-    "ogx-1.5.0": Expected("id", "present", boots_without_milvus=True),
+    "ogx-1.5.0": Expected("id", "present", boots_without_milvus=True, lacks=True),
 }
 
 
@@ -198,6 +213,8 @@ class Column:
             parts.append((lambda: self._until_it_lives(self._try_milvus), MILVUS_RESTARTED))
         if self.expected.milvus_is_blind:
             parts.append((lambda: self._until_it_lives(self._try_blind_milvus), MILVUS_BLIND))
+        if self.expected.lacks:
+            parts.append((self._lack, LATE))
         if self.expected.boots_without_milvus:
             parts.append((self._without_milvus, MILVUS_DOWN))
         for part, first_fact in parts:
@@ -216,6 +233,10 @@ class Column:
             yield FILED
         if not self.expected.full:
             yield from FULL_ONLY
+        elif self.expected.addressed_by == "name":
+            yield TWICE
+        if not self.expected.lacks:
+            yield from (LATE, READS, UNCUT)
         if not self.expected.overflows:
             yield CROWDED
         if not self.expected.milvus_is_blind:
@@ -286,6 +307,9 @@ class Column:
                 self._ask_for_a_server_s_id(server)
             with self.cell(ALIASED):
                 self._use_an_alias(server)
+            if not is_old(server):
+                with self.cell(TWICE):
+                    self._make_two(server)
             with self.cell(DEFAULTED):
                 self._leave_the_model_out(server)
 
@@ -388,6 +412,59 @@ class Column:
                 # Its own create shows neither; the hook writes both for the next run.
                 made["metadata"] |= {"embedding_model": model_id(server), "embedding_dimension": str(DIMENSION)}
             require(made == ours, f"the server's own create makes {made}, the hook's {ours}")
+
+    def _make_two(self, server: Server) -> None:
+        with Hook(server, collections("twice_docs")) as hook:
+            (empty,) = ids(hook.expect(0, "registered", "register"))
+            # Their age is in seconds.
+            time.sleep(1.1)
+            before = set(stores(server))
+            create(server, "twice_docs", PROVIDER)
+            (filled,) = set(stores(server)) - before
+            require(insert(server, filled).ok, "the server does not take the insert")
+            (found,) = hook.expect(5, "duplicated", "register")
+            said = (f"{empty} (made ", " by this program, holds nothing)", " by something else, holds data)")
+            require(all(each in found["detail"] for each in said), f"register says {found}")
+            (found,) = hook.expect(0, "present", "register", "--on-duplicate", "oldest")
+            require(found["id"] == empty and "filled would take the other" in found["detail"], f"it says {found}")
+            (found,) = hook.expect(0, "present", "register", "--on-duplicate", "filled")
+            require(found["id"] == filled, f"register says {found}")
+
+    def _lack(self) -> None:
+        with lacking.LateEndpoint() as endpoint, Server(self.release, edit=endpoint.configure) as server:
+            with self.cell(LATE):
+                self._wait_for_a_model(server, endpoint)
+            with self.cell(READS):
+                self._only_read(server)
+            with self.cell(UNCUT), Hook(server, collections("filed_docs")) as hook:
+                report = hook.run(0, "register")
+                require(NO_FILE_PROCESSOR in report["warnings"], f"register warns of {report['warnings']}")
+                with suppress(WrongError):
+                    run_files_example(server, address(report["collections"][0]))
+                    raise AssertionError("a file can be attached")
+                (found,) = hook.expect(0, "present", "check")
+                require("1 of its 1 files failed" in found["detail"], f"check says {found}")
+
+    def _wait_for_a_model(self, server: Server, endpoint: lacking.LateEndpoint) -> None:
+        model = {"embedding_model": f"{lacking.LATE_PROVIDER}/{lacking.LATE_MODEL}"}
+        content = collections("late_docs", embedding_dimension=lacking.LATE_DIMENSION, **model)
+        with Hook(server, content) as hook:
+            (found,) = hook.expect(3, "unavailable", "register", "--timeout", "12")
+            require("lists no embedding model 'emb/" in found["detail"], f"register says {found}")
+            require(not stores(server), "something was created")
+            start = threading.Timer(3.0, endpoint.start)
+            start.start()
+            hook.expect(0, "registered", "register")
+
+    def _only_read(self, server: Server) -> None:
+        entries = [collections("portal", provider_id=lacking.READ_ONLY), collections("notes")]
+        with Hook(server, {"vector_dbs": [entry for each in entries for entry in each["vector_dbs"]]}) as hook:
+            for command, state in (("register", "registered"), ("check", "present"), ("register", "present")):
+                portal, notes = hook.expect(0, state, command)
+                require("a query alone" in portal["detail"] and not notes["detail"], f"{command} says {portal}")
+                require((portal["verified"], notes["verified"]) == (False, True), f"{command} says {portal}")
+            require(insert(server, address(portal)).status_code == 501, "the server takes the insert")
+            insert_and_query(server, address(notes))
 
     def _guarded(self) -> None:
         """Check the declared collection and the token on one server."""
