@@ -20,7 +20,8 @@ def render_text(report: Report, columns: int | None = None, *, colors: bool = Fa
     texts = [*report.problems, *(f"warning: {each}" for each in report.warnings)]
     paragraphs = [printable(text, _CELL) for text in texts]
     lines = [line for paragraph in paragraphs for line in _wrapped(paragraph, columns)]
-    if report.findings:
+    # Of a configuration that is wrong, the problems alone, as a linter prints them.
+    if report.findings and not report.problems:
         lines += [*_table(report.failures_first(), columns, colors=colors), ""]
     if any(finding.addressed_by == "id" for finding in report.findings):
         lines.append(ID_HINT)

@@ -90,7 +90,8 @@ def test_what_is_wrong_is_shown_with_its_path(commit: Commit) -> None:
     done = commit({"collections.yaml": BAD, "stage/run.yaml": GOOD})
 
     assert done.returncode != 0
-    assert "collections.yaml: vector_dbs[0].embedding_model: must be a string, not 7" in done.stdout
+    expected = r"^collections\.yaml:1:\d+: vector_dbs\[0\]\.embedding_model: must be a string, not 7"
+    assert re.search(expected, done.stdout, re.MULTILINE)
 
 
 def test_its_arguments_reach_the_program(commit: Commit) -> None:
