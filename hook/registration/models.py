@@ -44,7 +44,8 @@ def unable(targets: Iterable[Target], made: Vectors) -> dict[str, Finding]:
         failure = made.failures.get(target.model.id)
         if failure is not None and target.model.kind != "embedding":
             state = State.REJECTED if isinstance(failure, RefusedError) else State.UNAVAILABLE
-            detail = f"the server lists '{target.model.id}' as {target.model.kind}, and it makes no vector: {failure}"
+            what = f"the server lists '{target.model.id}' as {target.model.kind}, and it makes no vector: {failure}"
+            detail = f"{what}; if it is an embedding model, register it with model_type: embedding in LlamaStack"
             found[target.name] = Finding(target.name, state, detail=detail)
     return found
 
