@@ -6,23 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from hook import logs
-from hook.cli import settings
-from hook.cli.settings import Presentation, Settings
-from hook.cli.usage import parse_arguments
-from hook.config import file as config
-from hook.config.file import Config
+from hook import cli, config, logs
+from hook.cli import Presentation, Settings
+from hook.config import Config
 from hook.deadline import Deadline, Stopwatch, heed_signals
 from hook.domain import Collection, State, exit_code
 from hook.errors import ConfigError, ExitCode, HookError, Stopped, one_line
 from hook.heartbeat import beating, doing
-from hook.http.client import Http
-from hook.kubernetes.configmap import Publisher, can_be_key
-from hook.kubernetes.deployment import wait_for_rollout
-from hook.llamastack.api import LlamaStack
+from hook.http import Http
+from hook.kubernetes import Publisher, can_be_key, wait_for_rollout
+from hook.llamastack import LlamaStack
 from hook.logs import log
-from hook.output import Report, addresses, closing_sentence
-from hook.output.emit import emit
+from hook.output import Report, addresses, closing_sentence, emit
 from hook.progress import Progress
 from hook.registration import Pruner, Run
 from hook.secrets import forget, masked
@@ -40,15 +35,15 @@ def main(
     error: BaseException | None = None
     try:
         terminals = (logs.is_terminal(sys.stdout), logs.is_terminal(sys.stderr))
-        presentation = settings.presentation({}, environ, terminals=terminals)
+        presentation = cli.presentation({}, environ, terminals=terminals)
         logs.configure(presentation.log_level, presentation.log_format, environ)
-        arguments = parse_arguments(sys.argv[1:] if argv is None else argv)
-        presentation = settings.presentation(arguments, environ, terminals=terminals)
+        arguments = cli.parse_arguments(sys.argv[1:] if argv is None else argv)
+        presentation = cli.presentation(arguments, environ, terminals=terminals)
         is_reported = presentation.is_read
         logs.configure(presentation.log_level, presentation.log_format, environ, is_reported=is_reported)
         progress.command = arguments["command"]
         heed_signals()
-        options = settings.parse(arguments, environ)
+        options = cli.parse(arguments, environ)
         progress.tells_changes = options.tells_changes
         _execute(options, environ, progress, timings)
         if options.command == "resolve":
@@ -138,7 +133,7 @@ def _verify(
     """Verify these collections on the server, and register what is missing for `register`."""
     if options.wait_for_deployment is not None:
         replicas = wait_for_rollout(options.wait_for_deployment, environ, options.request_timeout_seconds, deadline)
-        options = replace(options, connections=min(options.connections * replicas, settings.MAX_CONNECTIONS))
+        options = replace(options, connections=min(options.connections * replicas, cli.MAX_CONNECTIONS))
     server = LlamaStack(Http(options.server, options.request_timeout_seconds, deadline))
     if options.command == "prune":
         Pruner(options, server, deadline, progress).carry_out(collections)

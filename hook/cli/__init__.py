@@ -3,7 +3,7 @@
 It sends nothing, and reads only the files that hold a token.
 """
 
-from hook.cli.settings import Settings, parse, presentation
+from hook.cli.settings import MAX_CONNECTIONS, Presentation, Settings, parse, presentation
 from hook.cli.usage import parse_arguments
 
-__all__ = ["Settings", "parse", "parse_arguments", "presentation"]
+__all__ = ["MAX_CONNECTIONS", "Presentation", "Settings", "parse", "parse_arguments", "presentation"]

@@ -7,10 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from hook.cli.values import SETTING, Values
-from hook.http.endpoint import Endpoint, OAuthClient
-from hook.http.headers import read_headers
-from hook.http.hints import of_oauth
-from hook.http.url import Address, check_expanded, read_address
+from hook.http import Address, Endpoint, OAuthClient, check_expanded, of_oauth, read_address, read_headers
 from hook.secrets import check_token, keep_out, read_token
 
 API_KEY_VARIABLE = "LLAMA_STACK_API_KEY"

@@ -11,7 +11,7 @@ from hook.cli import servers
 from hook.cli.flags import SWITCH
 from hook.cli.values import Values
 from hook.errors import ConfigError, UsageError
-from hook.http.endpoint import Endpoint
+from hook.http import Endpoint
 
 MAX_SECONDS = 86400
 MAX_CONNECTIONS = 200

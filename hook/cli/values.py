@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hook.cli.flags import SETTINGS
-from hook.http.url import check_expanded
+from hook.http import check_expanded
 
 SETTING = {setting.flag: setting for setting in SETTINGS}
 """The settings, by their flags."""

@@ -6,8 +6,7 @@ from typing import Any
 
 from hook.deadline import Deadline
 from hook.errors import HookError, PublishError, RefusedError, UnavailableError, one_line
-from hook.http.answers import mapping
-from hook.http.client import Http
+from hook.http import Http, mapping
 from hook.kubernetes.pod import check_object, own_pod
 from hook.logs import log
 from hook.retry import retry

@@ -7,8 +7,7 @@ from typing import Any
 from hook.deadline import Deadline
 from hook.errors import RefusedError, UnavailableError, one_line
 from hook.heartbeat import doing
-from hook.http.answers import mapping
-from hook.http.client import Http
+from hook.http import Http, mapping
 from hook.kubernetes import operator
 from hook.kubernetes.pod import check_object, own_pod
 from hook.logs import log

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hook.errors import RefusedError, UnavailableError, one_line
-from hook.http.answers import mapping
-from hook.http.client import Http
+from hook.http import Http, mapping
 from hook.kubernetes.pod import check_object
 
 GROUPS = ("llamastack.io", "ogx.io")

@@ -7,11 +7,7 @@ from typing import Any
 
 from hook import files
 from hook.errors import ConfigError, RefusedError, one_line
-from hook.http import tls
-from hook.http.answers import mapping
-from hook.http.endpoint import Endpoint
-from hook.http.hints import of_kubernetes
-from hook.http.url import read_address
+from hook.http import Endpoint, mapping, of_kubernetes, read_address, tls
 from hook.secrets import read_token
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")

@@ -7,8 +7,7 @@ from uuid import uuid4
 
 from hook.domain import Model, Proof, Provider, Target, VectorStore, Verdict
 from hook.errors import RefusedError, ReplacedError, UnavailableError, one_line
-from hook.http.answers import mapping
-from hook.http.client import Http
+from hook.http import Http, mapping
 from hook.llamastack.dialects import Dialect, VectorDbsDialect, field, find_dialect, number, shown, text
 from hook.llamastack.releases import FIRST_UNFLOODED, Release, parse_release
 from hook.llamastack.verdicts import INSERT, QUERY, Outcome, is_own_failure, is_unknown_id, prove

@@ -9,8 +9,7 @@ from urllib.parse import quote
 
 from hook.domain import Target, VectorStore
 from hook.errors import RefusedError, UnavailableError, one_line
-from hook.http.answers import mapping
-from hook.http.client import Http
+from hook.http import Http, mapping
 
 VECTOR_STORES = "/v1/vector_stores"
 VECTOR_DBS = "/v1/vector-dbs"

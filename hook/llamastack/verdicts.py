@@ -8,7 +8,7 @@ from typing import Any
 
 from hook.domain import Proof, Verdict
 from hook.errors import HookError, RefusedError, UnavailableError, one_line
-from hook.http.answers import mapping
+from hook.http import mapping
 from hook.llamastack.releases import FIRST_ACCEPTING_EMPTY_INSERT, FIRST_OGX, Release
 
 INSERT, QUERY = "insert", "query"

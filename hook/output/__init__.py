@@ -4,6 +4,8 @@ It never asks a server. It adds two failures of its own: an id that cannot be pr
 read.
 """
 
+from hook.output import addresses
+from hook.output.emit import emit
 from hook.output.report import Report, closing_sentence
 
-__all__ = ["Report", "closing_sentence"]
+__all__ = ["Report", "addresses", "closing_sentence", "emit"]

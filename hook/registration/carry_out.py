@@ -8,8 +8,7 @@ from functools import partial
 from hook.deadline import Deadline
 from hook.domain import Target, VectorStore
 from hook.errors import HookError, RefusedError, UnavailableError
-from hook.llamastack.api import MAX_FAILURES, LlamaStack
-from hook.llamastack.verdicts import is_own_failure
+from hook.llamastack import MAX_FAILURES, LlamaStack, is_own_failure
 from hook.logs import log
 from hook.registration.decide import Action, Create, Repeat, Try, Withdraw
 from hook.registration.deletion import Deleter

@@ -6,8 +6,7 @@ from dataclasses import replace
 from hook.deadline import Deadline
 from hook.domain import Observation, Proof, Target, Verdict
 from hook.errors import HookError, UnavailableError
-from hook.llamastack.api import LlamaStack
-from hook.llamastack.releases import Release
+from hook.llamastack import LlamaStack, Release
 from hook.registration import remedies
 
 

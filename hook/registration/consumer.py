@@ -5,8 +5,7 @@ from dataclasses import replace
 
 from hook.deadline import Deadline
 from hook.domain import GOOD_STATES, Finding, Observation, State, Target, Verdict
-from hook.llamastack.api import LlamaStack
-from hook.llamastack.releases import Release
+from hook.llamastack import LlamaStack, Release
 from hook.registration import remedies
 from hook.registration.causes import explained
 from hook.survey import QUERIES, Survey

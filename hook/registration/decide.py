@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hook.domain import Finding, Observation, State, Target, VectorStore, Verdict
-from hook.llamastack.releases import Release
-from hook.llamastack.verdicts import tells_nothing_when_empty
+from hook.llamastack import Release, tells_nothing_when_empty
 from hook.registration.candidates import by_age, candidates, is_server_made
 from hook.registration.deletion import Surplus, may_delete
 from hook.registration.journal import Journal, Kept, Refused, Repeated, Sent, Withdrawn

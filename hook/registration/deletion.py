@@ -6,7 +6,7 @@ from functools import partial
 
 from hook.deadline import Deadline
 from hook.domain import VectorStore, Verdict
-from hook.llamastack.api import TRIAL_TEXT, LlamaStack
+from hook.llamastack import TRIAL_TEXT, LlamaStack
 from hook.retry import retry
 
 TRIAL_PREFIX = "register-collections-canary-"

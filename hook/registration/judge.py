@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from hook.domain import Finding, Observation, Proof, State, Target, VectorStore, Verdict
 from hook.errors import one_line
-from hook.llamastack.releases import Release
+from hook.llamastack import Release
 from hook.registration import duplicates, remarks, remedies
 from hook.registration.candidates import candidates, is_server_made
 from hook.registration.journal import Journal, Sent, Unclear

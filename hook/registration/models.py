@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from hook.deadline import Deadline
 from hook.domain import Finding, Model, Provider, State, Target
 from hook.errors import HookError, RefusedError
-from hook.llamastack.api import LlamaStack
-from hook.llamastack.releases import FIRST_OGX, FIRST_SIZED
+from hook.llamastack import FIRST_OGX, FIRST_SIZED, LlamaStack
 from hook.logs import log
 from hook.registration import remedies
 

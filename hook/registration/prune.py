@@ -9,8 +9,7 @@ from hook.cli import Settings
 from hook.deadline import Deadline
 from hook.domain import Collection, Finding, Model, Observation, Proof, Provider, State, Target, VectorStore, Verdict
 from hook.errors import RefusedError, UnavailableError, one_line
-from hook.llamastack.api import MAX_FAILURES, LlamaStack
-from hook.llamastack.dialects import number
+from hook.llamastack import MAX_FAILURES, LlamaStack, number
 from hook.logs import log
 from hook.progress import Progress
 from hook.registration.candidates import by_age, candidates

@@ -6,7 +6,7 @@ from hook.deadline import Deadline
 from hook.domain import Collection, Finding, Model, Provider, State, Target, VectorStore
 from hook.errors import UnavailableError
 from hook.heartbeat import doing
-from hook.llamastack.api import LlamaStack
+from hook.llamastack import LlamaStack
 from hook.logs import log
 from hook.registration import models
 from hook.registration.resolve import may_come, mismatched, quoted, resolve_all, sharing_tables, switched_off

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from hook.domain import Target, VectorStore
 from hook.errors import one_line
-from hook.llamastack.releases import (
+from hook.llamastack import (
     FIRST_DECLARED,
     FIRST_OGX,
     FIRST_STORES,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from hook.domain import Collection, Finding, Model, Provider, State, Target, VectorStore
 from hook.errors import RefusedError, one_line
-from hook.llamastack.releases import FIRST_OGX, Release
+from hook.llamastack import FIRST_OGX, Release
 from hook.tables import sharing
 
 _ADD = "add one to LlamaStack's own configuration"

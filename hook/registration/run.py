@@ -6,7 +6,7 @@ from hook.cli import Settings
 from hook.deadline import Deadline
 from hook.domain import Collection, Observation, Target
 from hook.errors import UnavailableError
-from hook.llamastack.api import LlamaStack
+from hook.llamastack import LlamaStack
 from hook.progress import Progress
 from hook.registration import consumer
 from hook.registration.candidates import by_id

@@ -8,7 +8,7 @@ from functools import partial
 from hook.deadline import Deadline, sleep
 from hook.domain import Observation, Proof, Target, VectorStore, Verdict
 from hook.errors import HookError
-from hook.llamastack.api import LlamaStack
+from hook.llamastack import LlamaStack
 from hook.logs import log
 from hook.registration.candidates import by_age, candidates, earlier_ones, provable, unsettled
 from hook.registration.deletion import Deleter, Duplicate

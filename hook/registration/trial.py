@@ -10,8 +10,7 @@ from itertools import cycle
 from hook.deadline import Deadline, sleep
 from hook.domain import Proof, Target, VectorStore, Verdict
 from hook.errors import HookError, RefusedError, Stopped, UnavailableError, one_line
-from hook.llamastack.api import TRIAL_TEXT, LlamaStack
-from hook.llamastack.verdicts import is_own_failure, is_unknown_id, takes_no_inserts
+from hook.llamastack import TRIAL_TEXT, LlamaStack, is_own_failure, is_unknown_id, takes_no_inserts
 from hook.logs import log
 from hook.registration.deletion import TRIAL_PREFIX, Deleter, Leftover, Trial, looks_left_over, may_delete
 from hook.retry import retry

@@ -7,7 +7,7 @@ from threading import RLock
 
 from hook.deadline import Deadline, Stopwatch
 from hook.domain import Observation, Proof, Target, VectorStore, Verdict
-from hook.llamastack.verdicts import INSERT, PROCESS_LOCAL_PROVIDERS
+from hook.llamastack import INSERT, PROCESS_LOCAL_PROVIDERS
 from hook.logs import log
 from hook.survey.order import SHOWN_FIELDS, in_order
 from hook.survey.proof import united

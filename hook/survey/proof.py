@@ -5,8 +5,7 @@ from dataclasses import replace
 
 from hook.deadline import Deadline
 from hook.domain import Proof, Target, Verdict
-from hook.llamastack.api import LlamaStack
-from hook.llamastack.verdicts import INSERT, QUERY
+from hook.llamastack import INSERT, QUERY, LlamaStack
 from hook.survey.timed import Timed, comes_back, may_precede
 
 FIRST_QUERY_SECONDS = 60.0

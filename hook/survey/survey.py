@@ -8,7 +8,7 @@ from hook.deadline import Deadline, sleep
 from hook.domain import Observation, Proof, Target, VectorStore, Verdict
 from hook.errors import UnavailableError
 from hook.heartbeat import doing
-from hook.llamastack.api import MAX_FAILURES, LlamaStack
+from hook.llamastack import MAX_FAILURES, LlamaStack
 from hook.retry import retry
 from hook.survey.answers import Answers
 from hook.survey.connections import AT_ONCE, overlap

@@ -10,8 +10,7 @@ from typing import TypeVar
 from hook.deadline import Deadline, sleep
 from hook.domain import Target, VectorStore, Verdict
 from hook.errors import UnavailableError
-from hook.llamastack.api import LlamaStack
-from hook.llamastack.verdicts import is_own_failure
+from hook.llamastack import LlamaStack, is_own_failure
 from hook.logs import log
 from hook.retry import retry
 from hook.survey.answers import Answers

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from importlib import import_module
 from pathlib import Path
 
 import hook
@@ -29,6 +30,21 @@ def test_the_table_says_what_each_package_is_for() -> None:
     assert dict(re.findall(r"^\| `hook/(\w+)/` \| (.*) \|$", PAGE, re.MULTILINE)) == sentences
 
 
+def test_a_package_is_used_by_its_face_alone() -> None:
+    """By the names that its `__init__` exports."""
+    faces = {name: import_module(f"hook.{name}").__all__ for name in PACKAGES}
+    inside = [
+        f"{path.relative_to(HOUSE)}: {module}.{name}"
+        for path in HOUSE.rglob("*.py")
+        for module, name in _imports(path)
+        for package in [module.split(".")[1] if module.count(".") else ""]
+        if package in faces and package != path.relative_to(HOUSE).parts[0]
+        if module != f"hook.{package}" or name not in faces[package]
+    ]
+
+    assert inside == []
+
+
 def test_no_module_is_longer_than_a_person_reads_at_once() -> None:
     long = {path.name: lines for path in HOUSE.rglob("*.py") if (lines := len(path.read_text().splitlines())) > 250}
 
@@ -39,14 +55,18 @@ def test_the_story_is_short() -> None:
     assert len((HOUSE / "registration" / "run.py").read_text().splitlines()) < 100
 
 
+def _imports(path: Path) -> list[tuple[str, str]]:
+    """Return module and name of each import of a part of the program."""
+    return [
+        (node.module, alias.name)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "hook"
+        for alias in node.names
+    ]
+
+
 def _edges(path: Path) -> set[tuple[str, str]]:
     """Return the imports of a module that lead into another package."""
     here = path.relative_to(HOUSE).with_suffix("").parts[0]
-    modules = [
-        f"{node.module}.{alias.name}" if node.module == "hook" else str(node.module)
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    ]
-    there = {module.split(".")[1] for module in modules if module.startswith("hook.")}
-    return {(here, name) for name in there & set(PACKAGES) - {here}}
+    modules = [f"{module}.{name}" if module == "hook" else module for module, name in _imports(path)]
+    return {(here, module.split(".")[1]) for module in modules if module.split(".")[1] in set(PACKAGES) - {here}}
