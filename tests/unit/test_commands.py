@@ -6,12 +6,12 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import hook.output.emit
 import hook.registration.run
 from hook.app import main
 from hook.logs import log
@@ -311,7 +311,7 @@ def test_the_termination_message_goes_where_kubernetes_mounts_its_file(
 ) -> None:
     """And nowhere if there is none, as on a laptop."""
     path = tmp_path / "termination-log"
-    monkeypatch.setattr(hook.output.emit, "TERMINATION_LOG", path)
+    monkeypatch.setattr(import_module("hook.output.emit"), "TERMINATION_LOG", path)
 
     run(server.url)
     assert not path.exists()

@@ -8,11 +8,11 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-import hook.output.emit
 from hook import __main__ as entry
 from hook import signals
 from hook.output.report import Report, render_json
@@ -200,6 +200,6 @@ def test_a_signal_during_the_report_changes_nothing(
         os.kill(os.getpid(), signal.SIGTERM)
         return render_json(report)
 
-    monkeypatch.setattr(hook.output.emit, "render_json", interrupted)
+    monkeypatch.setattr(import_module("hook.output.emit"), "render_json", interrupted)
 
     assert run(server.url).exit_code == 0

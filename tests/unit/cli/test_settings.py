@@ -283,7 +283,6 @@ def test_usage_errors_are_configuration_errors() -> None:
         (["validate", "--strict=s3cr3t"], "--strict takes no value; see register-collections validate --help"),
         (["check", "--timeout"], "--timeout needs a value: SECONDS; see register-collections check --help"),
         (["--prove"], "--prove needs a value: write|read; see register-collections --help"),
-        (["-hs3cr3t"], "argument -h/--help"),
         (["validate", "a", "--config", "b"], "name the files with --config or without it, not both; see"),
     ],
 )
