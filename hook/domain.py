@@ -79,6 +79,8 @@ class Target:
     """The names of all collections of the file: what has one of them as its id is that collection's alone."""
     labels: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
     """Those names, and all aliases of the file: what has one of them is nobody's leftover."""
+    providers: Mapping[str, Provider] = field(default_factory=dict, hash=False, repr=False, compare=False)
+    """By id, the vector_io providers of the server, on any of which a vector store of that name may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,8 +243,7 @@ GOOD_STATES = frozenset(State) - _EXIT_CODES.keys() | {State.PLANNED}
 
 
 def exit_code(findings: Iterable[Finding], *, tells_changes: bool = False) -> ExitCode:
-    """Return the code of a run that came to its end, that of planned changes only where it `tells_changes`."""
-    # The refusals first, since they cause the mismatches.
+    """Return the code of a finished run: refusals first, since they cause mismatches; plans if it `tells_changes`."""
     codes = {_EXIT_CODES.get(finding.state, ExitCode.OK) for finding in findings}
     order = [ExitCode.REFUSED, ExitCode.MISMATCH, ExitCode.UNAVAILABLE, ExitCode.UNPUBLISHED]
     order += [ExitCode.CHANGES] * tells_changes

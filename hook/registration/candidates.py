@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 
-from hook.domain import Observation, Target, VectorStore
+from hook.domain import Observation, Provider, Target, VectorStore
 
 _SERVER_MADE = re.compile(r"vs_[0-9a-f-]{24,36}", re.IGNORECASE)
 """LlamaStack from 0.2.15 on makes up `vs_` and a UUID (POST /v1/vector_stores), and OpenAI `vs_` and hex digits."""
@@ -40,6 +41,16 @@ def candidates(targets: Iterable[Target], stores: Iterable[VectorStore]) -> dict
     return {name: _prefer_declared_id(name, some) for name, some in found.items()}
 
 
+def as_listed(target: Target, store: VectorStore) -> Target:
+    """Return a target as a candidate has to be asked for it: on its own provider, whose kind says what answers prove.
+
+    After a change of provider in the file, a full one on Milvus may answer as an empty one on faiss does.
+    """
+    if store.provider_id in (None, target.provider.id):
+        return target
+    return replace(target, provider=target.providers.get(str(store.provider_id), Provider(str(store.provider_id))))
+
+
 def _prefer_declared_id(name: str, stores: list[VectorStore]) -> list[VectorStore]:
     """Leave out what others made of the alias's name, where there is one of the declared id, which is meant."""
     if not any(store.id == name for store in stores):
@@ -60,13 +71,14 @@ def by_id(targets: Sequence[Target], observation: Observation) -> dict[str, Targ
     """Return the target of each candidate that was proven, by id."""
     found = candidates(targets, observation.stores)
     stores = ((store, target) for target in targets for store in found[target.name])
-    return {store.id: target for store, target in stores if store.id in observation.proofs}
+    return {store.id: as_listed(target, store) for store, target in stores if store.id in observation.proofs}
 
 
 def provable(targets: Sequence[Target], settled: AbstractSet[str], stores: Sequence[VectorStore]) -> dict[str, Target]:
     """Return the target of each candidate that shall be proven, by id: all but those that may be withdrawn."""
     found, skipped = candidates(targets, stores), unsettled(targets, stores, settled)
-    return {store.id: target for target in targets if target.name not in skipped for store in found[target.name]}
+    wanted = [target for target in targets if target.name not in skipped]
+    return {store.id: as_listed(target, store) for target in wanted for store in found[target.name]}
 
 
 def by_age(found: Iterable[VectorStore]) -> list[VectorStore]:

@@ -10,6 +10,7 @@ from hook.domain import Target, VectorStore
 from hook.errors import HookError, RefusedError, UnavailableError
 from hook.llamastack import MAX_FAILURES, LlamaStack, is_own_failure
 from hook.logs import log
+from hook.registration.candidates import as_listed
 from hook.registration.decide import Action, Create, Repeat, Try, Withdraw
 from hook.registration.deletion import Deleter
 from hook.registration.journal import (
@@ -59,7 +60,8 @@ class Performer:
         # What cannot be deleted is reported as a duplicate.
         with suppress(HookError):
             # At the last moment, since somebody may have begun to use it.
-            claim = replace(action.claim, empty=self._survey.prove_once(store.id, action.target).empty)
+            empty = self._survey.prove_once(store.id, as_listed(action.target, store)).empty
+            claim = replace(action.claim, empty=empty)
             if Deleter(self._server, self._deadline).delete(store, claim, max_failures=MAX_FAILURES):
                 journal.add(Withdrawn(name, store))
                 log.info("collection.withdrawn", collection=name, vector_store_id=store.id, kept=claim.older.id)

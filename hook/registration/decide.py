@@ -85,6 +85,7 @@ def decide(
         for target in targets
         if findings[target.name].state in wanted
         and not is_server_made(target.name)
+        and not ((trial := journal.trial(target)) is not None and trial.reads_only)
         and target.name not in journal.names(Sent)
         and failed.isdisjoint({None, target.provider.id})
         and not workers_disagree(observation)

@@ -129,7 +129,8 @@ def may_delete(store: VectorStore, claim: Claim) -> bool:
         case Spare():
             is_ours = _is_old_and_ours(store, claim.now_seconds) and store.declared_as == claim.name
             others = {claim.kept.id.casefold(), claim.name.casefold()}
-            is_other = claim.verdict is Verdict.ALIVE and store.id.casefold() not in others
+            is_younger = store.created_at > claim.kept.created_at
+            is_other = claim.verdict is Verdict.ALIVE and is_younger and store.id.casefold() not in others
             return is_ours and is_other and claim.empty is True
     older = claim.older
     is_ours = store.made_by is not None and older.made_by is not None and store.id != older.id

@@ -37,7 +37,12 @@ class Judge:
         for target in targets:
             stores = found[target.name]
             seen = _with_trial(observation, stores, journal.trial(target))
-            findings[target.name] = self._with_this_run(target, self._compare(target, stores, seen), listed, journal)
+            finding = self._with_this_run(target, self._compare(target, stores, seen), listed, journal)
+            if finding.state is State.REGISTERED and (said := seen.proofs[str(finding.id)].reads_only):
+                finding = replace(
+                    finding, state=State.REJECTED, detail=f"{_created_as(finding.id)}; {_never_filled(said)}"
+                )
+            findings[target.name] = finding
         return findings
 
     def _with_this_run(
@@ -53,7 +58,7 @@ class Judge:
         if found.state is not State.PRESENT and is_server_made(target.name):
             return found
         if made is not None and made.id not in listed and not is_withdrawn:
-            detail = f"{_created_as(made)}, and the list does not show it: see the server's log, then run it again"
+            detail = f"{_created_as(made.id)}, and the list does not show it: see the server's log, then run it again"
             return replace(found, state=State.UNKNOWN, id=made.id, detail=detail)
         if own is not None and (own.until_seconds > self.now_seconds or found.state is not State.PRESENT):
             return self._failed(target, found, own)
@@ -69,13 +74,15 @@ class Judge:
             )
             return replace(found, detail=detail)
         if made is not None:
-            detail = f"{_created_as(made)}, but the list does not show it under this name: see the server's log"
+            detail = f"{_created_as(made.id)}, but the list does not show it under this name: see the server's log"
             return replace(found, id=made.id, detail=detail)
         if target.name in journal.refused():
             return replace(found, state=State.REJECTED, detail=journal.refused()[target.name].cause)
         failures = (each for each in unresolved.values() if each.provider_id in (None, target.provider.id))
         if (failure := next(failures, None)) is not None:
             return self._failed(target, found, failure)
+        if trial is not None and trial.reads_only:
+            return replace(found, state=State.REJECTED, detail=f"not created: {_never_filled(trial.reads_only)}")
         if trial is not None and trial.verdict in (Verdict.DEAD, Verdict.REFUSED):
             state = State.REJECTED if trial.verdict is Verdict.REFUSED else State.UNAVAILABLE
             return replace(found, state=state, detail=f"not created: {trial.detail}")
@@ -170,7 +177,7 @@ def unfinished(findings: Mapping[str, Finding], journal: Journal) -> dict[str, F
         store = created.get(name)
         what = f"its create got no clear answer ({causes[name]})" if name in causes else "its create was sent"
         if store is not None:
-            what = _created_as(store)
+            what = _created_as(store.id)
         updated[name] = Finding(name, State.UNKNOWN, detail=f"{what}; the run ended before it could be verified")
     return updated
 
@@ -191,5 +198,9 @@ def _with_trial(seen: Observation, stores: Sequence[VectorStore], trial: Proof |
     return replace(seen, proofs={**seen.proofs, **updated})
 
 
-def _created_as(store: VectorStore) -> str:
-    return f"created as {one_line(store.id, 100)}"
+def _created_as(store_id: str | None) -> str:
+    return f"created as {one_line(str(store_id), 100)}"
+
+
+def _never_filled(said: str) -> str:
+    return f"its provider takes no inserts ({said}), so nobody could fill a new one; set another provider_id"

@@ -7,14 +7,15 @@ from datetime import UTC, datetime
 
 from hook.cli import Settings
 from hook.deadline import Deadline
-from hook.domain import Collection, Finding, Model, Observation, Proof, Provider, State, Target, VectorStore, Verdict
+from hook.domain import Collection, Finding, Model, Observation, Provider, State, Target, VectorStore, Verdict
 from hook.errors import RefusedError, UnavailableError, one_line
 from hook.llamastack import MAX_FAILURES, LlamaStack, number
 from hook.logs import log
 from hook.progress import Progress
-from hook.registration.candidates import by_age, candidates
+from hook.registration.candidates import as_listed, by_age, candidates
 from hook.registration.deletion import Deleter, Orphan, Spare, may_delete
 from hook.registration.ready import resolve_on, wait_until_ready
+from hook.registration.remarks import differences
 from hook.retry import retry
 from hook.survey import Prover, Survey
 
@@ -50,18 +51,22 @@ class Pruner:
 
         def wanted(stores: Sequence[VectorStore]) -> dict[str, Target]:
             found = candidates(targets, stores)
-            several = {store.id: each for each in targets if len(found[each.name]) > 1 for store in found[each.name]}
+            several = {
+                store.id: as_listed(each, store)
+                for each in targets
+                if len(found[each.name]) > 1
+                for store in found[each.name]
+            }
             claim = Orphan(labels, time.time(), empty=None, with_data=True)
             return several | {store.id: _asked_as(store, kinds) for store in stores if may_delete(store, claim)}
 
         seen = self._survey.observe(wanted, self._settings.connections)
         _check(seen)
         asked = {store_id: each for store_id, each in wanted(seen.stores).items() if store_id in seen.proofs}
-        found = candidates(targets, seen.stores)
         claims = [
             (store, claim)
             for store in by_age(each for each in seen.stores if each.id in asked)
-            if (claim := self._claim(store, seen, found, labels)) is not None
+            if (claim := self._claim(store, seen, targets, labels)) is not None
         ]
         self._progress.findings = {store.id: _listed(store, claim) for store, claim in claims}
         for store, claim in claims if self._settings.yes else ():
@@ -72,17 +77,18 @@ class Pruner:
         self,
         store: VectorStore,
         seen: Observation,
-        found: Mapping[str, Sequence[VectorStore]],
+        targets: Sequence[Target],
         labels: frozenset[str],
     ) -> Claim | None:
         """Return the claim by which a vector store is listed, or None where it is none of what `prune` is for."""
-        empty = seen.proofs[store.id].empty
+        empty, found = seen.proofs[store.id].empty, candidates(targets, seen.stores)
         if may_delete(store, Orphan(labels, time.time(), empty, with_data=True)):
             return Orphan(labels, time.time(), empty, self._settings.with_data)
-        for name, stores in found.items():
-            kept = _kept(stores, seen.proofs)
+        for target in targets:
+            stores = found[target.name]
+            kept = _kept(target, stores, seen)
             if store in stores and kept is not None:
-                spare = Spare(name, kept, seen.proofs[kept.id].verdict, time.time(), empty)
+                spare = Spare(target.name, kept, seen.proofs[kept.id].verdict, time.time(), empty)
                 return spare if may_delete(store, spare) else None
         return None
 
@@ -121,11 +127,15 @@ def _check(seen: Observation) -> None:
         )
 
 
-def _kept(stores: Sequence[VectorStore], proofs: Mapping[str, Proof]) -> VectorStore | None:
-    """Return the vector store of a collection that stays: the oldest with data that works, or else the oldest."""
-    proven = [store for store in by_age(stores) if store.id in proofs]
-    alive = [store for store in proven if proofs[store.id].verdict is Verdict.ALIVE]
-    return next((store for store in alive if store.files or proofs[store.id].empty is False), next(iter(alive), None))
+def _kept(target: Target, stores: Sequence[VectorStore], seen: Observation) -> VectorStore | None:
+    """Return the vector store that certainly stays: the oldest, if it is as the file says. Pipelines may have its id.
+
+    Whatever `--on-duplicate` is, no run takes a younger one that is empty.
+    """
+    live = [
+        each for each in by_age(stores) if each.id in seen.proofs and seen.proofs[each.id].verdict is not Verdict.LOST
+    ]
+    return live[0] if live and not differences(target, live[0], seen) else None
 
 
 def _listed(store: VectorStore, claim: Claim) -> Finding:

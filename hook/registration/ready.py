@@ -12,9 +12,6 @@ from hook.registration import models
 from hook.registration.resolve import may_come, mismatched, quoted, resolve_all, sharing_tables, switched_off
 from hook.retry import retry
 
-REST_SECONDS = 15.0
-"""What waiting for a model leaves of the budget for the rest of the run; a quarter where that is less."""
-
 
 def wait_until_ready(server: LlamaStack, url: str, deadline: Deadline) -> tuple[tuple[VectorStore, ...], str | None]:
     """Return the server's list and its version, as soon as it is healthy. Raises UnavailableError and RefusedError."""
@@ -83,7 +80,8 @@ def _wait_for_models(
             names = quoted(each.name for each in late)
             raise UnavailableError(f"GET /v1/models does not list the embedding model of {names} yet")
 
-    limit = deadline.part(deadline.remaining() - min(REST_SECONDS, deadline.remaining() / 4))
+    # The other half is for the collections whose models are there.
+    limit = deadline.part(deadline.remaining() / 2)
     try:
         retry(ask, limit, "model.retry_scheduled")
     except UnavailableError:

@@ -64,6 +64,7 @@ def resolve(collection: Collection, models: Sequence[Model], providers: Sequence
         chunking_strategy=collection.chunking_strategy,
         declared=collection.declared,
         labels=collection.labels,
+        providers={each.id: each for each in providers},
     )
 
 
@@ -85,9 +86,9 @@ def may_come(collection: Collection, models: Sequence[Model], providers: Iterabl
     """
     wanted, found = collection.embedding_model or collection.default_embedding_model, usable(collection, models)
     ids = [provider.id for provider in providers if provider.api == "inference"]
-    if wanted is None:
-        return bool(ids) and not found
     ready = {model.provider_id for model in models}
+    if wanted is None:
+        return not found and None not in ready and not ready.issuperset(ids)
     # Up to 0.2.15 some do not say whose they are.
     if _matching(wanted, found) or None in ready:
         return False

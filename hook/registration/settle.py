@@ -10,7 +10,7 @@ from hook.domain import Observation, Proof, Target, VectorStore, Verdict
 from hook.errors import HookError
 from hook.llamastack import LlamaStack
 from hook.logs import log
-from hook.registration.candidates import by_age, candidates, earlier_ones, provable, unsettled
+from hook.registration.candidates import as_listed, by_age, candidates, earlier_ones, provable, unsettled
 from hook.registration.deletion import Deleter, Duplicate
 from hook.registration.journal import Journal, Sent, Withdrawn
 from hook.survey import QUERIES_BEFORE_A_WRITE, Survey
@@ -129,7 +129,7 @@ class Settler:
         if len(found) < 2 or not recent:
             return False
         # One that a restart has lost is in no race; the oldest is proven in any case.
-        self._prove(by_age(found)[0].id, target, proofs)
+        self._prove(by_age(found)[0], target, proofs)
         alive = [store for store in found if store.id not in proofs or proofs[store.id].verdict is not Verdict.LOST]
         # What only some workers know is withdrawn by nobody.
         divided = {each.id for each in alive if each.id in proofs and proofs[each.id].verdict is Verdict.DIVIDED}
@@ -151,7 +151,7 @@ class Settler:
         journal = self._journal
         own = by_age(store for store in found if journal.is_ours(store))
         before = earlier_ones(found, {store.id for store in own})
-        verdicts = (self._prove(store.id, target, proofs).verdict for store in before if own)
+        verdicts = (self._prove(store, target, proofs).verdict for store in before if own)
         first = next((each for each in verdicts if each is not Verdict.LOST), Verdict.LOST)
         if first not in (Verdict.ALIVE, Verdict.UNDECIDED, Verdict.REFUSED):
             answered = journal.created().get(target.name)
@@ -160,17 +160,18 @@ class Settler:
         ids_before = frozenset(map(str.casefold, journal.preexisting_ids))
         for store in own:
             # Somebody may use it already.
-            empty = self._survey.prove_once(store.id, target).empty
+            empty = self._survey.prove_once(store.id, as_listed(target, store)).empty
             claim = Duplicate(target.name, journal.run_id, ids_before, empty)
             if Deleter(self._server, self._deadline).delete(store, claim):
                 journal.add(Withdrawn(target.name, store))
                 log.info("collection.taken_back", collection=target.name, vector_store_id=store.id)
 
-    def _prove(self, store_id: str, target: Target, proofs: dict[str, Proof]) -> Proof:
+    def _prove(self, store: VectorStore, target: Target, proofs: dict[str, Proof]) -> Proof:
         """Return the proof of a vector store that is old enough to decide, taken once for the race."""
-        if store_id not in proofs:
-            proofs |= self._survey.observe(lambda _: {store_id: target}, QUERIES_BEFORE_A_WRITE).proofs
-        return proofs[store_id]
+        if store.id not in proofs:
+            wanted = {store.id: as_listed(target, store)}
+            proofs |= self._survey.observe(lambda _: wanted, QUERIES_BEFORE_A_WRITE).proofs
+        return proofs[store.id]
 
 
 def _server_time(stores: Stores) -> float | None:

@@ -457,10 +457,15 @@ class Column:
             hook.expect(0, "registered", "register")
 
     def _only_read(self, server: Server) -> None:
+        with Hook(server, collections("nobody", provider_id=lacking.READ_ONLY)) as hook:
+            (refused,) = hook.expect(4, "rejected", "register")
+            require("takes no inserts" in refused["detail"], f"register says {refused}")
+        create(server, "portal", lacking.READ_ONLY)
         entries = [collections("portal", provider_id=lacking.READ_ONLY), collections("notes")]
         with Hook(server, {"vector_dbs": [entry for each in entries for entry in each["vector_dbs"]]}) as hook:
-            for command, state in (("register", "registered"), ("check", "present"), ("register", "present")):
-                portal, notes = hook.expect(0, state, command)
+            hook.run(0, "register")
+            for command in ("check", "register"):
+                portal, notes = hook.expect(0, "present", command)
                 require("a query alone" in portal["detail"] and not notes["detail"], f"{command} says {portal}")
                 require((portal["verified"], notes["verified"]) == (False, True), f"{command} says {portal}")
             require(insert(server, address(portal)).status_code == 501, "the server takes the insert")

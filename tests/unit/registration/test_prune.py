@@ -136,15 +136,39 @@ def test_two_clocks_have_to_agree_that_it_is_old(server: FakeLlamaStack, run: Ru
 
 
 def test_an_empty_duplicate_of_its_own_goes(server: FakeLlamaStack, run: Run) -> None:
-    """The one with data stays, or else the oldest, which a declared id is in any case."""
+    """The oldest stays, and each one with data."""
     spare, full, young = made(server, "docs", age=9_000), made(server, "docs"), made(server, "docs", age=10)
     foreign = server.add("docs", created_at=1)
     server.chunks[full] = ["a text of somebody's"]
 
-    assert prune(server, run).detail("docs").startswith(f"a duplicate of {full}, made ")
+    assert prune(server, run).detail("docs").startswith(f"a duplicate of {foreign}, made ")
     outcome = prune(server, run, "--yes", "--with-data")
     assert ids(server) == {full, young, foreign}
     assert [item["id"] for item in outcome.report["collections"]] == [spare]
+
+
+def test_the_oldest_stays_beside_a_filled_one(server: FakeLlamaStack, run: Run) -> None:
+    """`register` may have published its id."""
+    oldest, filled = made(server, "docs", age=9_000), made(server, "docs")
+    server.chunks[filled] = ["a text of somebody's"]
+
+    prune(server, run, "--yes", "--with-data")
+    assert ids(server) == {oldest, filled}
+
+
+@pytest.mark.parametrize("elsewhere", ["oldest", "youngest"])
+def test_a_store_on_another_provider_is_no_duplicate(run: Run, elsewhere: str) -> None:
+    """On Milvus a query that finds nothing says nothing, and what differs from the file is not what stays."""
+    with FakeLlamaStack(provider_type="remote::milvus") as server:
+        ages = {"oldest": 9_000, "youngest": 5_000}
+        for name, age in ages.items():
+            provider = "milvus-shared" if name == elsewhere else "faiss-first"
+            server.chunks[made(server, "docs", age=age, provider_id=provider)] = ["x"] if name != elsewhere else []
+        before = ids(server)
+
+        run(server.url, "prune", "--yes", collections=entries("docs", provider_id="faiss-first"))
+
+        assert ids(server) == before
 
 
 def test_of_empty_duplicates_the_oldest_stays(server: FakeLlamaStack, run: Run) -> None:

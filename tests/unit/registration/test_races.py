@@ -590,6 +590,22 @@ def test_what_a_killed_run_left_is_withdrawn_by_any_later_one(
     assert (told["collection"], told["vector_store_id"], told["kept"]) == ("red_hat_docs", second, first)
 
 
+def test_one_on_another_provider_is_not_withdrawn(run: RunHook) -> None:
+    """By the file it is on faiss, which shows emptiness; a full one on Milvus may answer the same."""
+    with FakeLlamaStack(provider_type="remote::milvus") as server:
+        first, second = leave_two(server)
+        of_faiss, of_milvus = server.stores
+        of_faiss["metadata"]["provider_id"] = "faiss-first"
+
+        outcome = run(server.url, collections=entries("red_hat_docs", provider_id="faiss-first"))
+
+        assert outcome.states == ["duplicated"]
+        assert [store["id"] for store in server.stores] == [first, second]
+        assert f"{second} (made " in outcome.detail("red_hat_docs")
+        assert "unknown whether it holds data" in outcome.detail("red_hat_docs")
+        assert of_milvus["metadata"]["provider_id"] == "milvus-shared"
+
+
 def test_all_that_killed_runs_left_is_withdrawn(server: FakeLlamaStack, run: RunHook) -> None:
     first, _ = leave_two(server)
     server.add("red_hat_docs", run_id="a third", created_at=server.stores[-1]["created_at"])

@@ -69,16 +69,25 @@ def test_one_without_a_hit_is_unverified_and_ends_nothing(
 
 
 @pytest.mark.parametrize("takes_empty", [False, True])
-def test_a_missing_one_is_created_after_one_trial(solr: FakeLlamaStack, run: Run, takes_empty: bool) -> None:
-    """The trial is deleted; the server then lists the collection, into which nobody can insert."""
+def test_a_missing_one_is_not_created(solr: FakeLlamaStack, run: Run, takes_empty: bool) -> None:
+    """Nobody could insert into it; the trial is deleted."""
     solr.takes_empty_inserts = takes_empty
 
     outcome = run(solr.url, collections=entries("portal"))
 
-    assert (outcome.exit_code, outcome.states, solr.names()) == (0, ["registered"], ["portal"])
-    assert "a query alone" in outcome.detail("portal")
+    assert (outcome.exit_code, outcome.states, solr.names()) == (4, ["rejected"], [])
+    assert outcome.detail("portal").startswith("not created: its provider takes no inserts (")
     created = [request.body["name"] for request in solr.requests if request.line == CREATE]
-    assert [name.startswith(CANARY) for name in created] == [True, False]
+    assert [name.startswith(CANARY) for name in created] == [True]
+
+
+def test_one_that_was_created_before_it_was_known_is_no_success(run: Run) -> None:
+    """Without a trial the first insert tells it."""
+    with FakeLlamaStack(read_only_ids={"milvus-shared"}) as server:
+        outcome = run(server.url, collections=entries("portal"))
+
+        assert (outcome.exit_code, outcome.states, server.names()) == (4, ["rejected"], ["portal"])
+        assert "; its provider takes no inserts (" in outcome.detail("portal")
 
 
 def test_a_query_that_fails_is_a_failure(solr: FakeLlamaStack, run: Run) -> None:
