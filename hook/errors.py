@@ -36,6 +36,11 @@ class ExitCode(IntEnum):
         """Tell whether nothing is wrong."""
         return self in (ExitCode.OK, ExitCode.CHANGES)
 
+    @property
+    def is_signal(self) -> bool:
+        """Tell whether a signal ended the run."""
+        return self > 128
+
 
 class HookError(Exception):
     """Ends a run for a foreseeable reason; its text is one line for the person at 3 a.m."""
@@ -53,6 +58,15 @@ class ConfigError(HookError):
         self.problems = (*problems[:MAX_PROBLEMS], *([f"and {more} more"] if more > 0 else []))
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         super().__init__(f"The configuration has {count}: {'; '.join(self.problems)}")
+
+
+class SettingError(ConfigError):
+    """A flag or a variable has a wrong value."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__(problems)
+        count = "1 invalid setting" if len(problems) == 1 else f"{len(problems)} invalid settings"
+        self.args = (f"{count}: {'; '.join(self.problems)}",)
 
 
 class UsageError(ConfigError):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from hook.cli import servers
 from hook.cli.flags import SWITCH
 from hook.cli.values import Values
-from hook.errors import ConfigError, UsageError
+from hook.errors import SettingError, UsageError
 from hook.http import Endpoint
 
 MAX_SECONDS = 86400
@@ -86,7 +86,7 @@ def presentation(
 
 
 def parse(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
-    """Check flags and environment. Raises ConfigError with all problems, and UsageError before it."""
+    """Check flags and environment. Raises SettingError with all problems, and UsageError before it."""
     if arguments["problems"]:
         raise UsageError(arguments["typed"], arguments["problems"])
     values = Values(arguments, environ)
@@ -120,7 +120,7 @@ def parse(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     if arguments["to"] == "":
         values.problems.append("--to: must be the path of a file")
     if values.problems:
-        raise ConfigError(values.problems)
+        raise SettingError(values.problems)
     return settings
 
 
@@ -128,7 +128,7 @@ def _seconds(value: str) -> float:
     with suppress(ValueError):
         if 0 < (seconds := float(value)) <= MAX_SECONDS:
             return seconds
-    raise ValueError(f"must be a number of seconds from above 0 to {MAX_SECONDS}")
+    raise ValueError(f"must be a number of seconds above 0 and up to {MAX_SECONDS}")
 
 
 def _connections(value: str) -> int:
@@ -140,4 +140,4 @@ def _connections(value: str) -> int:
 def _object_name(value: str) -> str:
     if re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", value):
         return value
-    raise ValueError("must be the name of a Kubernetes object")
+    raise ValueError("must be a Kubernetes name (lower-case letters, digits, '-' and '.')")

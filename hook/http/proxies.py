@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment
 
-from hook.errors import ConfigError
+from hook.errors import SettingError
 from hook.http.endpoint import DEFAULT_PORTS, Endpoint
 from hook.http.hints import of_proxy
 from hook.http.url import Address, read_address
@@ -21,7 +21,7 @@ _ENTRY = re.compile(r"(?:\[(?P<literal>[^\]]*)\]|(?P<host>[^:]*|.*:.*:.*))(?::(?
 def checked_proxy(url: str) -> str | None:
     """Return the proxy for a URL, None where it needs none, and keep the passwords of all proxies out of all output.
 
-    Raises ConfigError where the one that is needed has no address.
+    Raises SettingError where the one that is needed has no address.
     """
     proxies = getproxies_environment()
     needed = None if is_exempt(url) else proxies.get(urlsplit(url).scheme, proxies.get("all"))
@@ -30,7 +30,7 @@ def checked_proxy(url: str) -> str | None:
             keep_out(_address(text).secret)
         except ValueError as error:
             if text == needed:
-                raise ConfigError([f"{key.upper()}_PROXY: the proxy's address {error}"]) from error
+                raise SettingError([f"{key.upper()}_PROXY: the proxy's address {error}"]) from error
     return needed
 
 

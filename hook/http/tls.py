@@ -7,7 +7,7 @@ from http.client import BadStatusLine
 from pathlib import Path
 
 from hook import files
-from hook.errors import ConfigError, RefusedError, one_line
+from hook.errors import RefusedError, SettingError, one_line
 from hook.http.endpoint import Endpoint
 
 _WANTS_TLS = re.compile(
@@ -28,7 +28,7 @@ _EXPIRED, _WRONG_NAME = (10,), (62, 64)
 
 
 def check_files(server: Endpoint) -> None:
-    """Raise ConfigError if the files for TLS are unusable; requests would say so too late. http:// needs none."""
+    """Raise SettingError if the files for TLS are unusable; requests would say so too late. http:// needs none."""
     if not server.url.startswith("https:"):
         return
     # Not the default context, which would also read the system's certificates.
@@ -41,7 +41,7 @@ def check_files(server: Endpoint) -> None:
             context.load_verify_locations(**{"capath" if is_folder else "cafile": server.ca_bundle})
     except (OSError, ValueError) as error:
         cause = one_line(f"{server.ca_bundle}: {error}")
-        raise ConfigError([f"{server.hints.authorities}: no certificates to trust: {cause}"]) from error
+        raise SettingError([f"{server.hints.authorities}: no certificates to trust: {cause}"]) from error
     try:
         if server.client_certificate is not None:
             for path in server.client_certificate:
@@ -50,7 +50,7 @@ def check_files(server: Endpoint) -> None:
             context.load_cert_chain(*server.client_certificate, password=lambda: "")
     except (OSError, ValueError) as error:
         names = "LLAMA_STACK_CLIENT_CERT, LLAMA_STACK_CLIENT_KEY"
-        raise ConfigError([f"{names}: no certificate with its key: {one_line(str(error))}"]) from error
+        raise SettingError([f"{names}: no certificate with its key: {one_line(str(error))}"]) from error
 
 
 def system_ca_bundle() -> str | None:

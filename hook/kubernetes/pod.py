@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hook import files
-from hook.errors import ConfigError, RefusedError, one_line
+from hook.errors import RefusedError, SettingError, one_line
 from hook.http import Endpoint, mapping, of_kubernetes, read_address, tls
 from hook.secrets import read_token
 
@@ -23,13 +23,13 @@ class Pod:
 
 
 def own_pod(variable: str, component: str, environ: Mapping[str, str]) -> Pod:
-    """Return the pod's own access. Raises ConfigError outside of a pod, and without a token or certificates.
+    """Return the pod's own access. Raises SettingError outside of a pod, and without a token or certificates.
 
     `variable` is the setting that needs it, and `component` the one of the manifests that grants it.
     """
     host, port = (environ.get(f"KUBERNETES_SERVICE_{key}", "") for key in ("HOST", "PORT"))
     if not host or not port:
-        raise ConfigError(
+        raise SettingError(
             [f"{variable}: not running in a pod (KUBERNETES_SERVICE_HOST and _PORT are not set); leave it out here"]
         )
     token = SERVICE_ACCOUNT / "token"
@@ -38,11 +38,11 @@ def own_pod(variable: str, component: str, environ: Mapping[str, str]) -> Pod:
         namespace = files.read(SERVICE_ACCOUNT / "namespace", 253).decode().strip()
     except (OSError, ValueError) as error:
         remedy = f"use manifests/components/{component}, which mounts the ServiceAccount's token"
-        raise ConfigError([f"{variable}: no usable token in {SERVICE_ACCOUNT} ({error}); {remedy}"]) from error
+        raise SettingError([f"{variable}: no usable token in {SERVICE_ACCOUNT} ({error}); {remedy}"]) from error
     try:
         address = read_address(f"https://{f'[{host}]' if ':' in host else host}:{port}", "https://172.30.0.1:443")
     except ValueError as error:
-        raise ConfigError([f"{variable}: the address in KUBERNETES_SERVICE_HOST and _PORT {error}"]) from error
+        raise SettingError([f"{variable}: the address in KUBERNETES_SERVICE_HOST and _PORT {error}"]) from error
     # The file of the token, not the token: the kubelet replaces it.
     ca_bundle = str(SERVICE_ACCOUNT / "ca.crt")
     server = Endpoint(address.url, api_key_file=token, ca_bundle=ca_bundle, hints=of_kubernetes(component))

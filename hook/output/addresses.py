@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hook import files
 from hook.domain import GOOD_STATES, Finding, State
-from hook.errors import ConfigError, PublishError, RefusedError, one_line
+from hook.errors import ConfigError, PublishError, RefusedError, SettingError, one_line
 
 KEY_PREFIX = "VECTOR_STORE_"
 
@@ -55,17 +55,17 @@ def key_of(label: str) -> str:
 
 
 def check(path: Path, wanted: Mapping[str, str]) -> None:
-    """Raise ConfigError if no file can be written there, or if two collections would share a variable in it.
+    """Raise SettingError if no file can be written there, or if two collections would share a variable in it.
 
     `wanted` is the result of `labels`.
     """
     try:
         if path.is_symlink() or (path.exists() and not path.is_file()):
-            raise ConfigError([f"--to: {path}: exists and is not a regular file; choose another path"])
+            raise SettingError([f"--to: {path}: exists and is not a regular file; choose another path"])
         if not path.parent.is_dir():
-            raise ConfigError([f"--to: {path}: its folder does not exist; mount a volume there"])
+            raise SettingError([f"--to: {path}: its folder does not exist; mount a volume there"])
     except OSError as error:
-        raise ConfigError([f"--to: {path}: cannot be written: {error.strerror}"]) from error
+        raise SettingError([f"--to: {path}: cannot be written: {error.strerror}"]) from error
     first: dict[str, str] = {}
     problems = [
         f"--to: '{one_line(label, 100)}' and '{one_line(first[key_of(label)], 100)}' map to the same variable "
@@ -74,7 +74,7 @@ def check(path: Path, wanted: Mapping[str, str]) -> None:
         if not _is_json(path) and wanted[first.setdefault(key_of(label), label)] != name
     ]
     if problems:
-        raise ConfigError(problems)
+        raise SettingError(problems)
 
 
 def render(addresses: Mapping[str, str], asked: Sequence[str], output: str) -> str:

@@ -179,6 +179,7 @@ def test_a_wrong_setting_is_a_configuration_error_and_nothing_is_sent(server: Fa
         "HOOK_LOG_LEVEL: must be one of debug, info, warning, error, off, not 'loud'",
         "HOOK_ON_LOST: must be one of fail, recreate, not 'ignore'",
     ]
+    assert outcome.report["message"].startswith("2 invalid settings: HOOK_LOG_LEVEL: ")
     assert server.requests == []
 
 
