@@ -9,7 +9,7 @@ DEFAULT = "register"
 """The command of a call that names none."""
 
 EXIT_CODES = {
-    ExitCode.OK: "nothing is wrong",
+    ExitCode.OK: "all collections are usable; check, plan and resolve may leave some unverified",
     ExitCode.UNEXPECTED: "a bug in this program; the log has the traceback",
     ExitCode.CONFIG: "the configuration or the usage is wrong; nothing was written",
     ExitCode.UNAVAILABLE: "the server, a backend or the embedding model does not answer; run again",
@@ -36,6 +36,8 @@ class Command(NamedTuple):
     argument: str = ""
     """What it takes besides flags, any number of them."""
     argument_help: str = ""
+    ok: str = EXIT_CODES[ExitCode.OK]
+    """What exit code 0 means for it."""
 
 
 COMMANDS = {
@@ -52,12 +54,14 @@ COMMANDS = {
             "say what register would do and why, and change nothing",
             "plan --detailed-exitcode --config collections.yaml",
             (*_OF_SERVERS, ExitCode.MISMATCH, ExitCode.CHANGES),
+            ok="nothing is wrong; some collections may be unverified",
         ),
         Command(
             "check",
             "verify all, and change nothing",
             "check --on-unproven fail",
             (*_OF_SERVERS, ExitCode.MISMATCH),
+            ok="all collections are usable; some may be unverified",
         ),
         Command(
             "validate",
@@ -66,6 +70,7 @@ COMMANDS = {
             _OF_ALL,
             argument="FILE",
             argument_help="the files to check, each by itself, in place of --config",
+            ok="the configuration is valid",
         ),
         Command(
             "resolve",
@@ -74,6 +79,7 @@ COMMANDS = {
             (*_OF_SERVERS, ExitCode.MISMATCH, ExitCode.UNPUBLISHED),
             argument="NAME",
             argument_help="the collections, in the order to print",
+            ok="all of them are usable; some may be unverified",
         ),
         Command(
             "prune",
@@ -84,6 +90,7 @@ COMMANDS = {
             "metadata say that this program made a vector store, for which collection and when, and not which\n"
             "configuration declared it: what another team's hook made looks the same. A vector store that is declared\n"
             "by name, alias or id, or younger than an hour, is never deleted.",
+            ok="nothing went wrong, whether or not something was listed or deleted",
         ),
     )
 }

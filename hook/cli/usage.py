@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from hook import __version__
 from hook.cli.commands import COMMANDS, DEFAULT, EXIT_CODES, PROGRAM, Command
 from hook.cli.flags import FLAGS, SETTINGS, SWITCH
-from hook.errors import UsageError
+from hook.errors import ExitCode, UsageError
 
 _NO_VALUE = "\0"
 """Stands for a value that was left out; no argument can hold it."""
@@ -80,10 +80,13 @@ def _problems_of_flags(arguments: dict[str, Any]) -> list[str]:
 def _problems_of_words(arguments: Mapping[str, Any]) -> list[str]:
     command, words = COMMANDS[arguments["command"]], arguments["words"]
     if words and command.name == "validate" and arguments["config"] is not None:
-        return ["name the files with --config or without it, not both"]
-    needs_names = command.name == "resolve" and arguments["to"] is None
-    if (words and not command.argument) or (needs_names and not words):
-        return ["resolve takes the names of collections, and only resolve does"]
+        return ["give the files either as `--config FILE` or as `validate FILE …`, not both"]
+    if command.name == "resolve" and not words and arguments["to"] is None:
+        return ["resolve needs the name of a collection: `resolve NAME …`, or `resolve --to FILE` for all"]
+    if words and not command.argument:
+        # What looks like no name may be a secret at the wrong place.
+        name = words[0] if re.fullmatch(r"[a-z_]{1,40}", words[0]) else "NAME"
+        return [f"{command.name} takes no names; to verify one collection, use `resolve {name}`"]
     return []
 
 
@@ -93,7 +96,10 @@ def _unknown_flag(unknown: Sequence[str]) -> str:
     if found is None:
         return "unrecognized arguments"
     # Without the dashes, which all have in common.
-    return f"unrecognized arguments: {found[0]}{_meant(found[0][2:], {each.flag[2:]: each.flag for each in _ALL})}"
+    word = found[0][2:]
+    is_command = word in COMMANDS
+    meant = f", did you mean the command `{word}`?" if is_command else _meant(word, {e.flag[2:]: e.flag for e in _ALL})
+    return f"unrecognized arguments: {found[0]}{meant}"
 
 
 def _unknown_command(word: str) -> str:
@@ -149,5 +155,9 @@ def _add_flags(parser: argparse.ArgumentParser, command: str | None) -> None:
 
 
 def _epilog(command: Command) -> str:
-    codes = "\n".join(f"  {code:<3}{code.name.lower():<12} {EXIT_CODES[code]}" for code in command.exit_codes)
-    return f"exit codes:\n{codes}\n\nexample:\n  {PROGRAM} {command.example}"
+    meanings = EXIT_CODES | {ExitCode.OK: command.ok}
+    codes = [f"  {code:<3}{code.name.lower():<12} {meanings[code]}" for code in command.exit_codes]
+    signals = "/".join(f"{code:d}" for code in ExitCode if code.is_signal)
+    codes.append(f"  {signals:<15} ended by a signal")
+    lines = "\n".join(codes)
+    return f"exit codes:\n{lines}\n\nexample:\n  {PROGRAM} {command.example}"

@@ -233,8 +233,8 @@ def test_the_path_of_the_api_is_not_part_of_the_url() -> None:
 def test_a_duration_is_a_positive_number_of_seconds(value: str) -> None:
     """A unit or nonsense is a problem, and both durations are checked."""
     assert problems("--request-timeout", value, HOOK_TIMEOUT_SECONDS=value) == (
-        f"HOOK_TIMEOUT_SECONDS: must be a number of seconds from above 0 to 86400, not '{value}'",
-        "--request-timeout: must be a number of seconds from above 0 to 86400",
+        f"HOOK_TIMEOUT_SECONDS: must be a number of seconds above 0 and up to 86400, not '{value}'",
+        "--request-timeout: must be a number of seconds above 0 and up to 86400",
     )
 
 
@@ -272,18 +272,23 @@ def test_usage_errors_are_configuration_errors() -> None:
         (["sk-s3cr3t"], "unknown command; commands: "),
         (
             ["check", "a"],
-            "resolve takes the names of collections, and only resolve does; see register-collections check",
+            "check takes no names; to verify one collection, use `resolve a`; see register-collections check",
         ),
         (
             ["resolve"],
-            "resolve takes the names of collections, and only resolve does; see register-collections resolve",
+            "resolve needs the name of a collection: `resolve NAME …`, or `resolve --to FILE` for all; see",
         ),
+        (["prune", "sk-s3cr3t"], "prune takes no names; to verify one collection, use `resolve NAME`; see"),
+        (["--prune"], "unrecognized arguments: --prune, did you mean the command `prune`?; see"),
         (["check", "--to", "x"], "only resolve takes --to; see register-collections check --help"),
         (["check", "--strict"], "only validate takes --strict; see register-collections check --help"),
         (["validate", "--strict=s3cr3t"], "--strict takes no value; see register-collections validate --help"),
         (["check", "--timeout"], "--timeout needs a value: SECONDS; see register-collections check --help"),
         (["--prove"], "--prove needs a value: write|read; see register-collections --help"),
-        (["validate", "a", "--config", "b"], "name the files with --config or without it, not both; see"),
+        (
+            ["validate", "a", "--config", "b"],
+            "give the files either as `--config FILE` or as `validate FILE …`, not both; see",
+        ),
     ],
 )
 def test_a_usage_error_says_what_was_meant(argv: list[str], expected: str) -> None:
@@ -432,6 +437,7 @@ def test_each_command_has_help_of_its_own(command: str, capsys: pytest.CaptureFi
     flags = {setting.flag for setting in (*SETTINGS, *FLAGS) if not setting.commands or command in setting.commands}
     assert set(re.findall(r"^  (--[a-z-]+)", text, re.MULTILINE)) == flags
     assert re.findall(r"^  (\d)  (\w+)", text, re.MULTILINE)[:3] == [("0", "ok"), ("1", "unexpected"), ("2", "config")]
+    assert "  129/130/143     ended by a signal\n" in text
     example = text.split("example:\n")[1].split()[1:]
     assert settings(*example).command == command == example[0]
 

@@ -211,7 +211,7 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: p
         (["check", "--to", "x"], "only resolve takes --to"),
         (["resolve", "a", "--strict"], "only validate takes --strict"),
         (["resolve", "--to", ""], "--to: must be the path of a file"),
-        (["check", "a"], "resolve takes the names of collections, and only resolve does"),
+        (["check", "a"], "check takes no names; to verify one collection, use `resolve a`"),
     ],
 )
 def test_each_flag_belongs_to_its_command(
