@@ -1,5 +1,6 @@
 """Writes one report to stdout, to the pod's termination message and to the log."""
 
+import logging
 import shutil
 import sys
 from collections.abc import Mapping
@@ -99,6 +100,9 @@ def _log_summary(report: Report) -> None:
     if lost():
         log.warning("log.events_lost", events=lost(), hint="the reader of stderr was too slow")
     event, write = ("hook.finished", log.info) if report.exit_code.is_success else ("hook.failed", log.error)
+    if event == "hook.failed" and report.command == "resolve" and not log.is_enabled_for(logging.ERROR):
+        # It prints no report, so that nothing else would say why it failed.
+        write = log.critical
     write(
         event,
         command=report.command,

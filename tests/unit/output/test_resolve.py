@@ -171,11 +171,17 @@ def test_a_disabled_name_is_a_configuration_error(
     assert server.requests == []
 
 
-@pytest.mark.parametrize("arguments", [["resolve"], ["check", "red_hat_docs"]])
-def test_names_belong_to_resolve(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["resolve"], "resolve needs the name of a collection: "),
+        (["check", "red_hat_docs"], "to verify one collection, use `resolve red_hat_docs`"),
+    ],
+)
+def test_names_belong_to_resolve(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     """And it needs one."""
     assert main(arguments, {}) == 2
-    assert "resolve takes the names of collections, and only resolve does" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
 
 
 def test_an_address_is_printed_as_it_is(
@@ -200,3 +206,23 @@ def test_an_id_that_could_forge_a_line_is_refused(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "its id on the server holds an unprintable character" in captured.err
+
+
+@pytest.mark.parametrize("level", ["error", "off"])
+def test_a_failure_is_said_whatever_the_log_level(capsys: pytest.CaptureFixture[str], level: str) -> None:
+    """In one line on stderr, since there is no report."""
+    flags = ["--config", "missing.yaml", "--log-level", level, "--log-format", "json"]
+
+    assert main(["resolve", "zz", *flags], {}) == 2
+    shown = capsys.readouterr()
+    summary = json.loads(shown.err.splitlines()[-1])
+    assert shown.out == ""
+    assert (summary["event"], summary["exit_code"]) == ("hook.failed", 2)
+    assert "missing.yaml: no such file; " in summary["message"]
+
+
+def test_a_report_is_enough_where_the_log_is_off(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--config", "missing.yaml", "--log-level", "off"], {}) == 2
+    shown = capsys.readouterr()
+    assert "missing.yaml: no such file; " in shown.out
+    assert shown.err == ""
