@@ -119,18 +119,24 @@ class _Search:
 
     def nothing_declared(self, candidates: list[Document]) -> Iterator[Problem]:
         """Yield where nothing is declared, which keys are there, and what may be meant, which comes first."""
+        is_chart = False
         for each in candidates:
             if isinstance(each.content.get("collections"), list):
+                is_chart = True
                 path = f"{each.prefix}collections"
                 text = f"is a value of the chart, and no section of LlamaStack; {_RENDER}; or rename it to vector_dbs"
                 yield Problem(each.position(path), f"{path}: {text}")
             elif len(_CHART_KEYS & each.content.keys()) > 1:
+                is_chart = True
                 yield Problem(each.position(""), f"looks like a chart's values file; {_RENDER}")
             elif path := next(_deeper(each.content, each.prefix.rstrip(".")), ""):
                 text = f"is too deep: {NAMES} has to be at the top; if this is a chart's values file, {_RENDER}"
                 yield Problem(each.position(path), f"{path}: {text}")
         if not self._keys:
             yield Problem(Position(), f"is empty, or not a mapping; declare collections under {NAMES}")
+            return
+        if is_chart and self._key is None:
+            # Its keys would be a second text for the same mistake.
             return
         parts = [
             f"no key {of_manifest}declares {NAMES} (keys: {one_line(', '.join(map(str, keys))) or 'none'})"

@@ -54,6 +54,9 @@ def read_all(paths: Sequence[Path], deadline: Deadline) -> Iterator[Source | Con
 
 
 def _unreadable(path: Path, error: OSError) -> ConfigError:
+    if isinstance(error, FileNotFoundError):
+        remedy = "check --config or HOOK_CONFIG, and the volume that is mounted"
+        return ConfigError([f"{path}: no such file; {remedy}"])
     return ConfigError([f"{path}: cannot be read: {error.strerror}; mount it there, or set HOOK_CONFIG"])
 
 
