@@ -28,16 +28,23 @@ class Deadline(Stopwatch):
     """A number of seconds that started to run when the object was made, and how long to wait within them."""
 
     def __init__(
-        self, seconds: float, clock: Callable[[], float] = time.monotonic, timings: Timings = DEFAULT_TIMINGS
+        self,
+        seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        timings: Timings = DEFAULT_TIMINGS,
+        *,
+        is_part: bool = False,
     ) -> None:
         super().__init__(clock)
         self.seconds = seconds
         """The whole budget, in seconds."""
         self.timings = timings
+        self.is_part = is_part
+        """Whether it is that of a part of a run, which no setting has."""
 
     def part(self, seconds: float) -> "Deadline":
         """Return a deadline of its own for a part of what is to be done, with the same clock and waits."""
-        return Deadline(seconds, self._clock, self.timings)
+        return Deadline(seconds, self._clock, self.timings, is_part=True)
 
     def remaining(self) -> float:
         """Return the seconds that are left, never less than 0."""

@@ -162,7 +162,8 @@ class Http:
         timeout = self._request_timeout_seconds if timeout_seconds is None else timeout_seconds
         timeout = min(timeout, self._deadline.remaining())
         if timeout <= 0:
-            raise BudgetError(f"{what}: not sent, since the budget of {self._deadline.seconds:g} s is used up")
+            limit, remedy = self._limit()
+            raise BudgetError(f"{what}: not sent: {limit} is over{remedy}")
         session, self._session = self._session or self._new_session(), None
 
         def exchange() -> tuple[requests.Response, bytes]:
@@ -192,12 +193,20 @@ class Http:
             return replace(answer, server=behind(self._proxy, self._server))
         return answer
 
+    def _limit(self) -> tuple[str, str]:
+        """Return the deadline in words, and what helps where a setting has it."""
+        seconds = f"{self._deadline.seconds:g} s"
+        if self._deadline.is_part:
+            return f"the time limit of {seconds}", ""
+        return f"the run's timeout of {seconds}", "; raise HOOK_TIMEOUT_SECONDS"
+
     def _timeout_error(self, what: str, timeout: float) -> UnavailableError:
         # After a POST, what to do depends on what it was for, which the caller knows.
         hint = f"; {self._server.hints.failed}" if what.startswith("GET ") else ""
         kind = UnavailableError
         if self._deadline.remaining() == 0:
-            kind, hint = BudgetError, f", at the end of the budget of {self._deadline.seconds:g} s"
+            limit, remedy = self._limit()
+            kind, hint = BudgetError, f", at the end of {limit}{remedy}"
         sentence = f"{what}: no answer within {timeout:.3g} s from {self._server.address}{hint}"
         return kind(sentence, in_flight=what.startswith("POST "), timed_out=True)
 

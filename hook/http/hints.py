@@ -18,7 +18,7 @@ class Hints:
     in_front: str = "use the Service's own URL in LLAMA_STACK_URL"
     """Where a login page or a proxy answers."""
     unresolved: str = "check LLAMA_STACK_URL and the namespace (SERVICE.NAMESPACE.svc)"
-    refused: str = "check the port, then the pod (kubectl get pods,endpointslices)"
+    refused: str = "check the port, then the pods (kubectl get pods,endpointslices -n NAMESPACE)"
     unreachable: str = "check LLAMA_STACK_URL, then the NetworkPolicies"
     failed: str = "see LlamaStack's log"
     plain: str = "use http:// in LLAMA_STACK_URL"

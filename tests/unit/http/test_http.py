@@ -343,7 +343,7 @@ def test_nobody_listening_is_unavailable() -> None:
     assert isinstance(error, UnavailableError)
     assert str(error) == (
         f"GET {PATH}: nothing listens on {url.removeprefix('http://')} (Connection refused); "
-        "check the port, then the pod (kubectl get pods,endpointslices)"
+        "check the port, then the pods (kubectl get pods,endpointslices -n NAMESPACE)"
     )
 
 
@@ -440,7 +440,9 @@ def test_a_used_up_budget_sends_nothing(server: FakeLlamaStack) -> None:
     client = http(server.url, budget_seconds=0.01)
     time.sleep(0.02)
 
-    assert str(failure(lambda: client.get(PATH))) == f"GET {PATH}: not sent, since the budget of 0.01 s is used up"
+    assert str(failure(lambda: client.get(PATH))) == (
+        f"GET {PATH}: not sent: the run's timeout of 0.01 s is over; raise HOOK_TIMEOUT_SECONDS"
+    )
     assert server.requests == []
 
 
@@ -450,7 +452,7 @@ def test_a_request_that_the_budget_cuts_short_says_so(server: FakeLlamaStack) ->
     error = failure(lambda: http(server.url, budget_seconds=0.2).get(PATH))
 
     assert isinstance(error, BudgetError)
-    assert str(error).endswith(", at the end of the budget of 0.2 s")
+    assert str(error).endswith(", at the end of the run's timeout of 0.2 s; raise HOOK_TIMEOUT_SECONDS")
 
 
 def test_speaking_tls_to_a_plain_port_is_refused(server: FakeLlamaStack) -> None:
