@@ -57,7 +57,7 @@ def _replicas(http: Http, namespace: str, name: str) -> tuple[int, list[str]]:
     if missing:
         raise UnavailableError(
             f"the rollout of Deployment '{name}' is not complete: {missing}; "
-            f"check it with `oc rollout status deployment/{name} -n {namespace}`"
+            f"check it with `kubectl rollout status deployment/{name} -n {namespace}`"
         )
     return replicas, [each for each in reasons if each]
 
@@ -73,7 +73,7 @@ def _read(http: Http, namespace: str, name: str) -> Mapping[str, Any]:
         # An operator makes it some time after the sync.
         raise UnavailableError(
             f"the namespace '{namespace}' has no Deployment '{name}' yet; "
-            f"check {VARIABLE}, and the operator that is to make it"
+            f"check {VARIABLE}; kubectl get deployments -n {namespace} lists what is there"
         ) from error
     return check_object(answer, f"GET {path}", "Deployment", namespace, name)
 

@@ -41,17 +41,22 @@ def check_resource(http: Http, namespace: str, owner: Mapping[str, Any]) -> str 
     resource = check_object(answer, f"GET {path}", kind, namespace, name)
     status, fields = mapping(resource.get("status")), mapping(resource["metadata"]).get("managedFields")
     writes = [mapping(each) for each in (fields if isinstance(fields, list) else ())]
+    shown = one_line(name, 253)
+    describe = f"kubectl describe {one_line(kind, 60).lower()} {shown} -n {namespace}"
     # In the one format of the API, whose order is that of time.
     changed = max((str(each.get("time")) for each in writes if each.get("subresource") != "status"), default="")
     if str(mapping(status.get("version")).get("lastUpdated") or "") < changed:
-        raise UnavailableError(f"the operator has not yet looked at the last change of {kind} '{one_line(name, 253)}'")
+        raise UnavailableError(
+            f"the operator has not yet processed the last change of {kind} '{shown}': check the operator's pod, and "
+            f"{describe}"
+        )
     if status.get("phase") == "Failed":
         conditions = status.get("conditions")
         found = [mapping(each) for each in (conditions if isinstance(conditions, list) else ())]
         # It also says, of a server with a configuration of its own, that it generates none.
         failed = [each for each in found if each.get("status") == "False" and each.get("reason") != _NONE_GENERATED]
         said = "; ".join(str(each.get("message")) for each in failed)
-        raise UnavailableError(f"the operator reports {kind} '{one_line(name, 253)}' as Failed: {one_line(said)}")
+        raise UnavailableError(f"the operator reports {kind} '{shown}' as Failed: {one_line(said)}; see {describe}")
     return None
 
 
@@ -72,10 +77,11 @@ def check_config(http: Http, namespace: str, deployment: Mapping[str, Any]) -> s
         return str(answer)
     configmap = check_object(answer, f"GET {path}", "ConfigMap", namespace, name)
     if configmap["metadata"].get("resourceVersion") != version:
-        labels = " and ".join(f'{group}/watch: "true"' for group in GROUPS)
+        label, other = (f"{group}/watch=true" for group in GROUPS)
+        shown = one_line(name, 253)
         raise UnavailableError(
-            f"the operator has not yet restarted the server with the last change of ConfigMap '{one_line(name, 253)}'; "
-            f"it sees one at once where that has the label of its operator ({labels})"
+            f"the operator has not yet restarted the server with the last change of ConfigMap '{shown}'; with its "
+            f"label it sees a change at once: kubectl label configmap {shown} -n {namespace} {label} (or {other})"
         )
     return None
 

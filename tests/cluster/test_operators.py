@@ -91,7 +91,7 @@ def test_a_rollout_that_has_not_begun_is_waited_for(room: Room, overlay: str) ->
         operator.free.clear()
         for each in ("a-first", name):
             room.must("patch", kind.plural, each, "--type=merge", "-p", RESTARTED[overlay])
-        assert "has not yet looked at the last change of" in carried_out_during("resource")
+        assert "has not yet processed the last change of" in carried_out_during("resource")
 
 
 RESTARTED = {

@@ -78,7 +78,7 @@ def test_one_that_never_ends_ends_the_run(server: FakeLlamaStack, kubernetes: Fa
     outcome = waiting_run(timeout="1")
 
     assert outcome.exit_code == 3
-    assert "`oc rollout status deployment/llama-stack -n private-ai-demo`" in outcome.report["message"]
+    assert "`kubectl rollout status deployment/llama-stack -n private-ai-demo`" in outcome.report["message"]
     assert server.requests == []
 
 
@@ -181,7 +181,9 @@ def test_a_deployment_that_nobody_makes_ends_with_3(server: FakeLlamaStack, wait
 
     assert outcome.exit_code == 3
     assert "the namespace 'private-ai-demo' has no Deployment 'llama-stack' yet" in outcome.report["message"]
-    assert "check HOOK_WAIT_FOR_DEPLOYMENT, and the operator that is to make it" in outcome.report["message"]
+    assert (
+        "check HOOK_WAIT_FOR_DEPLOYMENT; kubectl get deployments -n private-ai-demo lists" in outcome.report["message"]
+    )
     assert server.requests == []
 
 

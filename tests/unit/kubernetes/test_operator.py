@@ -81,7 +81,10 @@ def test_an_operator_that_has_yet_to_look_is_waited_for(kubernetes: FakeKubernet
 
     causes = [event["cause"] for event in wait(kubernetes) if event["event"] == "rollout.retry_scheduled"]
 
-    assert causes[0] == "the operator has not yet looked at the last change of OGXServer 'llama-stack'"
+    assert causes[0] == (
+        "the operator has not yet processed the last change of OGXServer 'llama-stack': check the operator's pod, and "
+        "kubectl describe ogxserver llama-stack -n private-ai-demo"
+    )
     assert "0 of 1 pods ready" in causes[1], "what it has done is looked at after it has"
     assert kubernetes.requests[-1] == f"GET {PATH}"
 
@@ -95,7 +98,7 @@ def test_an_operator_that_failed_is_waited_for(kubernetes: FakeKubernetes) -> No
     failed["status"] |= {"phase": "Failed", "conditions": [condition, *others]}
     kubernetes.deployments = {PATH: [operated()], RESOURCE: [failed]}
 
-    with pytest.raises(UnavailableError, match=r"reports OGXServer 'llama-stack' as Failed: ConfigMap not found$"):
+    with pytest.raises(UnavailableError, match=r"'llama-stack' as Failed: ConfigMap not found; see kubectl describe "):
         wait(kubernetes, seconds=0.5)
 
 
@@ -119,7 +122,7 @@ def test_pods_of_the_configmap_before_are_waited_for(kubernetes: FakeKubernetes)
 
     assert [event["event"] for event in events] == ["rollout.retry_scheduled", "rollout.finished"]
     assert "has not yet restarted the server with the last change of ConfigMap 'ogx-config'" in events[0]["cause"]
-    assert 'llamastack.io/watch: "true"' in events[0]["cause"]
+    assert "kubectl label configmap ogx-config -n private-ai-demo llamastack.io/watch=true" in events[0]["cause"]
 
 
 def test_what_the_pod_may_not_read_is_said_and_not_waited_for(kubernetes: FakeKubernetes) -> None:
