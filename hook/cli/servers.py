@@ -126,4 +126,5 @@ def _with_headers(values: Values, flag: str, helm: str, server: Endpoint) -> End
 
 def _with_hint(server: Endpoint, flag: str, helm: str, credential: str = "the API key") -> Endpoint:
     hint = f"check {SETTING[flag].variable} (Helm: {helm})"
-    return replace(server, hints=replace(server.hints, credential=credential, key=hint, rights=hint))
+    rights = f"{hint}, and its roles" if credential == "the API key" else hint
+    return replace(server, hints=replace(server.hints, credential=credential, key=hint, rights=rights))

@@ -1,4 +1,4 @@
-"""The same questions with the consumers' credentials: what they cannot see is of no use to them."""
+"""The same questions with the consumer token: what it cannot see is of no use to the consumers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -33,18 +33,21 @@ def check(
 def _judge(store_id: str, target: Target, found: Finding, seen: Observation, release: Release | None) -> Finding:
     proof = seen.proofs[store_id]
     if proof.verdict is Verdict.LOST or store_id not in seen.shown:
-        said = proof.detail or "their list does not show it"
+        said = proof.detail or "its list does not show it"
         detail = (
-            f"it works for the hook, but the consumers' token does not see it ({said}): it belongs to another "
-            "principal; register with the consumers' identity, or declare it in the server's configuration"
+            f"the hook can use it, but the consumer token cannot see it ({said}): another user owns it; register it "
+            "with the consumer's credentials, or declare it in the server's configuration"
         )
         return replace(found, state=State.HIDDEN, detail=detail)
     if proof.verdict is Verdict.REFUSED:
-        detail = f"the consumers' token is refused: {proof.detail}"
+        detail = f"the server refuses the consumer token: {proof.detail}"
         return replace(found, state=State.REJECTED, detail=detail)
     if proof.verdict is Verdict.DIVIDED:
-        detail = f"for the consumers' token only some workers know it ({proof.detail}). "
+        detail = f"with the consumer token, only some workers know it ({proof.detail}). "
         return replace(found, state=State.DIVIDED, detail=detail + remedies.divided(target, release))
     if proof.verdict is Verdict.DEAD:
-        return replace(found, state=State.UNAVAILABLE, detail=f"for the consumers' token: {proof.detail}")
+        detail = (
+            f"it fails with the consumer token, and works with the hook's: {proof.detail}; compare the roles of both"
+        )
+        return replace(found, state=State.UNAVAILABLE, detail=detail)
     return found

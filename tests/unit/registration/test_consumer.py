@@ -41,7 +41,7 @@ def test_what_they_do_not_see_is_hidden(server: FakeLlamaStack, run: Run, keys: 
 
     assert outcome.exit_code == 5
     assert outcome.states == ["hidden", "registered", "registered"]
-    assert "it belongs to another principal; register with the consumers' identity, or declare it" in outcome.detail()
+    assert "another user owns it; register it with the consumer's credentials, or declare it" in outcome.detail()
     assert outcome.report["collections"][0]["addressed_by"] is None
 
 
@@ -69,8 +69,18 @@ def theirs_only(server: FakeLlamaStack, status: int, body: Any) -> Any:
 @pytest.mark.parametrize(
     ("status", "body", "state", "said"),
     [
-        (403, {"detail": "no"}, "rejected", "the consumers' token is refused: POST /v1/vector-io/query answered 403"),
-        (500, {"detail": "no"}, "unavailable", "for the consumers' token: inserts or queries fail"),
+        (
+            403,
+            {"detail": "no"},
+            "rejected",
+            "the server refuses the consumer token: POST /v1/vector-io/query answered 403",
+        ),
+        (
+            500,
+            {"detail": "no"},
+            "unavailable",
+            "it fails with the consumer token, and works with the hook's: inserts or queries fail",
+        ),
     ],
 )
 def test_what_does_not_work_for_them_does_not_work(
@@ -84,6 +94,7 @@ def test_what_does_not_work_for_them_does_not_work(
 
     assert outcome.states == [state]
     assert outcome.detail().startswith(said)
+    assert outcome.detail().endswith("; compare the roles of both") == (state == "unavailable")
 
 
 def test_some_processes_may_know_them_and_others_not(server: FakeLlamaStack, run: Run, keys: tuple[str, ...]) -> None:
@@ -103,7 +114,7 @@ def test_some_processes_may_know_them_and_others_not(server: FakeLlamaStack, run
     outcome = run(server.url, *keys, "--connections", "6", collections=ONE)
 
     assert outcome.states == ["divided"]
-    told = r"for the consumers' token only some workers know it \([1-5] of [2-6] connections: "
+    told = r"with the consumer token, only some workers know it \([1-5] of [2-6] connections know it; on the others: "
     assert re.match(told, outcome.detail())
 
 
@@ -178,4 +189,6 @@ def test_what_has_answered_the_hook_with_a_chunk_is_not_fresh_for_them(run: Run,
         outcome = run(server.url, *flags, collections=ONE, environ={"LLAMA_STACK_API_KEY": "the-hook-s"})
 
     assert (outcome.exit_code, outcome.states) == (3, ["unavailable"])
-    assert outcome.detail().startswith("for the consumers' token: inserts or queries fail")
+    assert outcome.detail().startswith(
+        "it fails with the consumer token, and works with the hook's: inserts or queries fail"
+    )
