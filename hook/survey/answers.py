@@ -197,7 +197,8 @@ class Answers:
         # What is made or deleted meanwhile changes the lists once.
         if proof.verdict is not Verdict.LOST or may_precede(shown, hidden) or may_precede(hidden, shown):
             return proof
-        return Proof(Verdict.DIVIDED, f"{len(shown)} of {len(self._lists)} connections list it: {proof.detail}")
+        share = f"{len(shown)} of {len(self._lists)} connections list it"
+        return Proof(Verdict.DIVIDED, f"{share}; on the others: {proof.detail}")
 
     def _is_due(self, store_id: str) -> bool:
         # As many as there are connections left for them.

@@ -71,7 +71,7 @@ def united(proofs: Sequence[Timed[Proof]]) -> Proof:
         return Proof(Verdict.DEAD, failures[0])
     lost = [proof for proof in said if proof.verdict is Verdict.LOST]
     if lost and len(lost) < len(said):
-        detail = f"{len(said) - len(lost)} of {len(said)} connections: {lost[0].detail}"
+        detail = f"{len(said) - len(lost)} of {len(said)} connections know it; on the others: {lost[0].detail}"
         known, unknown = (
             [answer for answer in proofs if (answer.said.verdict is Verdict.LOST) is it] for it in (False, True)
         )
@@ -79,7 +79,7 @@ def united(proofs: Sequence[Timed[Proof]]) -> Proof:
     # What is inserted meanwhile changes the answer too, but never back to what it was.
     answers = [Timed(each.said.found, each.began, each.ended) for each in proofs if each.said.found is not None]
     if comes_back(answers):
-        detail = "queries of it find something else on another connection"
+        detail = "workers return different chunks for the same query"
         return Proof(Verdict.DIVIDED, detail, found=answers[0].said)
     undecided = next((proof for proof in said if proof.verdict is Verdict.UNDECIDED), None)
     if lost or undecided is not None:

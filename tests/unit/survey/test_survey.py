@@ -69,7 +69,7 @@ def test_what_one_process_made_is_divided(two: FakeLlamaStack, run: Run) -> None
 
     assert outcome.exit_code == 5
     assert outcome.states == ["divided"] * 3
-    assert re.search(r"\([1-9]\d* of \d+ connections( list it)?: ", outcome.detail())
+    assert re.search(r"\([1-9]\d* of \d+ connections (know|list) it; on the others: ", outcome.detail())
     assert "declare it in registered_resources.vector_stores" in outcome.detail()
     assert len(two.stores) == 3
 
@@ -189,7 +189,7 @@ def test_data_that_each_process_keeps_for_itself_is_divided(two: FakeLlamaStack,
 
     assert outcome.exit_code == 5
     assert outcome.states == ["divided"]
-    assert outcome.detail().startswith("queries of it find something else on another connection: faiss keeps")
+    assert outcome.detail().startswith("workers return different chunks for the same query: faiss keeps")
 
 
 def test_what_somebody_inserts_meanwhile_divides_nothing(run: Run) -> None:
@@ -239,7 +239,7 @@ def test_nothing_more_is_made_on_a_divided_server(two: FakeLlamaStack, run: Run)
         assert outcome.states == ["divided", "missing", "lost"]
 
     for name in ("acme_corporate", "eu_ai_act"):
-        assert outcome.detail(name).endswith("not created: the server's workers disagree about which stores exist")
+        assert outcome.detail(name).endswith("disagree about which stores exist; restart LlamaStack, all pods at once")
     assert len(two.stores) == 2
     assert CREATE not in two.lines()
 
@@ -529,7 +529,7 @@ def test_what_some_have_lost_is_told_with_how_many_know_it() -> None:
     """In the words of one that does not."""
     proof = united(in_turn(Proof(Verdict.ALIVE), Proof(Verdict.LOST, "404"), Proof(Verdict.ALIVE)))
 
-    assert proof.detail == "2 of 3 connections: 404"
+    assert proof.detail == "2 of 3 connections know it; on the others: 404"
 
 
 def test_what_all_have_lost_is_told_in_the_last_ones_words() -> None:
@@ -665,7 +665,7 @@ def test_three_changes_of_the_lists_are_enough_and_the_detail_counts_them() -> N
 
     proof = sweep.together().proofs["vs_1"]
 
-    assert (proof.verdict, proof.detail) == (Verdict.DIVIDED, "3 of 4 connections list it: 404")
+    assert (proof.verdict, proof.detail) == (Verdict.DIVIDED, "3 of 4 connections list it; on the others: 404")
 
 
 def test_each_is_proven_at_once_and_again_on_connections_all_over() -> None:
