@@ -88,11 +88,13 @@ class VectorStoresDialect:
             page = [_read_vector_store(item, what, now) for item in field(answer, "data", list, what)]
             for store in page:
                 if stores.setdefault(store.id, store) is not store:
-                    raise UnavailableError(f"{what}: the pages repeat '{one_line(store.id, 100)}', so the list moved")
+                    twice = f"'{one_line(store.id, 100)}' came twice"
+                    raise UnavailableError(f"{what}: the list changed while it was read ({twice}); run it again")
             if not field(answer, "has_more", bool, what) or not page:
                 return tuple(stores.values())
             query["after"] = page[-1].id
-        raise RefusedError(f"{what}: the list does not end after {MAX_PAGES} pages: not LlamaStack's API")
+        endless = f"no end of the list after {MAX_PAGES} pages"
+        raise RefusedError(f"{what}: {endless}; probably not LlamaStack: check LLAMA_STACK_URL")
 
     def create_vector_store(self, target: Target) -> VectorStore:
         """Create a vector store; a second call makes a second one of the same name.
@@ -225,7 +227,7 @@ def field(answer: Any, key: str, kind: type[_T], what: str) -> _T:
     """Return a field that the API always has. Raises RefusedError where it is not there, or is something else."""
     value = answer.get(key) if isinstance(answer, dict) else None
     if not isinstance(value, kind) or value == "":
-        raise RefusedError(f"{what}: the answer has no {key}: something else than LlamaStack's API answered")
+        raise RefusedError(f"{what}: the response has no {key}; probably not LlamaStack: check LLAMA_STACK_URL")
     return value
 
 
