@@ -132,14 +132,15 @@ def _read(outcome: Outcome, store_id: str, kind: str) -> Proof:
             return Proof(Verdict.UNDECIDED, str(error), next_questions=again, costly=True)
         # Red Hat's policy gives `update`, which an insert needs, to the owner alone.
         reads = outcome.question == INSERT and error.status == 403
-        hint = "; where this token may only read, run with --prove read" if reads else ""
+        hint = "; if this token may only read, set HOOK_PROVE=read" if reads else ""
         return Proof(Verdict.REFUSED, f"{error}{hint}", next_questions=again, costly=True)
     if isinstance(error, UnavailableError):
         return Proof(Verdict.DEAD, str(error), next_questions=again, costly=True, timed_out=error.timed_out)
     is_right = outcome.answer is None if outcome.question == INSERT else _is_query_answer(outcome.answer)
     if not is_right:
         shown = one_line(str(outcome.answer), 100)
-        return Proof(Verdict.REFUSED, f"the {outcome.question} answered {shown}, which no release does")
+        remedy = "a proxy may have changed it: use the Service's own URL in LLAMA_STACK_URL"
+        return Proof(Verdict.REFUSED, f"unexpected answer to the {outcome.question}: {shown}; {remedy}")
     if outcome.question == INSERT:
         return Proof(Verdict.ALIVE, next_questions=again)
     chunks = outcome.answer["chunks"]

@@ -42,7 +42,9 @@ def note(live: Stores, proofs: Proofs, on_duplicate: str, taken: VectorStore) ->
     """Return what is said of a vector store that was chosen among several."""
     which = "the oldest" if taken is live[0] else "the filled one"
     filled = chosen(live, proofs, "filled")
-    hint = "" if on_duplicate != "oldest" or filled in (None, taken) else "; --on-duplicate filled would take the other"
+    hint = (
+        "" if on_duplicate != "oldest" or filled in (None, taken) else "; HOOK_ON_DUPLICATE=filled would use the other"
+    )
     return f"{which} of {len(live)} is used: {described(live, proofs)}{hint}"
 
 
@@ -51,15 +53,17 @@ def remedy(live: Stores, proofs: Proofs, name: str) -> str:
     used = _used(live, proofs)
     empty = [one_line(store.id, 100) for store in live if store not in used]
     if not used:
-        return f"run with --on-duplicate oldest, or {_delete(empty[1:])}"
+        return (
+            f"all are empty: set HOOK_ON_DUPLICATE=oldest, which uses {empty[0]}, or {_delete(empty[1:], 'the others')}"
+        )
     if len(used) == 1:
-        return f"run with --on-duplicate filled, which takes {one_line(used[0].id, 100)}, or {_delete(empty)}"
+        return f"set HOOK_ON_DUPLICATE=filled, which uses {one_line(used[0].id, 100)}, or {_delete(empty)}"
     declare = f"find out which one is meant, and declare its id, with vector_store_name: {one_line(name, 100)}"
     return f"{declare}; {_delete(empty)}" if empty else declare
 
 
-def _delete(ids: Sequence[str]) -> str:
-    return f"delete what holds no chunk and no file: {', '.join(ids)} (DELETE /v1/vector_stores/ID)"
+def _delete(ids: Sequence[str], which: str = "the empty ones") -> str:
+    return f"delete {which}: {', '.join(ids)} (DELETE /v1/vector_stores/ID)"
 
 
 def _used(live: Stores, proofs: Proofs) -> list[VectorStore]:

@@ -24,6 +24,8 @@ class Judge:
     """The time since the start of the run."""
     recreates: bool = False
     """Whether a lost vector store is replaced by a new one."""
+    is_register: bool = False
+    """Whether `register` judges, which has made its own attempt to verify everything."""
 
     def findings(self, targets: Sequence[Target], observation: Observation, journal: Journal) -> dict[str, Finding]:
         """Return what is known of each target, why, and what to do next.
@@ -154,7 +156,7 @@ class Judge:
             remedy = remedies.divided(target, self.release)
             detail = f"some of the server's workers know it and others do not ({known}). {remedy}"
             return replace(finding, state=State.DIVIDED, detail=detail)
-        notes = [*filter(None, [note]), *remarks.notes(store, proof, lost_ids)]
+        notes = [*filter(None, [note]), *remarks.notes(store, proof, lost_ids, is_register=self.is_register)]
         if unlisted:
             notes.append(f"inserts and queries work, but {remarks.share(unlisted, seen)}")
         unverified = proof.verdict is Verdict.UNDECIDED or proof.blind

@@ -43,7 +43,10 @@ class Pruner:
         self._progress.findings = {}
         _, self._progress.server_version = wait_until_ready(self._server, self._settings.server.url, self._deadline)
         if self._server.replaces:
-            raise RefusedError("prune needs the metadata of vector stores, which releases up to 0.2.24 do not show")
+            raise RefusedError(
+                "prune needs the metadata of vector stores, which releases up to 0.2.24 do not show; upgrade to "
+                "0.3.0 or newer"
+            )
         targets, _, _ = resolve_on(self._server, collections, (), self._deadline, is_register=False, disabled={})
         providers = retry(self._server.providers, self._deadline, "request.retry_scheduled")
         kinds = {provider.id: provider for provider in providers if provider.api == "vector_io"}
@@ -96,7 +99,9 @@ class Pruner:
         """Delete a vector store, and return what came of it."""
         what, name = _described(store, claim), str(store.declared_as)
         if not self._delete(store, target, claim):
-            return Finding(name, State.ORPHANED, store.id, f"{what}; kept, since it has changed meanwhile")
+            return Finding(
+                name, State.ORPHANED, store.id, f"{what}; kept: it changed during the run; run `prune` again"
+            )
         log.info("vector_store.deleted", vector_store_id=store.id, declared_as=name, was=what)
         return Finding(name, State.DELETED, store.id, f"{what}; deleted")
 
@@ -122,8 +127,8 @@ def _check(seen: Observation) -> None:
     is_same = all(count == seen.connections for count in seen.shown.values())
     if not is_same or seen.has_grown or any(len(versions) > 1 for versions in seen.versions.values()):
         raise UnavailableError(
-            "nothing was deleted: the server's workers list different vector stores, or the list changed meanwhile; "
-            "run it again, and if that repeats, see `check`"
+            "nothing was deleted: workers list different stores, or the list changed during the run; run it again, and "
+            "if that repeats, run `register-collections check`"
         )
 
 
@@ -150,6 +155,6 @@ def _described(store: VectorStore, claim: Claim) -> str:
     files = f"{store.files} file{'s' * (store.files != 1)}" if store.files else ""
     chunks = "chunks" if claim.empty is False else ""
     held = " and ".join(filter(None, (files, chunks)))
-    held = f"holds {held}" if held else "empty" if claim.empty else "nobody can tell whether it is empty"
+    held = f"holds {held}" if held else "empty" if claim.empty else "unknown whether it is empty"
     why = f"a duplicate of {one_line(claim.kept.id, 100)}" if isinstance(claim, Spare) else "declared by no collection"
     return f"{why}, made {made} by run {one_line(str(store.made_by), 8)}: {held}"

@@ -92,9 +92,9 @@ def _wait_for_models(
 
 def _late(collection: Collection) -> Finding:
     wanted = collection.embedding_model or collection.default_embedding_model
-    what = "no embedding model" if wanted is None else f"no embedding model '{wanted}'"
+    what = "lists no embedding model" if wanted is None else f"does not list the embedding model '{wanted}'"
     detail = (
-        f"the server lists {what} yet (GET /v1/models), and an inference provider without any model: look whether that "
-        "provider's endpoint answers, and run it again; LlamaStack asks it anew only now and then"
+        f"the server {what} (GET /v1/models), and an inference provider has no model yet: check that provider's "
+        "endpoint and run it again; LlamaStack refreshes its list only now and then"
     )
     return Finding(collection.name, State.UNAVAILABLE, detail=detail)

@@ -8,7 +8,11 @@ from hook.registration.resolve import quoted
 from hook.survey import SHOWN_FIELDS
 
 UNVERIFIED = "unverified: on this release an empty store cannot be told from one whose backend is down"
-BLIND = "unverified: a query finds nothing, and on this release and provider a full store may answer the same"
+BY_REGISTER = "`register` verifies it with a throw-away store"
+BLIND = (
+    "unverified: the query found nothing, and on this release and provider a full store may answer the same; query it "
+    "for a text that it holds"
+)
 
 
 def unlisted(store: VectorStore, seen: Observation) -> int:
@@ -21,13 +25,13 @@ def share(number: int, seen: Observation) -> str:
     return f"{number} of {seen.connections} connections do not list it"
 
 
-def notes(store: VectorStore, proof: Proof, lost_ids: Sequence[str]) -> list[str]:
-    """Return what is remarkable about a vector store that is accepted."""
+def notes(store: VectorStore, proof: Proof, lost_ids: Sequence[str], *, is_register: bool = False) -> list[str]:
+    """Return what is remarkable about a vector store that is accepted; `register` does not recommend itself."""
     found = []
     if lost_ids:
         found.append(f"lost and left alone: {quoted(lost_ids)}")
     if proof.verdict is Verdict.UNDECIDED:
-        found.append(UNVERIFIED)
+        found.append(UNVERIFIED if is_register or proof.reads_only else f"{UNVERIFIED}; {BY_REGISTER}")
     if proof.failure:
         found.append(f"1 request failed, and worked when it was repeated ({proof.failure})")
     if proof.reads_only and proof.blind:

@@ -17,7 +17,9 @@ from hook.llamastack import (
 from hook.registration.candidates import is_server_made
 from hook.registration.resolve import quoted
 
-NOT_CREATED = "not created: the server's workers disagree about which stores exist"
+NOT_CREATED = (
+    "not created: the server's workers disagree about which stores exist; restart LlamaStack, all pods at once"
+)
 
 
 def lost(target: Target, release: Release | None) -> str:
@@ -36,7 +38,9 @@ def lost(target: Target, release: Release | None) -> str:
     if is_server_made(target.name):
         remedies.append(f"or {_OWN_NAME}: nothing takes the place of an id that a server made")
     else:
-        remedies.append("or run with --on-lost recreate, which leaves the data of the lost one behind")
+        remedies.append(
+            "or set HOOK_ON_LOST=recreate, which creates an empty one and leaves the data of the lost one behind"
+        )
     return f"{cause}; {', '.join(remedy for remedy in remedies if remedy)}"
 
 

@@ -86,8 +86,15 @@ class Run:
     def _judge(self, targets: Sequence[Target], observation: Observation) -> None:
         is_register = self._settings.command == "register"
         fails = self._settings.prove_write if is_register else self._settings.fail_unverified
-        options = self._settings.on_duplicate, fails, self._deadline.elapsed(), self._settings.recreate_lost
-        self._progress.findings |= Judge(self._server.release, *options).findings(targets, observation, self._journal)
+        judge = Judge(
+            self._server.release,
+            self._settings.on_duplicate,
+            fails,
+            self._deadline.elapsed(),
+            self._settings.recreate_lost,
+            is_register,
+        )
+        self._progress.findings |= judge.findings(targets, observation, self._journal)
 
     def _decide(self, targets: Sequence[Target], observation: Observation) -> list[Action]:
         policy = Policy(

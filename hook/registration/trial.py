@@ -34,7 +34,7 @@ def try_out(server: LlamaStack, target: Target, deadline: Deadline, timings: Tim
     """
     if deadline.remaining() < timings.trial_least_seconds:
         raise UnavailableError(
-            f"too little time is left for the trial insert that verifies '{target.name}': "
+            f"too little time is left to verify '{target.name}' with a throw-away store: "
             "raise HOOK_TIMEOUT_SECONDS (Helm: timeoutSeconds)"
         )
     trial = _Trial(server, target, deadline, timings)
@@ -69,16 +69,16 @@ class _Trial:
             except (RefusedError, UnavailableError) as error:
                 lag_seconds = 0.0 if _says_not_made(error) else lag_seconds
                 if isinstance(error, RefusedError) and lag_seconds == 0.0:
-                    return Proof(Verdict.REFUSED, f"the server refuses a vector store for a trial insert: {error}")
+                    return Proof(Verdict.REFUSED, f"the server refuses to create a throw-away store: {error}")
                 raise
             store_id = self._found(made, claim)
             if not self._insert(store_id):
-                return Proof(Verdict.UNDECIDED, "each trial insert met a worker that does not know its vector store")
+                return Proof(Verdict.UNDECIDED, "no worker that was reached knows the throw-away store; run it again")
             return self._find(store_id)
         except (RefusedError, UnavailableError) as error:
             if takes_no_inserts(error):
                 return Proof(Verdict.UNDECIDED, reads_only=str(error))
-            return Proof(Verdict.DEAD, f"a trial insert failed: {error}")
+            return Proof(Verdict.DEAD, f"the verification with a throw-away store failed: {error}")
         finally:
             if claim is not None:
                 self._remove_surely(claim, lag_seconds)

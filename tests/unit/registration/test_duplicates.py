@@ -70,8 +70,8 @@ def test_several_are_listed_with_what_they_hold() -> None:
     assert (finding.state, finding.id) == (State.DUPLICATED, None)
     assert finding.detail == (
         "2 vector stores have this name: vs_1 (made 1970-01-01 00:00:01 UTC by this program, holds nothing), vs_2 "
-        "(made 1970-01-01 00:00:02 UTC by something else, holds data); run with --on-duplicate filled, which takes "
-        "vs_2, or delete what holds no chunk and no file: vs_1 (DELETE /v1/vector_stores/ID)"
+        "(made 1970-01-01 00:00:02 UTC by something else, holds data); set HOOK_ON_DUPLICATE=filled, which uses "
+        "vs_2, or delete the empty ones: vs_1 (DELETE /v1/vector_stores/ID)"
     )
 
 
@@ -82,19 +82,19 @@ def test_the_oldest_is_taken_with_what_the_others_hold() -> None:
     assert (finding.state, finding.id) == (State.PRESENT, "vs_1")
     assert finding.detail == (
         "the oldest of 2 is used: vs_1 (made 1970-01-01 00:00:01 UTC by this program, holds nothing), vs_2 (made "
-        "1970-01-01 00:00:02 UTC by something else, holds data); --on-duplicate filled would take the other"
+        "1970-01-01 00:00:02 UTC by something else, holds data); HOOK_ON_DUPLICATE=filled would use the other"
     )
 
 
 @pytest.mark.parametrize(("first", "second"), [(FULL, EMPTY), (EMPTY, EMPTY), (FULL, FULL), (UNKNOWN, UNKNOWN)])
 def test_no_other_is_named_where_the_oldest_is_as_good(first: Proof, second: Proof) -> None:
-    assert "would take" not in two("oldest", first, second).detail
+    assert "would use" not in two("oldest", first, second).detail
 
 
 def test_where_none_holds_anything_the_oldest_stays() -> None:
     """Every run says the same."""
     assert two("fail", EMPTY, EMPTY).detail.endswith(
-        "; run with --on-duplicate oldest, or delete what holds no chunk and no file: vs_2 (DELETE "
+        "; all are empty: set HOOK_ON_DUPLICATE=oldest, which uses vs_1, or delete the others: vs_2 (DELETE "
         "/v1/vector_stores/ID)"
     )
 
@@ -110,7 +110,7 @@ def test_what_may_hold_data_is_never_to_be_deleted(first: Proof, second: Proof) 
 def test_an_empty_one_beside_several_that_are_filled_can_go() -> None:
     finding = compare(store(), store("vs_2"), store("vs_3"), vs_1=FULL, vs_2=FULL, vs_3=EMPTY)
 
-    assert "; delete what holds no chunk and no file: vs_3 (" in finding.detail
+    assert "; delete the empty ones: vs_3 (" in finding.detail
 
 
 def test_the_id_of_one_of_them_can_be_declared(server: FakeLlamaStack, run: Run, tmp_path: Path) -> None:

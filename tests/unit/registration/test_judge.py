@@ -384,9 +384,14 @@ def test_a_backend_that_does_not_answer_makes_a_collection_unavailable() -> None
         ("milvus", (1, 3, 0), "as milvus before ogx 1.3.1 does", "upgrade to ogx 1.3.1 or newer"),
         ("milvus", (1, 3, 1), "so its storage was replaced: give it a persistent one", "declare it in registered"),
         ("pgvector", (1, 3, 0), "so its storage was replaced: give it a persistent one", "declare it in registered"),
-        ("faiss", (0, 4, 7), "so its storage was replaced: give it a persistent one", "--on-lost recreate"),
+        (
+            "faiss",
+            (0, 4, 7),
+            "so its storage was replaced: give it a persistent one",
+            "set HOOK_ON_LOST=recreate, which creates an empty one",
+        ),
         ("weaviate", (1, 3, 0), "as weaviate before ogx 1.3.1 does", "upgrade to ogx 1.3.1 or newer"),
-        ("neo4j", (1, 5, 0), "as Milvus before ogx 1.2.4 does", "upgrade, or run with"),
+        ("neo4j", (1, 5, 0), "as Milvus before ogx 1.2.4 does", "upgrade, or set HOOK_ON_LOST"),
         ("milvus", (0, 2, 24), "as milvus before ogx 1.2.4 does", "declare it in vector_dbs"),
     ],
 )
@@ -474,7 +479,7 @@ def test_all_that_is_remarkable_is_told_in_one_line() -> None:
 
     assert finding.detail == (
         "lost and left alone: 'vs_0'; unverified: on this release an empty store cannot be told from one whose backend "
-        "is down; the server does not show its provider_id"
+        "is down; `register` verifies it with a throw-away store; the server does not show its provider_id"
     )
 
 

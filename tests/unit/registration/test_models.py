@@ -48,7 +48,9 @@ def test_one_that_does_not_come_leaves_the_others(server: FakeLlamaStack, run: R
     )
 
     assert (outcome.exit_code, outcome.states) == (3, ["unavailable", "registered"])
-    assert outcome.detail("docs").startswith("the server lists no embedding model 'emb/small' yet (GET /v1/models)")
+    assert outcome.detail("docs").startswith(
+        "the server does not list the embedding model 'emb/small' (GET /v1/models), "
+    )
 
 
 def test_a_list_that_fails_is_no_late_model(server: FakeLlamaStack, run: Run) -> None:

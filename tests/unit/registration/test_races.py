@@ -561,7 +561,7 @@ def test_what_a_killed_run_left_an_hour_later_is_named(server: FakeLlamaStack, r
     outcome = run(server.url, collections=entries("red_hat_docs"))
 
     assert (outcome.exit_code, outcome.states) == (5, ["duplicated"])
-    assert outcome.detail().endswith(f"delete what holds no chunk and no file: {left} (DELETE /v1/vector_stores/ID)")
+    assert outcome.detail().endswith(f"delete the empty ones: {left} (DELETE /v1/vector_stores/ID)")
     assert len(server.stores) == 2
 
 

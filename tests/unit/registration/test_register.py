@@ -316,7 +316,7 @@ def test_a_token_that_may_only_read_is_told_how(server: FakeLlamaStack, run: Run
     outcome = run(server.url, "check", collections=entries("red_hat_docs"))
 
     assert (outcome.exit_code, outcome.states) == (4, ["rejected"])
-    assert outcome.detail().endswith("; where this token may only read, run with --prove read")
+    assert outcome.detail().endswith("; if this token may only read, set HOOK_PROVE=read")
 
 
 def test_a_list_without_an_end_creates_nothing(server: FakeLlamaStack, run: Run) -> None:
@@ -326,7 +326,7 @@ def test_a_list_without_an_end_creates_nothing(server: FakeLlamaStack, run: Run)
     outcome = run(server.url, "--timeout", "1")
 
     assert outcome.exit_code == 3
-    assert "the pages repeat 'vs_1', so the list moved" in outcome.report["message"]
+    assert "the list changed while it was read ('vs_1' came twice); run it again" in outcome.report["message"]
     assert CREATE not in server.lines()
 
 
@@ -339,7 +339,7 @@ def test_a_list_that_only_grows_is_refused(server: FakeLlamaStack, run: Run, mon
     outcome = run(server.url)
 
     assert outcome.exit_code == 4
-    assert "the list does not end after 3 pages" in outcome.report["message"]
+    assert "no end of the list after 3 pages; probably not LlamaStack" in outcome.report["message"]
 
 
 def test_an_empty_page_ends_the_list(server: FakeLlamaStack, run: Run) -> None:
@@ -383,7 +383,7 @@ def test_a_server_that_never_gets_ready_is_unavailable(run: Run) -> None:
     assert outcome.report["message"] == (
         f"The server {url} was not ready within 0.6 s: "
         f"GET /v1/health: nothing listens on {url.removeprefix('http://')} "
-        "(Connection refused); check the port, then the pod (kubectl get pods,endpointslices)"
+        "(Connection refused); check the port, then the pods (kubectl get pods,endpointslices -n NAMESPACE)"
     )
 
 
@@ -406,7 +406,7 @@ def test_something_else_than_llamastack_is_refused(server: FakeLlamaStack, run: 
     outcome = run(server.url)
 
     assert outcome.exit_code == 4
-    assert "the answer has no status: something else than LlamaStack's API answered" in outcome.report["message"]
+    assert "the response has no status; probably not LlamaStack: check LLAMA_STACK_URL" in outcome.report["message"]
 
 
 def test_a_server_with_neither_api_is_refused(server: FakeLlamaStack, run: Run) -> None:

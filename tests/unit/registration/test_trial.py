@@ -74,7 +74,9 @@ def test_an_insert_that_fails_there_makes_the_collections_unavailable(milvus: Fa
 
     assert outcome.exit_code == 3
     assert outcome.states == ["unavailable"] * 3
-    assert outcome.detail().startswith("not created: a trial insert failed: POST /v1/vector-io/insert answered 500")
+    assert outcome.detail().startswith(
+        "not created: the verification with a throw-away store failed: POST /v1/vector-io/insert answered 500"
+    )
     assert milvus.names() == []
 
 
@@ -99,7 +101,7 @@ def test_the_next_try_of_a_job_proves_what_the_first_one_made(run: Run, generati
         mended = run(server.url, collections=ONE)
 
     assert (outcome.exit_code, outcome.states) == (3, ["unavailable"])
-    assert "a trial insert failed: POST /v1/vector-io/insert answered 500" in outcome.detail()
+    assert "the verification with a throw-away store failed: POST /v1/vector-io/insert answered 500" in outcome.detail()
     assert (mended.exit_code, mended.states) == (0, ["present"])
     assert " registered and verified on " in mended.report["message"]
     assert [store["id"] for store in server.stores] == [made]
@@ -135,7 +137,9 @@ def test_a_chunk_is_not_sent_again_and_again(milvus: FakeLlamaStack, run: Run, a
     outcome = run(milvus.url, collections=ONE)
 
     assert (outcome.exit_code, outcome.states) == (3, ["unavailable"])
-    assert outcome.detail().startswith("not created: a trial insert failed: POST /v1/vector-io/insert")
+    assert outcome.detail().startswith(
+        "not created: the verification with a throw-away store failed: POST /v1/vector-io/insert"
+    )
     assert milvus.lines().count(INSERT) == (1 if action is not reset else 2)
 
 
@@ -445,7 +449,10 @@ def test_an_answer_that_is_not_the_trial_s_own_is_refused(
     outcome = run(milvus.url, collections=ONE)
 
     assert (outcome.exit_code, outcome.states) == (3, ["unavailable"])
-    assert "a trial insert failed: the server answered the create of 'register-collect" in outcome.detail()
+    assert (
+        "the verification with a throw-away store failed: the server answered the create of 'register-collect"
+        in outcome.detail()
+    )
     assert inserted(milvus) == []
     assert deleted(milvus) == (made if is_made else [])
     assert ids(milvus) == {"vs_used"}
@@ -531,7 +538,7 @@ def test_a_create_that_is_refused_is_not_looked_for(milvus: FakeLlamaStack, run:
     outcome = run(milvus.url, collections=ONE)
 
     assert (outcome.exit_code, outcome.states) == (4, ["rejected"])
-    told = "not created: the server refuses a vector store for a trial insert: "
+    told = "not created: the server refuses to create a throw-away store: "
     assert outcome.detail() == f"{told}POST /v1/vector_stores answered 400: no room"
     assert not {"canary.deleted", "canary.not_deleted"} & {*outcome.event_names()}
 
@@ -596,7 +603,7 @@ def test_what_a_query_finds_nothing_in_is_not_called_verified(
         found = run(server.url, "check", "--connections", connections, collections=ONE)
 
     assert (outcome.exit_code, outcome.states) == (0, ["present"])
-    assert outcome.detail().startswith("unverified: a query finds nothing")
+    assert outcome.detail().startswith("unverified: the query found nothing")
     assert outcome.report["message"].endswith("; 0 verified, 1 unverified")
     assert (later.exit_code, later.states, later.detail()) == (0, ["present"], "")
     assert len(canaries(server)) == 1
@@ -659,7 +666,7 @@ def test_without_time_to_delete_it_none_is_made(milvus: FakeLlamaStack, run: Run
 
     assert canaries(milvus) == []
     assert (outcome.exit_code, milvus.names()) == (3, [])
-    assert "too little time is left for the trial insert that verifies 'red_hat_docs'" in outcome.report["message"]
+    assert "too little time is left to verify 'red_hat_docs' with a throw-away store" in outcome.report["message"]
 
 
 def test_the_next_run_makes_the_one_that_the_budget_had_no_time_for(milvus: FakeLlamaStack, run: Run) -> None:
