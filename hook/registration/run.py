@@ -84,17 +84,10 @@ class Run:
         return explained(self._server, observation, by_id(targets, observation), self._deadline)
 
     def _judge(self, targets: Sequence[Target], observation: Observation) -> None:
-        is_register = self._settings.command == "register"
-        fails = self._settings.prove_write if is_register else self._settings.fail_unverified
-        judge = Judge(
-            self._server.release,
-            self._settings.on_duplicate,
-            fails,
-            self._deadline.elapsed(),
-            self._settings.recreate_lost,
-            is_register,
-        )
-        self._progress.findings |= judge.findings(targets, observation, self._journal)
+        given, is_register = self._settings, self._settings.command == "register"
+        fails = given.prove_write if is_register else given.fail_unverified
+        options = given.on_duplicate, fails, self._deadline.elapsed(), given.recreate_lost, is_register
+        self._progress.findings |= Judge(self._server.release, *options).findings(targets, observation, self._journal)
 
     def _decide(self, targets: Sequence[Target], observation: Observation) -> list[Action]:
         policy = Policy(
