@@ -553,3 +553,11 @@ def test_what_is_lost_again_is_listed() -> None:
 
     assert found.state is State.LOST
     assert found.detail.startswith("the server lists it, but every insert fails (404)")
+
+
+def test_register_does_not_send_people_to_register() -> None:
+    """It has done what it can; every other command names it."""
+    seen = Observation(20, (store(),), {"vs_1": 20}, {"vs_1": Proof(Verdict.UNDECIDED)})
+    by_command = [Judge(is_register=it).findings([TARGET], seen, Journal("this run"))["docs"] for it in (True, False)]
+
+    assert ["`register` verifies it" in finding.detail for finding in by_command] == [False, True]
