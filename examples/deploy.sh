@@ -2,10 +2,11 @@
 # For the end of a deploy script: registers the collections now, by a Job from the CronJob, and ends with the hook's own
 # exit code, so that a deploy whose collections are not usable is a failed deploy.
 #
-#   NAMESPACE=private-ai-demo sh deploy.sh || exit
+#   NAMESPACE=NAMESPACE sh deploy.sh || exit
 set -eu
 
-namespace=${NAMESPACE:-private-ai-demo}
+namespace=${NAMESPACE:?set NAMESPACE to that of the CronJob}
+cli=$(command -v oc || command -v kubectl) || { echo "There is no oc or kubectl: install one of them." >&2; exit 1; }
 cronjob=${CRONJOB:-llamastack-register-collections}
 # Above the Job's own activeDeadlineSeconds (900), which ends a Job that cannot start.
 wait_seconds=${WAIT_SECONDS:-960}
@@ -13,12 +14,12 @@ poll_seconds=${POLL_SECONDS:-2}
 job=register-$(date +%s)-$$
 
 ask() {
-    oc --namespace "$namespace" --request-timeout 30s "$@"
+    "$cli" --namespace "$namespace" --request-timeout 30s "$@"
 }
 
 ask create job "$job" --from="cronjob/$cronjob"
 
-# `oc wait --for=condition=complete` would not see that the Job has failed, and so wait until its timeout.
+# `kubectl wait --for=condition=complete` would not see that the Job has failed, and so wait until its timeout.
 end=$(($(date +%s) + wait_seconds))
 result=
 while [ -z "$result" ]; do

@@ -1,6 +1,6 @@
 #!/bin/sh
-# For whoever launches a pipeline: asks whether the collection is usable before anything expensive starts, and hands the
-# pipeline its address.
+# Run this before a pipeline: it verifies the collection before anything expensive starts, and exports its address as
+# VECTOR_DB_ID.
 #
 #   sh preflight.sh red_hat_docs ./run-batch-ingestion.sh redhat   # which finds the address in VECTOR_DB_ID
 #   sh preflight.sh                                                # asks only, after all collections

@@ -70,6 +70,7 @@ esac
                 EXAMPLES / "deploy.sh",
                 PATH=f"{program.parent}:{os.environ['PATH']}",
                 FOLDER=str(tmp_path),
+                NAMESPACE="rag",
                 POLL_SECONDS="0",
                 WAIT_SECONDS=str(wait_seconds),
             )
@@ -85,7 +86,7 @@ esac
         create, *others = (tmp_path / "calls").read_text().splitlines()
         (job,) = re.findall(r"create job (\S+) --from=cronjob/llamastack-register-collections$", create)
         assert all(f"job {job} " in call or f"job-name={job} " in call for call in others)
-        assert all("--namespace private-ai-demo " in call for call in (create, *others))
+        assert all("--namespace rag " in call for call in (create, *others))
 
     def test_a_job_that_fails_ends_with_the_hook_s_exit_code(self, deploy: Any) -> None:
         """That of the last try, with its log and the Job's own message."""
