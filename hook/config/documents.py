@@ -7,7 +7,8 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from hook.config.advice import has_empty_list, is_like_a_section, mistaken_lists
+from hook.config.advice import has_empty_list, mistaken_lists
+from hook.config.elsewhere import DECLARES, deeper, has_collections
 from hook.config.places import BlockOrigin, Document, Origin, Position, Problem, WrongError
 from hook.config.sections import SECTIONS, is_servers_own, sections_of, value_at
 from hook.config.yaml_text import YamlReader
@@ -18,9 +19,7 @@ _FIELDS = {
     "Secret": (("data", True), ("stringData", False)),
 }
 """The kinds that hold texts, and under which keys, whether in base64; the last one takes precedence."""
-_DECLARES = re.compile(r"""(?i)\b(?:vector[-_]?(?:db|store|database)s?|registered_resources)["']?\s*:""")
-"""Found in each text that can hold a section. What lacks it is somebody else's, and may be no YAML."""
-_SERVERS = re.compile(rf"""{_DECLARES.pattern}|\b(?:apis|providers)["']?\s*:""")
+_SERVERS = re.compile(rf"""{DECLARES.pattern}|\b(?:apis|providers)["']?\s*:""")
 """Found in each text that can be a server's own configuration."""
 _MAX_DOCUMENTS = 1000
 """How many documents a text may have in which one that is no YAML is passed over."""
@@ -51,9 +50,11 @@ def find_document(text: str, key: str | None = None) -> Document:
         problems += search.broken
         declaring = [each for each in candidates if _is_empty(each.content)][:1]
         if not declaring:
-            problems += [each for found in candidates if _DECLARES.search(found.text) for each in found.duplicate_keys]
+            problems += [each for found in candidates if DECLARES.search(found.text) for each in found.duplicate_keys]
             if not problems:
-                raise WrongError([*search.nothing_declared(candidates), *search.unread], is_nothing=True)
+                problems = [*search.nothing_declared(candidates), *search.unread]
+                is_elsewhere = search.seems_to_declare or (key is not None and _declares_something(text))
+                raise WrongError(problems, is_nothing=not is_elsewhere)
         if problems:
             raise WrongError(problems)
     if declaring[0].duplicate_keys:
@@ -61,9 +62,17 @@ def find_document(text: str, key: str | None = None) -> Document:
     return declaring[0]
 
 
+def _declares_something(text: str) -> bool:
+    """Tell whether a text declares collections, or seems to, under any key of a ConfigMap or Secret."""
+    try:
+        return any(value_at(find_document(text).content, section.path) for section in SECTIONS)
+    except WrongError as error:
+        return not error.is_nothing
+
+
 def _may_declare(text: str) -> bool:
     """Tell whether a text that is not YAML could declare something. A Secret hides what it holds."""
-    return bool(_DECLARES.search(text) or re.search(r"kind:\s*Secret", text))
+    return bool(DECLARES.search(text) or re.search(r"kind:\s*Secret", text))
 
 
 def _choice(declaring: list[Document]) -> Problem:
@@ -92,6 +101,8 @@ class _Search:
         """What is wrong with values of ConfigMaps that could declare."""
         self.unread: list[Problem] = []
         """Why other texts that name a section, such as scripts, are not YAML."""
+        self.seems_to_declare = False
+        """Whether there are collections in a place where nobody reads them."""
         self._key = key
         self._keys: dict[str, list[Any]] = {}
         """The keys that could declare something, by the ConfigMap that holds them."""
@@ -121,17 +132,20 @@ class _Search:
         """Yield where nothing is declared, which keys are there, and what may be meant, which comes first."""
         is_chart = False
         for each in candidates:
-            if isinstance(each.content.get("collections"), list):
+            entries = each.content.get("collections")
+            deeper_path = next(deeper(each.content, each.prefix.rstrip(".")), "")
+            self.seems_to_declare |= bool(deeper_path) or has_collections(entries)
+            if isinstance(entries, list):
                 is_chart = True
                 path = f"{each.prefix}collections"
                 text = f"is a value of the chart, and no section of LlamaStack; {_RENDER}; or rename it to vector_dbs"
                 yield Problem(each.position(path), f"{path}: {text}")
+            elif deeper_path:
+                text = f"is too deep: {NAMES} has to be at the top; if this is a chart's values file, {_RENDER}"
+                yield Problem(each.position(deeper_path), f"{deeper_path}: {text}")
             elif len(_CHART_KEYS & each.content.keys()) > 1:
                 is_chart = True
                 yield Problem(each.position(""), f"looks like a chart's values file; {_RENDER}")
-            elif path := next(_deeper(each.content, each.prefix.rstrip(".")), ""):
-                text = f"is too deep: {NAMES} has to be at the top; if this is a chart's values file, {_RENDER}"
-                yield Problem(each.position(path), f"{path}: {text}")
         if not self._keys:
             yield Problem(Position(), f"is empty, or not a mapping; declare collections under {NAMES}")
             return
@@ -149,6 +163,7 @@ class _Search:
         """Yield the mappings of a document that could declare collections."""
         content = document.content
         if not isinstance(content, dict):
+            self.seems_to_declare |= has_collections(content)
             return
         kind = content.get("kind")
         kind = kind if isinstance(kind, str) else ""
@@ -210,7 +225,7 @@ class _Search:
             try:
                 plain = b64decode("".join(text.split()), validate=True).decode()
             except ValueError:
-                if not _DECLARES.search(text):
+                if not DECLARES.search(text):
                     return []
                 problem = "is not base64; put plain text under stringData"
                 raise WrongError([Problem(origin.at(0, 0), problem)]) from None
@@ -219,18 +234,6 @@ class _Search:
         try:
             return self._reader.read(plain, origin)
         except WrongError:
-            if _DECLARES.search(plain):
+            if DECLARES.search(plain):
                 raise
             return []
-
-
-def _deeper(content: Any, path: str) -> Iterator[str]:
-    """Yield the path of each list that looks like a section, and of each text that seems to hold one."""
-    items = content.items() if isinstance(content, dict) else enumerate(content)
-    for key, each in items:
-        where = f"{path}.{one_line(str(key), 60)}".lstrip(".") if isinstance(content, dict) else f"{path}[{key}]"
-        is_text = isinstance(each, str) and _DECLARES.search(each)
-        if is_text or (isinstance(each, list) and each and is_like_a_section(key)):
-            yield where
-        elif isinstance(each, dict | list):
-            yield from _deeper(each, where)

@@ -24,6 +24,7 @@ _WHERE = "put your list there (kustomize: configMapGenerator with behavior: repl
 _MEANT = "if that is intended, set --allow-empty or HOOK_ALLOW_EMPTY=true"
 _VALUE = re.compile(r"""(['"]).*\1|(?<=, not )[^;]*""")
 """What a problem quotes of a file."""
+_SUBFOLDER = "a subfolder, not read; if it declares collections, give it a --config of its own"
 _VARIABLES = "give the hook the server's variables too"
 
 
@@ -89,7 +90,11 @@ def load(
     parts: list[_Part] = []
     problems: list[str] = []
     without: list[str] = []
+    subfolders: list[Path] = []
     for source in read_all(paths, deadline):
+        if isinstance(source, Path):
+            subfolders.append(source)
+            continue
         if isinstance(source, ConfigError):
             problems += source.problems
             continue
@@ -100,7 +105,8 @@ def load(
             (without if is_optional else problems).extend(_shown(source.name, each) for each in error.problems)
     if problems or not parts:
         raise ConfigError(problems or without)
-    return _combine(parts, allow_empty=allow_empty)
+    found = _combine(parts, allow_empty=allow_empty)
+    return replace(found, warnings={**dict.fromkeys(map(str, subfolders[:MAX_PROBLEMS]), _SUBFOLDER), **found.warnings})
 
 
 def parse(

@@ -16,6 +16,8 @@ from hook.errors import ConfigError
 MAX_CONFIG_BYTES = 2**20
 """What etcd, and so a ConfigMap, can hold."""
 _STANDARD_INPUT = ("-", "/dev/stdin")
+_SUFFIXES = (".yaml", ".yml", ".json")
+"""Of the files of a folder that are read, in any case."""
 _WRITER_SECONDS = 1.0
 """How long a named pipe may have no writer. One that waits for a reader is there at once."""
 
@@ -31,17 +33,22 @@ class Source:
     """Whether it was found in a folder, where others may declare instead."""
 
 
-def read_all(paths: Sequence[Path], deadline: Deadline) -> Iterator[Source | ConfigError]:
-    """Yield each source, or why it cannot be read. A pipe has to end before the deadline."""
+def read_all(paths: Sequence[Path], deadline: Deadline) -> Iterator[Source | ConfigError | Path]:
+    """Yield each source, or why it cannot be read, and each subfolder. A pipe has to end before the deadline."""
     for path in paths:
         try:
             in_folder = path.is_dir()
-            found = sorted(each for each in path.iterdir() if _counts(each)) if in_folder else [path]
+            # A mounted ConfigMap has hidden files and folders besides.
+            visible = sorted(each for each in path.iterdir() if each.name[0] != ".") if in_folder else []
+            subfolders = [each for each in visible if each.is_dir()]
         except OSError as error:
             yield _unreadable(path, error)
             continue
+        yield from subfolders
+        files_of_it = [each for each in visible if each.suffix.lower() in _SUFFIXES and each not in subfolders]
+        found = files_of_it if in_folder else [path]
         if not found:
-            yield ConfigError([f"{path}: the folder has no *.yaml or *.yml file"])
+            yield ConfigError([f"{path}: the folder has no *.yaml, *.yml or *.json file"])
         for each in found:
             try:
                 yield Source(str(each), _text(each, deadline), in_folder)
@@ -58,11 +65,6 @@ def _unreadable(path: Path, error: OSError) -> ConfigError:
         remedy = "check --config or HOOK_CONFIG, and the volume that is mounted"
         return ConfigError([f"{path}: no such file; {remedy}"])
     return ConfigError([f"{path}: cannot be read: {error.strerror}; mount it there, or set HOOK_CONFIG"])
-
-
-def _counts(path: Path) -> bool:
-    """Tell whether a file of a folder is read; a mounted ConfigMap has hidden ones besides."""
-    return path.suffix in (".yaml", ".yml") and not path.name.startswith(".") and not path.is_dir()
 
 
 def _text(path: Path, deadline: Deadline) -> str:

@@ -27,7 +27,7 @@ def fifo(tmp_path: Path) -> Path:
     [
         (None, "cannot be read: nobody writes to this pipe; mount it there, or set HOOK_CONFIG"),
         ("/dev/zero", f"cannot be read: {NO_FILE}; mount it there, or set HOOK_CONFIG"),
-        ("/dev", "the folder has no *.yaml or *.yml file"),
+        ("/dev", "the folder has no *.yaml, *.yml or *.json file"),
     ],
     ids=["fifo", "device", "directory"],
 )

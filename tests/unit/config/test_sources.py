@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,15 +38,15 @@ def write(tmp_path: Path) -> Write:
     return write
 
 
-def names(*paths: Path, seconds: float = 10, **how: bool) -> list[str]:
+def names(*paths: Path, seconds: float = 10, **how: Any) -> list[str]:
     return [each.name for each in loaded(*paths, seconds=seconds, **how).collections]
 
 
-def loaded(*paths: Path, seconds: float = 10, **how: bool) -> Config:
-    return load(paths, {}, Deadline(seconds), **how)  # type: ignore[arg-type]
+def loaded(*paths: Path, seconds: float = 10, **how: Any) -> Config:
+    return load(paths, {}, Deadline(seconds), **how)
 
 
-def problems(*paths: Path, seconds: float = 10, **how: bool) -> tuple[str, ...]:
+def problems(*paths: Path, seconds: float = 10, **how: Any) -> tuple[str, ...]:
     with pytest.raises(ConfigError) as caught:
         loaded(*paths, seconds=seconds, **how)
     return caught.value.problems
@@ -101,12 +103,23 @@ class TestSeveral:
 
 
 class TestFolders:
-    def test_its_yaml_files_are_read_in_order(self, write: Write, tmp_path: Path) -> None:
-        for name in ("f/b.yml", "f/a.yaml", "f/c.txt", "f/.hidden.yaml"):
+    def test_its_yaml_and_json_files_are_read_in_order(self, write: Write, tmp_path: Path) -> None:
+        """JSON is YAML. Editors on other systems write suffixes in capital letters."""
+        for name in ("f/b.yml", "f/a.yaml", "f/c.txt", "f/.hidden.yaml", "f/d.YAML", "f/e.json"):
             write(name, one(name[2:].strip(".").split(".")[0]))
-        (tmp_path / "f" / "folder.yaml").mkdir()
 
-        assert names(tmp_path / "f") == ["a", "b"]
+        assert names(tmp_path / "f") == ["a", "b", "d", "e"]
+
+    def test_a_subfolder_is_not_read_but_named(self, write: Write, tmp_path: Path) -> None:
+        write("f/a.yaml", one("x"))
+        (folder := tmp_path / "f" / "folder.yaml").mkdir()
+
+        found = loaded(tmp_path / "f")
+
+        assert found.names == ("x",)
+        assert found.warnings == {
+            str(folder): "a subfolder, not read; if it declares collections, give it a --config of its own"
+        }
 
     def test_it_may_be_a_mounted_configmap(self, write: Write, tmp_path: Path) -> None:
         """The kubelet puts the files into a hidden folder, and links to them."""
@@ -123,6 +136,47 @@ class TestFolders:
         write("f/a.yaml", one("x"))
 
         assert names(tmp_path / "f") == ["x"]
+
+    @pytest.mark.parametrize(
+        ("text", "problem"),
+        [
+            ("collections: [{vector_db_id: b}]", "collections: is a value of the chart"),
+            ("image: x\nreplicaCount: 1\nstack: {vector_dbs: [{vector_db_id: b}]}", "stack.vector_dbs: is too deep"),
+            ("spec: {config: {vector_dbs: [{vector_db_id: b}]}}", "spec.config.vector_dbs: is too deep"),
+            ("spec: {config: 'vector_dbs: [{vector_db_id: b}]'}", "spec.config: is too deep"),
+            ("spec: {config: 'vector_dbs: {{ .Values.list }}'}", "spec.config: is too deep"),
+            ("kind: ConfigMap\ndata: {b: 'vector_dbs: [{vector_db_id: b}]'}", "--config-key is 'run.yaml'; no key of"),
+            ("kind: ConfigMap\ndata: {b.yaml: 'vector_dbs: ['}", "--config-key is 'run.yaml'; no key of"),
+            ("kind: Secret\ndata: {b: dmVjdG9yX2RiczogW3t2ZWN0b3JfZGJfaWQ6IGJ9XQ==}", "--config-key is 'run.yaml'; no"),
+            ("[{vector_db_id: b}]", "is empty, or not a mapping"),
+        ],
+    )
+    def test_one_that_seems_to_declare_is_not_passed_over(
+        self, write: Write, tmp_path: Path, text: str, problem: str
+    ) -> None:
+        """What it declares would be deleted by `prune`."""
+        path = write("f/b.yaml", text)
+        write("f/a.yaml", one("x"))
+
+        found = problems(tmp_path / "f", key="run.yaml")
+
+        assert re.sub(r":\d+:\d+", "", found[0]).startswith(f"{path}: {problem}")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "collections: [{name: community.general}]",
+            "kind: Job\nargs: ['for each in vector_dbs: print(each): x']",
+            "kind: ConfigMap\ndata: {run.yaml: 'a: 1', b.yaml: 'apis: []'}",
+            "[{kind: Job, metadata: {}}]",
+        ],
+        ids=["ansible", "script", "server-without-one", "manifests"],
+    )
+    def test_one_that_is_somebody_else_s_is(self, write: Write, tmp_path: Path, text: str) -> None:
+        write("f/b.yaml", text)
+        write("f/a.yaml", one("x"))
+
+        assert names(tmp_path / "f", key="run.yaml") == ["x"]
 
     def test_a_file_in_it_that_cannot_declare_may_be_broken(self, write: Write, tmp_path: Path) -> None:
         """As the templates of a chart are."""
@@ -154,7 +208,7 @@ class TestFolders:
         assert problem.startswith(f"{first}:1:1: no key declares ")
 
     def test_an_empty_one_is_a_problem(self, tmp_path: Path) -> None:
-        assert problems(tmp_path) == (f"{tmp_path}: the folder has no *.yaml or *.yml file",)
+        assert problems(tmp_path) == (f"{tmp_path}: the folder has no *.yaml, *.yml or *.json file",)
 
     def test_one_that_cannot_be_listed_is_a_problem(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """As for a user without its rights, which root always has."""
