@@ -81,11 +81,13 @@ def load(
     key: str | None = None,
     allow_empty: bool = False,
     allow_unset: bool = False,
+    is_offline: bool = True,
 ) -> Config:
     """Read the collections of all files together, as `parse` does. Raises ConfigError with all problems.
 
     A path may be a folder, a pipe or `-`; what comes through a pipe has to end before the deadline. A file of a folder
-    may declare nothing, if another one does. `key` is the only key of a ConfigMap that is read.
+    may declare nothing, if another one does. `key` is the only key of a ConfigMap that is read. `is_offline` makes it
+    an error that LlamaStack would not start; a server that runs is asked instead, so there it is a warning.
     """
     parts: list[_Part] = []
     problems: list[str] = []
@@ -99,7 +101,9 @@ def load(
             problems += source.problems
             continue
         try:
-            parts.append(_read(source.text, source.name, environ, key=key, allow_unset=allow_unset))
+            parts.append(
+                _read(source.text, source.name, environ, key=key, allow_unset=allow_unset, is_offline=is_offline)
+            )
         except WrongError as error:
             is_optional = source.in_folder and error.is_nothing
             (without if is_optional else problems).extend(_shown(source.name, each) for each in error.problems)
@@ -117,6 +121,7 @@ def parse(
     key: str | None = None,
     allow_empty: bool = False,
     allow_unset: bool = False,
+    is_offline: bool = True,
 ) -> Config:
     """Read the collections from the text of a run.yaml, of a part of one, or of a manifest that holds one.
 
@@ -125,13 +130,15 @@ def parse(
     `vector_dbs[2].embedding_dimension`, and before it `name:line:column` if the text has a name.
     """
     try:
-        part = _read(text, name, environ, key=key, allow_unset=allow_unset)
+        part = _read(text, name, environ, key=key, allow_unset=allow_unset, is_offline=is_offline)
     except WrongError as error:
         raise ConfigError([_shown(name, problem) for problem in error.problems]) from error
     return _combine([part], allow_empty=allow_empty)
 
 
-def _read(text: str, name: str, environ: Mapping[str, str], *, key: str | None, allow_unset: bool) -> _Part:
+def _read(
+    text: str, name: str, environ: Mapping[str, str], *, key: str | None, allow_unset: bool, is_offline: bool
+) -> _Part:
     """Read what one text declares. Raises WrongError with all problems."""
     document = find_document(text, key)
     is_own = is_servers_own(document.content)
@@ -143,7 +150,7 @@ def _read(text: str, name: str, environ: Mapping[str, str], *, key: str | None, 
     ]
     collections = reader.with_defaults(collections, document.content, document.prefix)
     for verdict in servers_own.verdicts(document.content, collections, reader.paths, environ) if is_own else ():
-        if verdict.is_certain and verdict.path not in reader.warnings:
+        if is_offline and verdict.is_certain and verdict.path not in reader.warnings:
             reader.problems.append(f"{verdict.path}: {verdict.text}")
         else:
             reader.warnings.setdefault(verdict.path, verdict.text)

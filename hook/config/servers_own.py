@@ -57,6 +57,7 @@ def verdicts(
     for provider_id, kind in file.kinds.items():
         for name, other in sharing(by_provider.get(provider_id, ()), kind).items():
             text = f"'{one_line(name, 100)}' and '{one_line(other, 100)}' have the same table on {kind}"
+            text = f"{text} once a server registers them from this file"
             yield Verdict(paths[name], f"{text}: a query of one finds the chunks of the other; rename one of them")
 
 

@@ -1,12 +1,15 @@
 """A server's own configuration: with some entries LlamaStack would not start, which can be said offline."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hook.config.file import Config, parse
 from hook.errors import ConfigError
+from tests.fake_llamastack import GRANITE, FakeLlamaStack
+from tests.unit.conftest import Run
 
 NOT_FOUND = "LlamaStack 0.4.3 and newer would not start"
 STORE = "registered_resources.vector_stores[0]"
@@ -163,7 +166,10 @@ class TestTables:
         text = configuration({"vector_store_id": one}, {"vector_store_id": other}, kind=kind)
 
         kind, path = kind.replace("_", "-"), "registered_resources.vector_stores"
-        rest = f"have the same table on {kind}: a query of one finds the chunks of the other; rename one of them"
+        rest = (
+            f"have the same table on {kind} once a server registers them from this file: a query of one finds the "
+            "chunks of the other; rename one of them"
+        )
         assert problems(text) == (
             f"{path}[0]: '{one}' and '{other}' {rest}",
             f"{path}[1]: '{other}' and '{one}' {rest}",
@@ -189,6 +195,24 @@ class TestTables:
         content["providers"]["vector_io"] = broken
 
         assert names(parse(json.dumps(content), {})) == ["a-b", "a_b"]
+
+
+class TestAtARun:
+    def test_a_running_server_is_asked_instead(self, server: FakeLlamaStack, run: Run, tmp_path: Path) -> None:
+        """It runs, whatever this file says of a start; 0.3.5 takes a model without its prefix."""
+        names = ({"vector_store_id": "eu-ai-act"}, {"vector_store_id": "eu_ai_act"})
+        content = json.loads(configuration(*names, kind="milvus"))
+        for entry in content["registered_resources"]["vector_stores"]:
+            entry |= {"provider_id": "milvus-shared", "embedding_model": GRANITE, "embedding_dimension": 768}
+        content["providers"]["vector_io"][0]["provider_id"] = "milvus-shared"
+        path = tmp_path / "run.yaml"
+        path.write_text(json.dumps(content))
+
+        assert len(problems(path.read_text())) == 4
+        outcome = run(server.url, config=str(path))
+
+        assert (outcome.exit_code, outcome.states) == (0, ["registered", "registered"])
+        assert [NOT_FOUND in each or "same table" in each for each in outcome.report["warnings"]] == [True] * 4
 
 
 def names(config: Config) -> list[str]:
