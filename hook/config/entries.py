@@ -37,6 +37,20 @@ class Disabled(NamedTuple):
     """The key's value, as the file has it."""
 
 
+class Claim(NamedTuple):
+    """A name or an alias of an entry."""
+
+    path: str
+    """Where the entry is."""
+    name: str
+    """The entry's name."""
+    is_off: bool
+
+    def is_compatible(self, other: "Claim") -> bool:
+        """Tell whether both may be: of two entries of one name, as for two providers, one may be switched off."""
+        return self.name == other.name and (self.is_off or other.is_off)
+
+
 class Reader(Values):
     """Reads entries into collections, and gathers all problems and warnings."""
 
@@ -50,8 +64,8 @@ class Reader(Values):
         self.disabled: list[Disabled] = []
         """The entries that are switched off."""
         self._in_servers_own_file = in_servers_own_file
-        self.paths: dict[str, str] = {}
-        """By name and alias, where it is declared."""
+        self.claims: dict[str, Claim] = {}
+        """By name and alias, whose it is. Of entries with one name, the one that is not switched off counts."""
         self._unknown_keys: set[str] = set()
 
     def read_section(self, section: Section, entries: Any, prefix: str) -> Iterator[Collection]:
@@ -109,6 +123,8 @@ class Reader(Values):
         name = name or ""
         self.names[name] = None
         alias = alias if alias != name else None
+        self._claim(name, f"{path}.{section.id_key}", Claim(path, name, off is not None))
+        self._claim(alias, f"{path}.{_ALIAS}", Claim(f"{path}.{_ALIAS}", name, off is not None))
         if off is not None:
             self.disabled.append(Disabled(name, alias or None, off, entry[off]))
             return
@@ -117,8 +133,6 @@ class Reader(Values):
         self._note_table(section, entry, path, name)
         metadata = self._metadata(entry.get(_METADATA), f"{path}.{_METADATA}") if _METADATA in section.keys else {}
         strategy = self._chunking_strategy(entry.get(_CHUNKING), f"{path}.{_CHUNKING}")
-        self._claim(name, path, f"{path}.{section.id_key}")
-        self._claim(alias, f"{path}.{_ALIAS}", f"{path}.{_ALIAS}")
         if len(self.problems) == problems_before:
             found = Collection(name, model or None, provider_id, dimension, alias or None, metadata)
             yield replace(found, chunking_strategy=strategy)
@@ -161,10 +175,13 @@ class Reader(Values):
         else:
             self.warnings[path] = f"unknown key, ignored; valid keys: {', '.join(section.keys)}"
 
-    def _claim(self, name: str | None, path: str, where: str) -> None:
+    def _claim(self, label: str | None, where: str, claim: Claim) -> None:
         """Note that a name or alias belongs to one collection."""
-        if name and self.paths.setdefault(name, path) != path:
-            self.problems.append(f"{where}: '{one_line(name, 100)}' is already declared at {self.paths[name]}")
+        first = self.claims.setdefault(label, claim) if label else claim
+        if first is not claim and not first.is_compatible(claim):
+            self.problems.append(f"{where}: '{one_line(str(label), 100)}' is already declared at {first.path}")
+        elif label and first.is_off:
+            self.claims[label] = claim
 
     def _metadata(self, value: Any, path: str) -> dict[str, str | float | bool]:
         """Return what LlamaStack takes. It ignores all metadata of a configuration, so the rest is only a warning."""

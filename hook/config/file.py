@@ -12,7 +12,7 @@ from pathlib import Path
 from hook.config import servers_own
 from hook.config.advice import mistaken_lists
 from hook.config.documents import find_document
-from hook.config.entries import DISABLED, Disabled, Reader
+from hook.config.entries import DISABLED, Claim, Disabled, Reader
 from hook.config.places import Document, Problem, WrongError
 from hook.config.sections import SECTIONS, is_servers_own, sections_of, value_at
 from hook.config.sources import read_all
@@ -149,7 +149,8 @@ def _read(
         for collection in reader.read_section(section, value_at(document.content, section.path), document.prefix)
     ]
     collections = reader.with_defaults(collections, document.content, document.prefix)
-    for verdict in servers_own.verdicts(document.content, collections, reader.paths, environ) if is_own else ():
+    paths = {label: claim.path for label, claim in reader.claims.items()}
+    for verdict in servers_own.verdicts(document.content, collections, paths, environ) if is_own else ():
         if is_offline and verdict.is_certain and verdict.path not in reader.warnings:
             reader.problems.append(f"{verdict.path}: {verdict.text}")
         else:
@@ -196,12 +197,15 @@ def _combine(parts: Sequence[_Part], *, allow_empty: bool) -> Config:
 
 def _claimed_twice(parts: Sequence[_Part]) -> Iterator[str]:
     """Yield each name or alias that two files declare."""
-    claimed: dict[str, tuple[_Part, str]] = {}
+    claimed: dict[str, tuple[_Part, Claim]] = {}
     for part in parts:
-        for name, path in part.reader.paths.items():
-            first, where = claimed.setdefault(name, (part, path))
-            if first is not part:
-                yield f"{part.at(path)}: '{one_line(name, 100)}' is already declared at {first.at(where)}"
+        for label, claim in part.reader.claims.items():
+            first, earlier = claimed.setdefault(label, (part, claim))
+            if first is not part and not earlier.is_compatible(claim):
+                shown = one_line(label, 100)
+                yield f"{part.at(claim.path)}: '{shown}' is already declared at {first.at(earlier.path)}"
+            elif earlier.is_off:
+                claimed[label] = part, claim
 
 
 def _nothing_enabled(parts: Sequence[_Part], names: Sequence[str], allow_empty: bool) -> Iterator[str]:

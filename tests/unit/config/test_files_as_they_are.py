@@ -269,13 +269,15 @@ class TestAliases:
         """Both places are named."""
         assert problems(stores(*entries)) == (f"registered_resources.vector_stores{expected}",)
 
-    def test_that_of_an_entry_that_is_switched_off_is_nobody_else_s(self) -> None:
-        """As of two providers' entries for one collection, of which one is off; else `x` was the other's id."""
+    def test_that_of_the_entry_that_is_not_switched_off_counts(self) -> None:
+        """Of two providers' entries for one collection, of which one is off. The other alias stays taken."""
         off = {"vector_store_id": "a", "vector_store_name": "x", "provider_id": "__disabled__"}
         on = {"vector_store_id": "a", "vector_store_name": "y"}
 
-        for entries in ([{"vector_store_id": "x"}, off, on], [on, off, {"vector_store_id": "x"}]):
+        for entries in ([off, on], [on, off]):
             assert parse(stores(*entries), {}).aliases == {"a": "y"}
+            (problem,) = problems(stores(*entries, {"vector_store_id": "x"}))
+            assert "'x' is already declared at" in problem
         assert parse(stores({"vector_store_id": "b"}, off), {}).aliases == {"a": "x"}
 
 

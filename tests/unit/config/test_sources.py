@@ -77,6 +77,47 @@ class TestSeveral:
 
         assert "vector_store_name: 'x' is already declared at" in problem
 
+    @pytest.mark.parametrize("in_one_file", [True, False])
+    @pytest.mark.parametrize(
+        "pair",
+        [
+            ("vector_store_id: x, provider_id: __disabled__", "vector_store_id: y, vector_store_name: x"),
+            ("vector_store_id: y, vector_store_name: x", "vector_store_id: x, provider_id: __disabled__"),
+            ("vector_store_id: y, vector_store_name: x, provider_id: __disabled__", "vector_store_id: x"),
+            (
+                "vector_store_id: y, vector_store_name: x, provider_id: __disabled__",
+                "vector_store_id: z, vector_store_name: x",
+            ),
+        ],
+    )
+    def test_what_is_switched_off_keeps_its_name_and_alias(
+        self, write: Write, pair: tuple[str, str], in_one_file: bool
+    ) -> None:
+        """Else it would be another collection's, until a variable is set."""
+        lists = [f"{{{pair[0]}}}, {{{pair[1]}}}"] if in_one_file else [f"{{{each}}}" for each in pair]
+        paths = [
+            write(f"{index}.yaml", f"registered_resources: {{vector_stores: [{each}]}}")
+            for index, each in enumerate(lists)
+        ]
+
+        (problem,) = problems(*paths)
+
+        assert "'x' is already declared at" in problem
+
+    @pytest.mark.parametrize("in_one_file", [True, False])
+    def test_of_one_name_all_but_one_may_be_switched_off(self, write: Write, in_one_file: bool) -> None:
+        """As for several providers, also with the same alias."""
+        off, on = (f"{{vector_store_id: x, vector_store_name: y, provider_id: {p}}}" for p in ("__disabled__", "p"))
+        lists = [f"{off}, {on}, {off}"] if in_one_file else [off, on, off]
+        paths = [
+            write(f"{index}.yaml", f"registered_resources: {{vector_stores: [{each}]}}")
+            for index, each in enumerate(lists)
+        ]
+
+        assert (names(*paths), loaded(*paths).aliases) == (["x"], {"x": "y"})
+
+        assert problems(*paths, write("z.yaml", f"registered_resources: {{vector_stores: [{on}]}}"))
+
     def test_the_problems_of_all_files_are_shown(self, write: Write, tmp_path: Path) -> None:
         found = problems(write("a.yaml", "vector_dbs: [{}]"), tmp_path / "none", write("b.yaml", "vector_dbs: [7]"))
 
