@@ -29,8 +29,10 @@ _CHART_KEYS = {"image", "replicaCount", "nameOverride", "fullnameOverride", "ser
 _RENDER = "check what the chart renders: helm template CHART --values FILE | register-collections validate --config -"
 
 
-def find_document(text: str, key: str | None = None) -> Document:
-    """Return the one mapping that declares collections, or one that a server has without any. Raises WrongError.
+def find_document(text: str, key: str | None = None) -> tuple[Document, list[Document]]:
+    """Return the one mapping that declares collections, or one that a server has without any, and the others.
+
+    Raises WrongError.
 
     A mapping without entries counts only if no other one has some: a server's own configuration often has none. `key`
     is the only key of a ConfigMap or Secret that is read; None for all.
@@ -59,13 +61,13 @@ def find_document(text: str, key: str | None = None) -> Document:
             raise WrongError(problems)
     if declaring[0].duplicate_keys:
         raise WrongError(declaring[0].duplicate_keys)
-    return declaring[0]
+    return declaring[0], [each for each in candidates if each is not declaring[0]]
 
 
 def _declares_something(text: str) -> bool:
     """Tell whether a text declares collections, or seems to, under any key of a ConfigMap or Secret."""
     try:
-        return any(value_at(find_document(text).content, section.path) for section in SECTIONS)
+        return any(value_at(find_document(text)[0].content, section.path) for section in SECTIONS)
     except WrongError as error:
         return not error.is_nothing
 

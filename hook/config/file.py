@@ -59,6 +59,8 @@ class _Part:
     name: str
     """The file, or nothing for a text without one."""
     document: Document
+    others: list[Document]
+    """Its other documents, which declare nothing as they should."""
     collections: list[Collection]
     reader: Reader
 
@@ -67,6 +69,13 @@ class _Part:
         """Return the paths of its sections, or of the one that could be there."""
         found = sections_of(self.document.content) or SECTIONS[-1:]
         return [self.document.prefix + ".".join(section.path) for section in found]
+
+    def warnings(self) -> Iterator[tuple[str, str]]:
+        """Yield each place with what is to be noted there, also in the other documents."""
+        yield from ((self.at(path), hint) for path, hint in self.reader.warnings.items())
+        for other in self.others:
+            for path, hint in mistaken_lists(other).items():
+                yield _shown(self.name, Problem(other.position(path), path)), hint
 
     def at(self, path: str) -> str:
         """Return a path in the file with the place where it stands."""
@@ -140,7 +149,7 @@ def _read(
     text: str, name: str, environ: Mapping[str, str], *, key: str | None, allow_unset: bool, is_offline: bool
 ) -> _Part:
     """Read what one text declares. Raises WrongError with all problems."""
-    document = find_document(text, key)
+    document, others = find_document(text, key)
     is_own = is_servers_own(document.content)
     reader = Reader(environ, allow_unset=allow_unset, in_servers_own_file=is_own)
     collections = [
@@ -163,7 +172,7 @@ def _read(
     if reader.problems:
         positions = (document.position(problem.partition(": ")[0]) for problem in reader.problems)
         raise WrongError([*map(Problem, positions, reader.problems)])
-    return _Part(name, document, collections, reader)
+    return _Part(name, document, others, collections, reader)
 
 
 def _shown(name: str, problem: Problem) -> str:
@@ -188,7 +197,7 @@ def _combine(parts: Sequence[_Part], *, allow_empty: bool) -> Config:
     declared = frozenset(names)
     labels = declared | {each.alias for each in (*switched_off, *known) if each.alias is not None}
     collections = [replace(each, declared=declared, labels=labels) for each in collections]
-    noted = {part.at(path): hint for part in parts for path, hint in part.reader.warnings.items()}
+    noted = {place: hint for part in parts for place, hint in part.warnings()}
     warnings = dict(islice(noted.items(), MAX_PROBLEMS))
     if len(noted) > MAX_PROBLEMS:
         warnings["…"] = f"and {len(noted) - MAX_PROBLEMS} more"

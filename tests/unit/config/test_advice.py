@@ -149,6 +149,23 @@ class TestBesideASection:
         }
 
 
+def test_each_document_beside_the_one_that_declares_is_warned_of() -> None:
+    """With its own place in the file."""
+    documents = (
+        "vector_dbs: [{vector_db_id: a}]",
+        "vector_databases: [{vector_db_id: b}]",
+        "registered_resources: {vector_dbs: [{vector_store_id: c}]}",
+    )
+
+    found = parse("\n---\n".join(documents), {}, name="f")
+
+    assert found.names == ("a",)
+    assert found.warnings == {
+        "f:3:1: vector_databases": f"{NOT_READ}rename it to vector_dbs",
+        "f:5:24: registered_resources.vector_dbs": f"{NOT_READ}rename it to vector_stores",
+    }
+
+
 class TestFirst:
     KEYS = "".join(f"    a_key_of_the_server_{number}: {{}}\n" for number in range(60))
 
