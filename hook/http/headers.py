@@ -12,6 +12,8 @@ from hook.secrets import keep_out
 
 MAX_BYTES = 32 * 1024
 """What common gateways accept as the headers of one request."""
+_LEAST_CHARACTERS = 6
+"""What is shorter is no secret but a level or a word, and would be masked in each message that has it."""
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A token (RFC 9110, 5.6.2)."""
 _OF_THE_HOOK = re.compile(
@@ -35,7 +37,7 @@ def read_headers(path: Path, *, may_authorize: bool) -> Mapping[str, str]:
     for number, line in enumerate(content.decode("ascii", "replace").split("\n"), start=1):
         if line.strip():
             name, colon, value = (part.strip(" \t\r") for part in line.partition(":"))
-            keep_out(*_secrets(value))
+            keep_out(*(secret for secret in _secrets(value) if len(secret) >= _LEAST_CHARACTERS))
             if problem := _problem(name, value if colon else "", found, may_authorize=may_authorize):
                 raise ValueError(f"line {number}: {problem}")
             found[name] = value
@@ -59,7 +61,7 @@ def _problem(name: str, value: str, found: Mapping[str, str], *, may_authorize: 
 
 
 def _secrets(value: str) -> Iterator[str]:
-    """Yield what no output may show: of JSON each text in it, since its keys are words of messages."""
+    """Yield what no output may show: of JSON each text in it. Its keys and numbers are parts of messages."""
     with suppress(ValueError, RecursionError):
         if isinstance(found := json.loads(value), dict | list):
             yield from _texts(found)
@@ -73,5 +75,5 @@ def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, dict | list):
         for each in value.values() if isinstance(value, dict) else value:
             yield from _texts(each)
-    elif not isinstance(value, bool | None):
-        yield str(value)
+    elif isinstance(value, str):
+        yield value
