@@ -11,7 +11,7 @@ from hook.config.advice import has_empty_list, mistaken_lists
 from hook.config.elsewhere import DECLARES, deeper, has_collections
 from hook.config.places import BlockOrigin, Document, Origin, Position, Problem, WrongError
 from hook.config.sections import SECTIONS, is_servers_own, sections_of, value_at
-from hook.config.yaml_text import YamlReader
+from hook.config.yaml_text import MANIFEST_OF_SECRET, YamlReader
 from hook.errors import MAX_PROBLEMS, one_line
 
 _FIELDS = {
@@ -74,7 +74,7 @@ def _declares_something(text: str) -> bool:
 
 def _may_declare(text: str) -> bool:
     """Tell whether a text that is not YAML could declare something. A Secret hides what it holds."""
-    return bool(DECLARES.search(text) or re.search(r"kind:\s*Secret", text))
+    return bool(DECLARES.search(text) or MANIFEST_OF_SECRET.search(text))
 
 
 def _choice(declaring: list[Document]) -> Problem:

@@ -18,6 +18,8 @@ _CHARACTERS_PER_VALUE = 100
 """A longer text counts as several values, because aliases can repeat it."""
 _MAX_TAG_DIRECTIVES = 100
 """libyaml compares each of them with all earlier ones."""
+MANIFEST_OF_SECRET = re.compile(r"""kind["']?\s*:\s*["']?Secret""")
+"""Found in a text that may hold a Secret, whose values no message repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class YamlReader:
             raise WrongError([_explain(error, text, origin)]) from error
         except Exception as error:  # PyYAML's constructors raise whatever a value makes them (`!!bool maybe`)
             self._values = before
-            raise WrongError([Problem(origin.at(0, 0), f"not valid YAML: {one_line(str(error))}")]) from error
+            raise WrongError([Problem(origin.at(0, 0), f"not valid YAML: {_cause(str(error), text)}")]) from error
 
     def _check_events(self, text: str) -> None:
         """Raise MarkedYAMLError for what the parser in C would crash at, or make too many nodes of."""
@@ -141,8 +143,14 @@ def _explain(error: yaml.MarkedYAMLError, text: str, origin: Origin) -> Problem:
     if mark and text[mark.index : mark.index + 1] == "\t":
         return Problem(position, "a tab; YAML indents with spaces")
     hint = template_hint(text)
-    problem = one_line(error.problem or str(error)) + (f"; it {hint}" if hint else "")
+    problem = _cause(error.problem or str(error), text) + (f"; it {hint}" if hint else "")
     return Problem(position, f"not valid YAML: {problem}")
+
+
+def _cause(problem: str, text: str) -> str:
+    """Return the parser's own words, without those that it quotes of a Secret."""
+    is_secret = MANIFEST_OF_SECRET.search(text)
+    return one_line(re.sub(r"""(['"]).*\1""", "***", problem, flags=re.DOTALL) if is_secret else problem)
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]

@@ -57,7 +57,7 @@ class TestPassedOver:
 
         assert caught.value.problems == ("f:4:3: vector_dbs[0]: must be a mapping, not 7",)
 
-    @pytest.mark.parametrize("other", ["vector_dbs: [", "kind: Secret\ndata: ["])
+    @pytest.mark.parametrize("other", ["vector_dbs: [", "kind: Secret\ndata: [", '{"kind": "Secret", "data": ['])
     def test_one_that_could_declare_is_not_passed_over(self, other: str) -> None:
         assert "not valid YAML" in problems(f"{ONE}\n---\n{other}\n")[0]
 
@@ -140,6 +140,14 @@ class TestSecrets:
         for value in ("hunter2", "4711"):
             assert value not in captured.out.replace(str(tmp_path), "")
             assert value not in captured.err.replace(str(tmp_path), "")
+
+    @pytest.mark.parametrize("value", ["!hunter2 x", "*hunter2", "!!bool hunter2", "!!float 'hunter2'", "2026-02-30"])
+    @pytest.mark.parametrize("kind", ["kind: Secret", '"kind": "Secret"', "'kind' : 'Secret'"])
+    def test_nor_does_one_of_its_manifest(self, kind: str, value: str) -> None:
+        (problem,) = problems(f"{{{kind}, stringData: {{password: {value}}}}}")
+
+        assert problem.startswith("not valid YAML: ")
+        assert "hunter2" not in problem
 
     def test_what_switches_an_entry_off_is_not_repeated_either(self) -> None:
         settings = ("'${env.HUNTER2:+x}'", "__disabled__", "x")
