@@ -6,8 +6,10 @@ from hook.domain import GOOD_STATES
 from hook.errors import printable
 from hook.output.report import Report
 
-_PLACE = re.compile(r"(?P<file>[^:]+\.(?:ya?ml|json)):(?:(?P<line>\d+):(?:(?P<col>\d+):)?)? ")
-"""Where a problem of the configuration is, before the problem itself."""
+_PLACE = re.compile(
+    r"(?P<file>(?:(?!: ).)+?(?:\.(?i:ya?ml|json)(?=:)|(?=:\d+:\d+: ))):(?:(?P<line>\d+):(?:(?P<col>\d+):)?)? "
+)
+"""Where a problem of the configuration is, before the problem itself. Without its line a file is known by its name."""
 _CELL = 2000
 
 

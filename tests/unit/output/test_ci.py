@@ -42,6 +42,11 @@ def test_markdown_is_not_forged_by_a_name() -> None:
         ("c.yaml:3:5: docs: is missing", "::error file=c.yaml,line=3,col=5::docs: is missing"),
         ("c.yaml:3: docs: is missing", "::error file=c.yaml,line=3::docs: is missing"),
         ("a,b.yml: vector_dbs[0]: 100%", "::error file=a%2Cb.yml::vector_dbs[0]: 100%25"),
+        ("a:b.YAML: vector_dbs[0]: x", "::error file=a%3Ab.YAML::vector_dbs[0]: x"),
+        ("a:b.yaml:3:5: docs: x", "::error file=a%3Ab.yaml,line=3,col=5::docs: x"),
+        ("/dev/stdin:3:5: docs: x", "::error file=/dev/stdin,line=3,col=5::docs: x"),
+        ("a.yaml:b:3:5: x at c:1:1: y", "::error file=a.yaml%3Ab,line=3,col=5::x at c:1:1: y"),
+        ("HOOK_OUTPUT: must not be a:1:1: b", "::error::HOOK_OUTPUT: must not be a:1:1: b"),
         ("HOOK_OUTPUT: must be one of a, b", "::error::HOOK_OUTPUT: must be one of a, b"),
     ],
 )
