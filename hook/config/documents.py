@@ -55,7 +55,10 @@ def find_document(text: str, key: str | None = None) -> tuple[Document, list[Doc
             problems += [each for found in candidates if DECLARES.search(found.text) for each in found.duplicate_keys]
             if not problems:
                 problems = [*search.nothing_declared(candidates), *search.unread]
-                is_elsewhere = search.seems_to_declare or (key is not None and _declares_something(text))
+                is_elsewhere = search.seems_to_declare
+                if key is not None and not is_elsewhere and _declares_something(text):
+                    is_elsewhere = True
+                    problems = [search.another_key()]
                 raise WrongError(problems, is_nothing=not is_elsewhere)
         if problems:
             raise WrongError(problems)
@@ -160,6 +163,13 @@ class _Search:
         ]
         chosen = f"--config-key is '{self._key}'; " if self._key is not None else ""
         yield Problem(Position(), one_line(chosen + "; ".join(parts), 1000))
+
+    def another_key(self) -> Problem:
+        """Return the problem that another key declares than the one that is read."""
+        keys = one_line(", ".join(str(key) for keys in self._keys.values() for key in keys))
+        remedy = f"choose that one, or rename it to '{self._key}'"
+        text = f"--config-key is '{self._key}', but another key declares collections (keys: {keys}); {remedy}"
+        return Problem(Position(), text)
 
     def within(self, document: Document) -> Iterator[Document]:
         """Yield the mappings of a document that could declare collections."""

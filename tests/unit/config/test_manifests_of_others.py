@@ -164,8 +164,14 @@ class TestConfigKey:
 
     def test_one_that_nobody_has_is_told(self) -> None:
         assert problems(self.TEXT, key="c") == (
+            "--config-key is 'c', but another key declares collections (keys: a, b); choose that one, or "
+            "rename it to 'c'",
+        )
+
+    def test_one_of_a_configmap_without_any_is_told(self) -> None:
+        assert problems("kind: ConfigMap\nmetadata: {name: x}\ndata: {a: b}", key="c") == (
             "--config-key is 'c'; no key of ConfigMap 'x' declares vector_dbs or registered_resources.vector_stores "
-            "(keys: a, b)",
+            "(keys: a)",
         )
 
     def test_it_does_not_matter_to_a_plain_file(self) -> None:

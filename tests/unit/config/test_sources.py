@@ -186,9 +186,15 @@ class TestFolders:
             ("spec: {config: {vector_dbs: [{vector_db_id: b}]}}", "spec.config.vector_dbs: is too deep"),
             ("spec: {config: 'vector_dbs: [{vector_db_id: b}]'}", "spec.config: is too deep"),
             ("spec: {config: 'vector_dbs: {{ .Values.list }}'}", "spec.config: is too deep"),
-            ("kind: ConfigMap\ndata: {b: 'vector_dbs: [{vector_db_id: b}]'}", "--config-key is 'run.yaml'; no key of"),
-            ("kind: ConfigMap\ndata: {b.yaml: 'vector_dbs: ['}", "--config-key is 'run.yaml'; no key of"),
-            ("kind: Secret\ndata: {b: dmVjdG9yX2RiczogW3t2ZWN0b3JfZGJfaWQ6IGJ9XQ==}", "--config-key is 'run.yaml'; no"),
+            (
+                "kind: ConfigMap\ndata: {b: 'vector_dbs: [{vector_db_id: b}]'}",
+                "--config-key is 'run.yaml', but another key",
+            ),
+            ("kind: ConfigMap\ndata: {b.yaml: 'vector_dbs: ['}", "--config-key is 'run.yaml', but another key"),
+            (
+                "kind: Secret\ndata: {b: dmVjdG9yX2RiczogW3t2ZWN0b3JfZGJfaWQ6IGJ9XQ==}",
+                "--config-key is 'run.yaml', but another key",
+            ),
             ("[{vector_db_id: b}]", "is empty, or not a mapping"),
         ],
     )
