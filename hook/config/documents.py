@@ -154,8 +154,7 @@ class _Search:
         if not self._keys:
             yield Problem(Position(), f"is empty, or not a mapping; declare collections under {NAMES}")
             return
-        if is_chart and self._key is None:
-            # Its keys would be a second text for the same mistake.
+        if is_chart and self._key is None:  # its keys would be a second text for the same mistake
             return
         parts = [
             f"no key {of_manifest}declares {NAMES} (keys: {one_line(', '.join(map(str, keys))) or 'none'})"

@@ -79,6 +79,7 @@ class Operator:
 
     def __post_init__(self) -> None:
         self._api = Api(self.room.facts)  # its session is for one thread
+        self._rests = threading.Event()
 
     def __enter__(self) -> Self:
         self._end = threading.Event()
@@ -96,12 +97,21 @@ class Operator:
         if self._end.wait(self.late_seconds):
             return
         while not self._end.wait(0.3):
+            is_idle = True
             for found in self._list():
                 name = found["metadata"]["name"]
                 events = self._events(found)
                 if events != self._seen.get(name):
+                    is_idle = False
                     self._reconcile(found)
                     self._seen[name] = events
+            if is_idle:
+                self._rests.set()
+
+    def wait_until_idle(self) -> None:
+        """Wait until it has looked at each resource and had nothing to do: readiness is an event, too."""
+        self._rests.clear()
+        assert self._rests.wait(PATIENCE)
 
     def _list(self) -> list[Any]:
         found: list[Any] = self._api.request("GET", self._path())["items"]

@@ -177,7 +177,7 @@ def test_a_failed_hook_is_a_failed_sync_with_its_exit_code_and_sentence(
     assert says in node["message"]
     assert app.status() == ("Synced", "Healthy")
     # By the commands of docs/troubleshooting.md, too.
-    phase, sentences = (words[1:] for words in commands(PAGES["docs/troubleshooting.md"], "kubectl") if "-o" in words)
+    sentences, phase = (words[1:] for words in commands(PAGES["docs/troubleshooting.md"], "kubectl") if "-o" in words)
     phase = [word.replace("openshift-gitops", ARGOCD).replace("APP", app.name) for word in phase]
     sentences = [word.replace("NAMESPACE", app.room.name) for word in sentences]
     assert run("kubectl", *phase).stdout == "Failed"

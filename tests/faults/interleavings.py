@@ -68,6 +68,7 @@ class Instant:
         self._count = itertools.count()
         self._running = threading.Semaphore(0)
         self._stopped = threading.Semaphore(0)
+        self._threads: set[threading.Thread] = set()
 
     def time(self) -> float:
         """Return the seconds since some moment."""
@@ -76,7 +77,10 @@ class Instant:
     monotonic = time
 
     def sleep(self, seconds: float) -> None:
-        """Let the others run until so many seconds are over."""
+        """Let the others run until so many seconds are over. What an earlier test has left running really sleeps."""
+        if threading.current_thread() not in self._threads:
+            time.sleep(seconds)
+            return
         turn = self._running
         self._wait(turn, seconds)
         self._stopped.release()
@@ -104,6 +108,7 @@ class Instant:
 
     def _carry_out(self, call: Callable[[], None], turn: threading.Semaphore) -> None:
         turn.acquire()
+        self._threads.add(threading.current_thread())
         try:
             call()
         finally:

@@ -68,6 +68,16 @@ def test_one_without_a_hit_is_unverified_and_ends_nothing(
     assert CREATE not in solr.lines()
 
 
+def test_a_trial_tells_it_where_an_empty_insert_does_not(solr: FakeLlamaStack, run: Run) -> None:
+    solr.takes_empty_inserts = True
+    solr.add("portal", id="portal")
+
+    outcome = run(solr.url, collections=entries("portal"))
+
+    assert (outcome.exit_code, outcome.states, solr.names()) == (0, ["present"], ["portal"])
+    assert outcome.detail("portal").startswith("unverified: its provider takes no inserts (")
+
+
 @pytest.mark.parametrize("takes_empty", [False, True])
 def test_a_missing_one_is_not_created(solr: FakeLlamaStack, run: Run, takes_empty: bool) -> None:
     """Nobody could insert into it; the trial is deleted."""
