@@ -123,7 +123,8 @@ def test_without_its_label_a_change_is_not_called_registered(room: Room) -> None
     overlay = "llama-stack-distribution"
     make_server(room, overlay, "llama-stack", "unlabelled", label=False)
     with Operator(room, KINDS[overlay]) as operator:
-        room.api.until("the server is ready", lambda: "Ready" in room.must("get", KINDS[overlay].plural, "-o", "yaml"))
+        state = "get", KINDS[overlay].plural, "-o", "yaml"
+        room.api.until("the server is ready", lambda: "phase: Ready" in room.must(*state))
         operator.wait_until_idle()
         make_server(room, overlay, "llama-stack", "unlabelled", "and_another", label=False)
         install_overlay(room, overlay, HOOK_TIMEOUT_SECONDS="15")

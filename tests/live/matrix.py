@@ -426,7 +426,8 @@ class Column:
             said = (f"{empty} (made ", " by this program, holds nothing)", " by something else, holds data)")
             require(all(each in found["detail"] for each in said), f"register says {found}")
             (found,) = hook.expect(0, "present", "register", "--on-duplicate", "oldest")
-            require(found["id"] == empty and "filled would take the other" in found["detail"], f"it says {found}")
+            hint = "HOOK_ON_DUPLICATE=filled would use the other"
+            require(found["id"] == empty and hint in found["detail"], f"it says {found}")
             (found,) = hook.expect(0, "present", "register", "--on-duplicate", "filled")
             require(found["id"] == filled, f"register says {found}")
 
@@ -450,7 +451,7 @@ class Column:
         content = collections("late_docs", embedding_dimension=lacking.LATE_DIMENSION, **model)
         with Hook(server, content) as hook:
             (found,) = hook.expect(3, "unavailable", "register", "--timeout", "12")
-            require("lists no embedding model 'emb/" in found["detail"], f"register says {found}")
+            require("does not list the embedding model 'emb/" in found["detail"], f"register says {found}")
             require(not stores(server), "something was created")
             start = threading.Timer(3.0, endpoint.start)
             start.start()
