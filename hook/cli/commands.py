@@ -86,10 +86,9 @@ COMMANDS = {
             "list what this program made and no collection declares any more; with --yes, delete it",
             "prune --config collections.yaml",
             _OF_SERVERS,
-            "Only for a server with one configuration: give all of its files, and the variables of the server. The\n"
-            "metadata say that this program made a vector store, for which collection and when, and not which\n"
-            "configuration declared it: what another team's hook made looks the same. A vector store that is declared\n"
-            "by name, alias or id, or younger than an hour, is never deleted.",
+            "Use it only if one configuration declares all collections of the server. Give it all files and the same\n"
+            "variables as the hook. The metadata of a vector store do not name the configuration, so those of another\n"
+            "team's hook look like yours. What is declared, or younger than an hour, is never deleted.",
             ok="nothing went wrong, whether or not something was listed or deleted",
         ),
     )

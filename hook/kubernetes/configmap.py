@@ -81,7 +81,7 @@ class Publisher:
             "data": dict(addresses),
         }
         try:
-            # By force: a key with a collection's name is ours, whoever wrote it last.
+            # By force: a key with a collection's name is ours, also if another tool wrote it.
             answer = http.apply(self._path, {"fieldManager": FIELD_MANAGER, "force": "true"}, manifest)
         except RefusedError as error:
             if error.status != 409:

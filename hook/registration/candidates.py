@@ -22,7 +22,7 @@ def is_server_made(name: str) -> bool:
 def candidates(targets: Iterable[Target], stores: Iterable[VectorStore]) -> dict[str, list[VectorStore]]:
     """Return, for each target's name, the vector stores that have it, or its alias, as their name, or it as their id.
 
-    What this program made under an alias is known by its metadata, whatever the alias is by now. A name that only a
+    What this program made under an alias is known by its metadata, also after the alias has changed. A name that only a
     server makes up counts as an id alone. They come in the order of the list.
     """
     targets = tuple(targets)

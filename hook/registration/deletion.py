@@ -146,7 +146,7 @@ def looks_left_over(store: VectorStore, labels: frozenset[str]) -> bool:
 
 
 def _is_declared(store: VectorStore, labels: frozenset[str]) -> bool:
-    """Tell whether a vector store is a declared collection by any name, whatever the case of its letters."""
+    """Tell whether a vector store has the name of a declared collection, in upper or lower case."""
     declared = {label.casefold() for label in labels}
     return not declared.isdisjoint(each.casefold() for each in (store.id, *_names(store)))
 

@@ -85,7 +85,7 @@ class Journal:
     """By which the metadata of a vector store say that this run made it."""
     events: list[Event] = field(default_factory=list)
     preexisting_ids: AbstractSet[str] = frozenset()
-    """What was listed before the first create; whatever the server answers to one, these are not ours."""
+    """What was listed before the first create. These are never ours, even if the answer to a create names one."""
 
     def add(self, event: Event) -> None:
         """Note what has just happened."""

@@ -83,7 +83,7 @@ class Pruner:
         targets: Sequence[Target],
         labels: frozenset[str],
     ) -> Claim | None:
-        """Return the claim by which a vector store is listed, or None where it is none of what `prune` is for."""
+        """Return the claim by which a vector store is listed, or None if `prune` does not list it."""
         empty, found = seen.proofs[store.id].empty, candidates(targets, seen.stores)
         if may_delete(store, Orphan(labels, time.time(), empty, with_data=True)):
             return Orphan(labels, time.time(), empty, self._settings.with_data)

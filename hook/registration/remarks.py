@@ -29,7 +29,7 @@ def notes(store: VectorStore, proof: Proof, lost_ids: Sequence[str], *, is_regis
     """Return what is remarkable about a vector store that is accepted; `register` does not recommend itself."""
     found = []
     if lost_ids:
-        found.append(f"lost and left alone: {quoted(lost_ids)}")
+        found.append(f"lost, and not changed: {quoted(lost_ids)}")
     if proof.verdict is Verdict.UNDECIDED:
         found.append(UNVERIFIED if is_register or proof.reads_only else f"{UNVERIFIED}; {BY_REGISTER}")
     if proof.failure:

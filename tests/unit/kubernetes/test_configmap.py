@@ -2,7 +2,6 @@
 
 import json
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,6 @@ from tests.pages import PAGES
 from tests.unit.conftest import NAMES, Outcome, Run, Waits, entries
 
 PATH = "/api/v1/namespaces/private-ai-demo/configmaps/ids"
-
-
-@pytest.fixture
-def kubernetes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKubernetes]:
-    """Return a stand-in API server into whose pod the hook was put."""
-    with FakeKubernetes() as fake:
-        fake.mount(tmp_path / "serviceaccount")
-        monkeypatch.setattr(pod, "SERVICE_ACCOUNT", tmp_path / "serviceaccount")
-        yield fake
 
 
 @pytest.fixture

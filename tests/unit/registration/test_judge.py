@@ -318,7 +318,7 @@ def test_a_live_store_stands_for_the_dead_ones_of_its_name() -> None:
     """After a re-creation the dead one stays in the list, and is only noted."""
     finding = compare(store("vs_1"), store("vs_2", created_at=2), vs_1=Proof(Verdict.LOST))
 
-    assert finding == Finding("docs", State.PRESENT, "vs_2", "lost and left alone: 'vs_1'", ("vs_1",))
+    assert finding == Finding("docs", State.PRESENT, "vs_2", "lost, and not changed: 'vs_1'", ("vs_1",))
 
 
 def test_a_proof_that_proves_nothing_is_noted() -> None:
@@ -478,8 +478,8 @@ def test_all_that_is_remarkable_is_told_in_one_line() -> None:
     finding = compare(store(provider_id=None), store("vs_0"), vs_1=Proof(Verdict.UNDECIDED), vs_0=Proof(Verdict.LOST))
 
     assert finding.detail == (
-        "lost and left alone: 'vs_0'; unverified: on this release an empty store cannot be told from one whose backend "
-        "is down; `register` verifies it with a throw-away store; the server does not show its provider_id"
+        "lost, and not changed: 'vs_0'; unverified: on this release an empty store cannot be told from one whose "
+        "backend is down; `register` verifies it with a throw-away store; the server does not show its provider_id"
     )
 
 
