@@ -110,9 +110,11 @@ def load(
             problems += source.problems
             continue
         try:
-            parts.append(
-                _read(source.text, source.name, environ, key=key, allow_unset=allow_unset, is_offline=is_offline)
-            )
+            part = _read(source.text, source.name, environ, key=key, allow_unset=allow_unset, is_offline=is_offline)
+            if is_offline and not is_servers_own(part.document.content):
+                declared_at = {label: claim.path for label, claim in part.reader.claims.items()}
+                part.reader.warnings = servers_own.unfinished(part.collections, declared_at) | part.reader.warnings
+            parts.append(part)
         except WrongError as error:
             is_optional = source.in_folder and error.is_nothing
             (without if is_optional else problems).extend(_shown(source.name, each) for each in error.problems)

@@ -61,6 +61,13 @@ def verdicts(
             yield Verdict(paths[name], f"{text}: a query of one finds the chunks of the other; rename one of them")
 
 
+def unfinished(collections: Sequence[Collection], paths: Mapping[str, str]) -> dict[str, str]:
+    """Return, by path, what a list of one's own lacks before it can go into a server's own configuration."""
+    hint = f"is missing: the hook takes the model's own, but in a server's own configuration {_START} (Field required)"
+    missing = (paths[each.name] for each in collections if each.embedding_dimension is None)
+    return {f"{path}.embedding_dimension": hint for path in missing if "vector_stores[" in path}
+
+
 class _File:
     """The providers and models of a server's own file, as far as the variables are known here."""
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from hook.config.file import Config, parse
+from hook.config.file import Config, load, parse
+from hook.deadline import Deadline
 from hook.errors import ConfigError
 from tests.fake_llamastack import GRANITE, FakeLlamaStack
 from tests.unit.conftest import Run
@@ -49,6 +50,16 @@ class TestKeys:
         text = json.dumps({"registered_resources": {"vector_stores": [{"vector_store_id": "a"}]}})
 
         assert warnings(text) == {}
+
+    @pytest.mark.parametrize("is_offline", [True, False])
+    def test_validate_says_what_keeps_it_from_the_server_s_file(self, tmp_path: Path, is_offline: bool) -> None:
+        """A run with such a list has nothing to warn of."""
+        path = tmp_path / "list.yaml"
+        path.write_text(json.dumps({"registered_resources": {"vector_stores": [{"vector_store_id": "a"}]}}))
+
+        found = load([path], {}, Deadline(5), is_offline=is_offline).warnings.values()
+
+        assert [hint.endswith("LlamaStack would not start (Field required)") for hint in found] == [True] * is_offline
 
     def test_a_dimension_may_be_unknown_here(self) -> None:
         (hint,) = warnings(configuration({"embedding_dimension": "${env.D}"}), allow_unset=True).values()
