@@ -374,7 +374,8 @@ def main() -> int:
     seeds = itertools.count(first) if asked.count is None else range(first, first + asked.count)
     until = time.monotonic() + asked.seconds
     tried, failed = 0, 0
-    for seed, kind in itertools.product(seeds, asked.kind or KINDS):
+    # Not itertools.product, which would first take all seeds, of which there is no end.
+    for seed, kind in ((seed, kind) for seed in seeds for kind in asked.kind or KINDS):
         if time.monotonic() > until:
             break
         found = violations(seed, kind)
