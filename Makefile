@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 IMAGE = register-collections:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' hook/__init__.py)
 
 .PHONY: help demo test lint format messages test-live test-faults test-races bench record image test-image test-manifests \
-	share test-cluster test-mutations chart-readme chart release-ref release-check lock clean
+	share test-cluster test-mutations test-fuzz chart-readme chart release-ref release-check lock clean
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -80,6 +80,15 @@ test-manifests: $(VENV)/.ready ## Render the manifests and the chart, and check 
 
 share: $(VENV)/.ready ## Write the manual page and the shell completions anew, from the help.
 	$(BIN)/python -m release.share
+
+FUZZER := build/fuzz/venv
+
+test-fuzz: ## Let a coverage-guided fuzzer look for what the program does not foresee; FUZZ_SECONDS=600 of each target.
+	$(PYTHON) -m venv --clear $(FUZZER)
+	$(FUZZER)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.txt
+	$(FUZZER)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+		-r tests/fuzz/requirements.txt
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(FUZZER)/bin/python -m tests.fuzz.run
 
 chart-readme: $(VENV)/.ready ## Write the chart's README anew, from its values.yaml.
 	$(BIN)/python -m release.chart_readme
