@@ -46,7 +46,6 @@ URL = "http://llama-stack.test"
 UNTAKEN_SECONDS = 1.0
 """After so long a kernel repeats the first packet of a connection that a busy server did not take."""
 
-POLL_SECONDS = 0.002
 EPOCH_SECONDS = 1_800_000_000
 FORGOTTEN_SECONDS = 3.0
 """After so long no list shows what was before."""
@@ -57,18 +56,32 @@ FAILED_SEEDS = Path(__file__).with_name("failed_seeds.txt")
 """Each seed that was ever found to go wrong, a line each: its kind and number."""
 
 
+@dataclass(eq=False)
+class Waiter:
+    """A thread that waits, and for what moment."""
+
+    turn: threading.Lock
+    """Released when the thread shall go on."""
+    until: float = 0.0
+
+
+WOKEN = float("-inf")
+
+
 class Instant:
-    """The time of some threads, of which one runs at once: whoever waits for the earliest moment."""
+    """The time of some threads, of which one runs at once: whoever waits for the earliest moment.
+
+    A thread that waits wakes the next one itself, and goes on at once where it is the next one.
+    """
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         # Anywhere in a second, by which the server's list is sorted.
         self.now = EPOCH_SECONDS + self.random.random()
-        self._waiting: list[tuple[float, int, threading.Semaphore]] = []
+        self._waiting: list[tuple[float, int, Waiter]] = []
         self._count = itertools.count()
-        self._running = threading.Semaphore(0)
-        self._stopped = threading.Semaphore(0)
-        self._threads: set[threading.Thread] = set()
+        self._ended = threading.Lock()
+        self._threads: set[int] = set()
 
     def time(self) -> float:
         """Return the seconds since some moment."""
@@ -78,41 +91,67 @@ class Instant:
 
     def sleep(self, seconds: float) -> None:
         """Let the others run until so many seconds are over. What an earlier test has left running really sleeps."""
-        if threading.current_thread() not in self._threads:
+        if threading.get_ident() not in self._threads:
             time.sleep(seconds)
-            return
-        turn = self._running
-        self._wait(turn, seconds)
-        self._stopped.release()
-        turn.acquire()
+        else:
+            self.wait(self.waiter(), seconds)
 
-    def start(self, call: Callable[[], None]) -> None:
+    def waiter(self) -> Waiter:
+        """Return one for the thread that runs."""
+        turn = threading.Lock()
+        turn.acquire()
+        return Waiter(turn)
+
+    def wait(self, waiter: Waiter, seconds: float) -> None:
+        """Let the others run until so many seconds are over, or until it is woken."""
+        until = self.now + seconds
+        while self._waiting and self._waiting[0][0] != self._waiting[0][2].until:
+            heapq.heappop(self._waiting)
+        if not self._waiting or until < self._waiting[0][0]:
+            self.now = until
+            return
+        self.wake(waiter, seconds)
+        self._next().release()
+        waiter.turn.acquire()
+
+    def wake(self, waiter: Waiter, seconds: float = 0.0) -> None:
+        """Let a thread that waits go on after so many seconds, whatever it waited for."""
+        waiter.until = self.now + seconds
+        heapq.heappush(self._waiting, (waiter.until, next(self._count), waiter))
+
+    def start(self, call: Callable[[], None], seconds: float = 0.0) -> None:
         """Let a call run beside the one that is running, in a thread of its own."""
-        turn = threading.Semaphore(0)
-        threading.Thread(target=self._carry_out, args=(call, turn), daemon=True).start()
-        self._wait(turn, 0.0)
+        waiter = self.waiter()
+        threading.Thread(target=self._carry_out, args=(call, waiter), daemon=True).start()
+        self.wake(waiter, seconds)
 
     def run(self, calls: Sequence[Callable[[], None]]) -> None:
         """Carry all of them out, each in a thread of its own, until the last has ended."""
         for call in calls:
-            turn = threading.Semaphore(0)
-            threading.Thread(target=self._carry_out, args=(call, turn), daemon=True).start()
-            self._wait(turn, self.random.uniform(0, 0.05))
+            self.start(call, self.random.uniform(0, 0.05))
+        self._ended.acquire()
+        self._next().release()
+        self._ended.acquire()
+        self._ended.release()
+
+    def _next(self) -> threading.Lock:
+        """Return by what the next thread goes on, after the time has passed until then."""
         while self._waiting:
-            self.now, _, self._running = heapq.heappop(self._waiting)
-            self._running.release()
-            self._stopped.acquire()
+            at, _, waiter = heapq.heappop(self._waiting)
+            # It was woken before.
+            if at == waiter.until:
+                self.now, waiter.until = at, WOKEN
+                return waiter.turn
+        return self._ended
 
-    def _wait(self, turn: threading.Semaphore, seconds: float) -> None:
-        heapq.heappush(self._waiting, (self.now + seconds, next(self._count), turn))
-
-    def _carry_out(self, call: Callable[[], None], turn: threading.Semaphore) -> None:
-        turn.acquire()
-        self._threads.add(threading.current_thread())
+    def _carry_out(self, call: Callable[[], None], waiter: Waiter) -> None:
+        waiter.turn.acquire()
+        self._threads.add(threading.get_ident())
         try:
             call()
         finally:
-            self._stopped.release()
+            self._threads.discard(threading.get_ident())
+            self._next().release()
 
 
 class InstantQueue:
@@ -121,18 +160,23 @@ class InstantQueue:
     def __init__(self, instant: Instant) -> None:
         self._instant = instant
         self._items: deque[Any] = deque()
+        self._waiter: Waiter | None = None
 
     def put(self, item: Any) -> None:
         """Add an item."""
         self._items.append(item)
+        if self._waiter is not None:
+            self._instant.wake(self._waiter)
+            self._waiter = None
 
     def get(self, timeout: float) -> Any:
         """Return the oldest item, as soon as there is one within so many seconds. Raises Empty."""
-        until = self._instant.now + timeout
-        while not self._items:
-            if self._instant.now > until:
-                raise queue.Empty
-            self._instant.sleep(POLL_SECONDS)
+        if not self._items:
+            self._waiter = self._instant.waiter()
+            self._instant.wait(self._waiter, timeout)
+            self._waiter = None
+        if not self._items:
+            raise queue.Empty
         return self._items.popleft()
 
 
