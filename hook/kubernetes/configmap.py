@@ -6,8 +6,8 @@ from typing import Any
 
 from hook.deadline import Deadline
 from hook.errors import HookError, PublishError, RefusedError, UnavailableError, one_line
-from hook.http import Http, mapping
-from hook.kubernetes.pod import check_object, own_pod
+from hook.http import mapping
+from hook.kubernetes.pod import Objects, own_pod
 from hook.logs import log
 from hook.retry import retry
 
@@ -31,7 +31,6 @@ class Publisher:
         self._name = name
         self._request_timeout_seconds = request_timeout_seconds
         self._deadline = deadline
-        self._path = f"/api/v1/namespaces/{self._pod.namespace}/configmaps/{name}"
 
     def publish(self, addresses: Mapping[str, str], server_url: str) -> None:
         """Apply the ConfigMap: the API server removes the keys that an earlier run applied and this one does not.
@@ -45,9 +44,9 @@ class Publisher:
         limit = min(self._deadline.part(self._deadline.timings.publish_seconds), self._deadline, key=Deadline.remaining)
         event = "publish.retry_scheduled"
         try:
-            http = Http(self._pod.server, self._request_timeout_seconds, limit)
-            before = retry(lambda: self._version(http), limit, event)
-            after = retry(lambda: self._apply(http, addresses, server_url), limit, event)
+            objects = Objects(self._pod, self._request_timeout_seconds, limit)
+            before = retry(lambda: self._version(objects), limit, event)
+            after = retry(lambda: self._apply(objects, addresses, server_url), limit, event)
         except UnavailableError as error:
             kind = UnavailableError if limit is self._deadline else PublishError
             raise kind(f"{sentence}: {error}; run the hook again to publish them") from error
@@ -58,16 +57,12 @@ class Publisher:
         outcome = "publish.unchanged" if before == after else "publish.applied"
         log.info(outcome, configmap=self._name, namespace=self._pod.namespace, keys=len(addresses))
 
-    def _version(self, http: Http) -> Any:
+    def _version(self, objects: Objects) -> Any:
         """Return the ConfigMap's resourceVersion, or None where there is no ConfigMap."""
-        try:
-            return self._checked(http.get(self._path), "GET")["metadata"].get("resourceVersion")
-        except RefusedError as error:
-            if error.status != 404:
-                raise
-            return None
+        found = objects.get("api/v1", "ConfigMap", self._name, 404)
+        return None if isinstance(found, RefusedError) else found["metadata"].get("resourceVersion")
 
-    def _apply(self, http: Http, addresses: Mapping[str, str], server_url: str) -> Any:
+    def _apply(self, objects: Objects, addresses: Mapping[str, str], server_url: str) -> Any:
         """Apply the ConfigMap, and return its resourceVersion."""
         manifest = {
             "apiVersion": "v1",
@@ -80,25 +75,14 @@ class Publisher:
             },
             "data": dict(addresses),
         }
-        try:
-            # By force: a key with a collection's name is ours, also if another tool wrote it.
-            answer = http.apply(self._path, {"fieldManager": FIELD_MANAGER, "force": "true"}, manifest)
-        except RefusedError as error:
-            if error.status != 409:
-                raise
-            # With force this is no conflict about an owner: somebody else wrote at the same time.
-            raise UnavailableError(str(error), status=error.status) from error
-        stored = self._checked(answer, "PATCH")
+        stored = objects.apply(FIELD_MANAGER, self._name, manifest)
         data, annotations = mapping(stored.get("data")), mapping(stored["metadata"].get("annotations"))
         wrong = sorted(key for key, value in addresses.items() if data.get(key) != value)
         if annotations.get(URL_ANNOTATION) != server_url:
             wrong.append(URL_ANNOTATION)
         if wrong:
             raise RefusedError(
-                f"PATCH {self._path} answered with other values than were sent, for {one_line(', '.join(wrong))}; "
-                "look for an admission webhook that changes ConfigMaps"
+                f"the API server stored ConfigMap '{self._name}' with other values than were sent, for "
+                f"{one_line(', '.join(wrong))}; look for an admission webhook that changes ConfigMaps"
             )
         return stored["metadata"].get("resourceVersion")
-
-    def _checked(self, answer: Any, method: str) -> Mapping[str, Any]:
-        return check_object(answer, f"{method} {self._path}", "ConfigMap", self._pod.namespace, self._name)

@@ -1,15 +1,14 @@
 """Waiting until the rollout of the server's Deployment is complete, so that no old pod is verified."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from hook.deadline import Deadline
 from hook.errors import RefusedError, UnavailableError, one_line
 from hook.heartbeat import doing
-from hook.http import Http, mapping
+from hook.http import mapping
 from hook.kubernetes import operator
-from hook.kubernetes.pod import check_object, own_pod
+from hook.kubernetes.pod import Objects, own_pod
 from hook.logs import log
 from hook.retry import retry
 
@@ -29,53 +28,46 @@ def wait_for_rollout(name: str, environ: Mapping[str, str], request_timeout_seco
     pod may read it. Raises UnavailableError where the budget ends before that, also for a Deployment that is not there
     yet, RefusedError where it cannot be read, and ConfigError outside of a pod.
     """
-    pod = own_pod(VARIABLE, "rollout", environ)
-    http = Http(pod.server, request_timeout_seconds, deadline)
-    call = partial(_replicas, http, pod.namespace, name)
+    objects = Objects(own_pod(VARIABLE, "rollout", environ), request_timeout_seconds, deadline)
     with doing("rollout.waiting", lambda: {"remaining_seconds": round(deadline.remaining())}):
-        replicas, unread = retry(call, deadline, "rollout.retry_scheduled")
+        replicas, unread = retry(lambda: _replicas(objects, name), deadline, "rollout.retry_scheduled")
     for reason in unread:
         log.warning("rollout.operator_unread", cause=reason, hint=_UNREAD)
-    log.info("rollout.finished", deployment=name, namespace=pod.namespace, replicas=replicas)
+    log.info("rollout.finished", deployment=name, namespace=objects.namespace, replicas=replicas)
     return replicas
 
 
-def _replicas(http: Http, namespace: str, name: str) -> tuple[int, list[str]]:
+def _replicas(objects: Objects, name: str) -> tuple[int, list[str]]:
     """Return the number of replicas, and what could not be read of the operator that makes them.
 
     Raises UnavailableError until there are some and the rollout is over.
     """
-    deployment = _read(http, namespace, name)
-    owner, reasons = operator.owner_of(deployment), []
+    deployment = _read(objects, name)
+    owner, unread = operator.owner_of(deployment), []
     if owner is not None:
+        unread += operator.check_resource(objects, owner)
         # What it has done is to be seen only in what is read after that.
-        reasons.append(operator.check_resource(http, namespace, owner))
-        deployment = _read(http, namespace, name)
-        reasons.append(operator.check_config(http, namespace, deployment))
+        deployment = _read(objects, name)
+        unread += operator.check_config(objects, deployment)
     replicas = _count(mapping(deployment.get("spec")), "replicas", 1)
-    missing = _missing(deployment, replicas)
-    if missing:
+    if missing := _missing(deployment, replicas):
         raise UnavailableError(
             f"the rollout of Deployment '{name}' is not complete: {missing}; "
-            f"check it with `kubectl rollout status deployment/{name} -n {namespace}`"
+            f"check it with `kubectl rollout status deployment/{name} -n {objects.namespace}`"
         )
-    return replicas, [each for each in reasons if each]
+    return replicas, unread
 
 
-def _read(http: Http, namespace: str, name: str) -> Mapping[str, Any]:
+def _read(objects: Objects, name: str) -> Mapping[str, Any]:
     """Return the Deployment. Raises UnavailableError where there is none."""
-    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
-    try:
-        answer = http.get(path)
-    except RefusedError as error:
-        if error.status != 404:
-            raise
-        # An operator makes it some time after the sync.
-        raise UnavailableError(
-            f"the namespace '{namespace}' has no Deployment '{name}' yet; "
-            f"check {VARIABLE}; kubectl get deployments -n {namespace} lists what is there"
-        ) from error
-    return check_object(answer, f"GET {path}", "Deployment", namespace, name)
+    found = objects.get("apis/apps/v1", "Deployment", name, 404)
+    if not isinstance(found, RefusedError):
+        return found
+    # An operator makes it some time after the sync.
+    raise UnavailableError(
+        f"the namespace '{objects.namespace}' has no Deployment '{name}' yet; "
+        f"check {VARIABLE}; kubectl get deployments -n {objects.namespace} lists what is there"
+    ) from found
 
 
 def _missing(deployment: Mapping[str, Any], wanted: int) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from hook.errors import RefusedError, UnavailableError, one_line
-from hook.http import Http, mapping
-from hook.kubernetes.pod import check_object
+from hook.http import mapping
+from hook.kubernetes.pod import Objects, mappings
 
 GROUPS = ("llamastack.io", "ogx.io")
 """The API groups of the two operators (llama-stack-k8s-operator from 0.2.0 on, ogx-k8s-operator from 0.10.0 on)."""
@@ -16,33 +16,31 @@ _CONFIG = "configmap.hash/user-config"
 """The annotation in which both keep what the pods were made with: the ConfigMap's resourceVersion, `-`, its name."""
 
 _NONE_GENERATED = "ConfigGenerationInactive"
+_UNREADABLE = (403, 404)
+"""The statuses of what the pod may not read, or what is in another namespace."""
 
 
 def owner_of(deployment: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the reference to the operator's resource that controls a Deployment, or None."""
-    references = mapping(deployment.get("metadata")).get("ownerReferences")
-    for each in map(mapping, references if isinstance(references, list) else ()):
+    for each in mappings(mapping(deployment.get("metadata")).get("ownerReferences")):
         if str(each.get("apiVersion")).partition("/")[0] in GROUPS and each.get("controller") is True:
             return each
     return None
 
 
-def check_resource(http: Http, namespace: str, owner: Mapping[str, Any]) -> str | None:
-    """Return None once the operator has looked at its resource since somebody changed it, or why that cannot be told.
+def check_resource(objects: Objects, owner: Mapping[str, Any]) -> list[str]:
+    """Return once the operator has looked at its resource since somebody changed it, or why that cannot be told.
 
     Raises UnavailableError before that, and while the operator reports Failed. Compared are the times that the API
     server keeps (`metadata.managedFields`) and `status.version.lastUpdated`, which each look of the operator sets.
     """
     kind, name = str(owner.get("kind")), str(owner.get("name"))
-    path = f"/apis/{owner['apiVersion']}/namespaces/{namespace}/{kind.lower()}s/{name}"
-    answer = _get(http, path)
-    if isinstance(answer, RefusedError):
-        return str(answer)
-    resource = check_object(answer, f"GET {path}", kind, namespace, name)
-    status, fields = mapping(resource.get("status")), mapping(resource["metadata"]).get("managedFields")
-    writes = [mapping(each) for each in (fields if isinstance(fields, list) else ())]
+    resource = objects.get(f"apis/{owner['apiVersion']}", kind, name, *_UNREADABLE)
+    if isinstance(resource, RefusedError):
+        return [str(resource)]
+    status, writes = mapping(resource.get("status")), mappings(resource["metadata"].get("managedFields"))
     shown = one_line(name, 253)
-    describe = f"kubectl describe {one_line(kind, 60).lower()} {shown} -n {namespace}"
+    describe = f"kubectl describe {one_line(kind, 60).lower()} {shown} -n {objects.namespace}"
     # In the one format of the API, whose order is that of time.
     changed = max((str(each.get("time")) for each in writes if each.get("subresource") != "status"), default="")
     if str(mapping(status.get("version")).get("lastUpdated") or "") < changed:
@@ -51,17 +49,19 @@ def check_resource(http: Http, namespace: str, owner: Mapping[str, Any]) -> str 
             f"{describe}"
         )
     if status.get("phase") == "Failed":
-        conditions = status.get("conditions")
-        found = [mapping(each) for each in (conditions if isinstance(conditions, list) else ())]
         # It also says, of a server with a configuration of its own, that it generates none.
-        failed = [each for each in found if each.get("status") == "False" and each.get("reason") != _NONE_GENERATED]
-        said = "; ".join(str(each.get("message")) for each in failed)
-        raise UnavailableError(f"the operator reports {kind} '{shown}' as Failed: {one_line(said)}; see {describe}")
-    return None
+        failed = (
+            each
+            for each in mappings(status.get("conditions"))
+            if each.get("status") == "False" and each.get("reason") != _NONE_GENERATED
+        )
+        said = one_line("; ".join(str(each.get("message")) for each in failed))
+        raise UnavailableError(f"the operator reports {kind} '{shown}' as Failed: {said}; see {describe}")
+    return []
 
 
-def check_config(http: Http, namespace: str, deployment: Mapping[str, Any]) -> str | None:
-    """Return None once a Deployment's pods are made with the server's ConfigMap as it is, or why that cannot be told.
+def check_config(objects: Objects, deployment: Mapping[str, Any]) -> list[str]:
+    """Return once a Deployment's pods are made with the server's ConfigMap as it is, or why that cannot be told.
 
     Raises UnavailableError before that. A server without a ConfigMap needs nothing.
     """
@@ -70,27 +70,16 @@ def check_config(http: Http, namespace: str, deployment: Mapping[str, Any]) -> s
         metadata = mapping(metadata.get(key))
     version, _, name = str(metadata.get(_CONFIG) or "").partition("-")
     if not name:
-        return None
-    path = f"/api/v1/namespaces/{namespace}/configmaps/{name}"
-    answer = _get(http, path)
-    if isinstance(answer, RefusedError):
-        return str(answer)
-    configmap = check_object(answer, f"GET {path}", "ConfigMap", namespace, name)
+        return []
+    configmap = objects.get("api/v1", "ConfigMap", name, *_UNREADABLE)
+    if isinstance(configmap, RefusedError):
+        return [str(configmap)]
     if configmap["metadata"].get("resourceVersion") != version:
         label, other = (f"{group}/watch=true" for group in GROUPS)
         shown = one_line(name, 253)
         raise UnavailableError(
             f"the operator has not yet restarted the server with the last change of ConfigMap '{shown}'; with its "
-            f"label it sees a change at once: kubectl label configmap {shown} -n {namespace} {label} (or {other})"
+            f"label it sees a change at once: kubectl label configmap {shown} -n {objects.namespace} {label} (or "
+            f"{other})"
         )
-    return None
-
-
-def _get(http: Http, path: str) -> Any:
-    """Return the answer, or the error that says that the pod may not read it, or that it is in another namespace."""
-    try:
-        return http.get(path)
-    except RefusedError as error:
-        if error.status not in (403, 404):
-            raise
-        return error
+    return []

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from hook import files
-from hook.errors import RefusedError, SettingError, one_line
-from hook.http import Endpoint, mapping, of_kubernetes, read_address, tls
+from hook.deadline import Deadline
+from hook.errors import RefusedError, SettingError, UnavailableError, one_line
+from hook.http import Endpoint, Http, mapping, of_kubernetes, read_address, tls
 from hook.secrets import read_token
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -50,18 +51,53 @@ def own_pod(variable: str, component: str, environ: Mapping[str, str]) -> Pod:
     return Pod(namespace, server)
 
 
-def check_object(answer: Any, what: str, kind: str, namespace: str, name: str) -> Mapping[str, Any]:
-    """Return what the API server answered to `what`, if it is this object. Raises RefusedError for any other.
+class Objects:
+    """The objects of the pod's namespace, as far as its ServiceAccount has rights to them."""
 
-    A `Status`, which says what went wrong, can come with a 200.
-    """
-    found = mapping(answer)
-    metadata = mapping(found.get("metadata"))
-    if (found.get("kind"), metadata.get("namespace"), metadata.get("name")) == (kind, namespace, name):
-        return found
-    shown = f"a {found['kind']}" if isinstance(found.get("kind"), str) else "something else"
-    word = f" ({one_line(found['message'], 200)})" if isinstance(found.get("message"), str) else ""
-    raise RefusedError(
-        f"{what} answered with {one_line(shown, 60)}{word}, not with {kind} '{name}' of namespace '{namespace}'; "
-        "check what answers at KUBERNETES_SERVICE_HOST"
-    )
+    def __init__(self, pod: Pod, request_timeout_seconds: float, deadline: Deadline) -> None:
+        self.namespace = pod.namespace
+        self._http = Http(pod.server, request_timeout_seconds, deadline)
+
+    def get(self, api: str, kind: str, name: str, *unless: int) -> Mapping[str, Any] | RefusedError:
+        """Return an object of an API, such as `apis/apps/v1`, or a refusal whose status is one of `unless`."""
+        path = self._path(api, kind, name)
+        try:
+            return self._checked(self._http.get(path), f"GET {path}", kind, name)
+        except RefusedError as error:
+            if error.status not in unless:
+                raise
+            return error
+
+    def apply(self, manager: str, name: str, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Apply a ConfigMap on the server's side as this field manager, and return it as it is stored."""
+        path = self._path("api/v1", "ConfigMap", name)
+        # By force: a key with a collection's name is ours, also if another tool wrote it.
+        try:
+            answer = self._http.apply(path, {"fieldManager": manager, "force": "true"}, manifest)
+        except RefusedError as error:
+            if error.status != 409:
+                raise
+            # With force this is no conflict about an owner: somebody else wrote at the same time.
+            raise UnavailableError(str(error), status=error.status) from error
+        return self._checked(answer, f"PATCH {path}", "ConfigMap", name)
+
+    def _path(self, api: str, kind: str, name: str) -> str:
+        return f"/{api}/namespaces/{self.namespace}/{kind.lower()}s/{name}"
+
+    def _checked(self, answer: Any, what: str, kind: str, name: str) -> Mapping[str, Any]:
+        """Return the answer if it is that object: a `Status`, which says what went wrong, can come with a 200."""
+        found = mapping(answer)
+        metadata = mapping(found.get("metadata"))
+        if (found.get("kind"), metadata.get("namespace"), metadata.get("name")) == (kind, self.namespace, name):
+            return found
+        shown = f"a {found['kind']}" if isinstance(found.get("kind"), str) else "something else"
+        word = f" ({one_line(found['message'], 200)})" if isinstance(found.get("message"), str) else ""
+        raise RefusedError(
+            f"{what} answered with {one_line(shown, 60)}{word}, not with {kind} '{name}' of namespace "
+            f"'{self.namespace}'; check what answers at KUBERNETES_SERVICE_HOST"
+        )
+
+
+def mappings(values: Any) -> list[Mapping[str, Any]]:
+    """Return the JSON objects of a list; none where it is no list."""
+    return [mapping(each) for each in values] if isinstance(values, list) else []
