@@ -58,6 +58,7 @@ test-races: $(VENV)/.ready ## Try orders in which runs at the same instant are a
 bench: $(VENV)/.ready ## Measure the hook beside a bare script, the loop and, where it is there, the official client.
 	$(PYTHON) -m venv --clear build/bench
 	build/bench/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.txt
+	$(PYTHON) -m compileall -q hook # as in the image
 	@BENCH_PYTHON=build/bench/bin/python $(BIN)/python -m tests.faults.bench
 	@$(BIN)/python tests/live/speed.py
 	@$(BIN)/python tests/live/connections.py

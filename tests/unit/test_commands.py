@@ -93,9 +93,7 @@ def test_disabled_collections_are_in_the_report(server: FakeLlamaStack, run: Run
     assert "a" not in server.names()
 
 
-def test_a_section_that_nobody_reads_is_logged_and_the_run_goes_on(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_section_that_nobody_reads_is_logged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With its path; beside it stands the right one."""
     path = tmp_path / "collections.yaml"
     path.write_text(json.dumps({"vector_dbs": entries("a"), "vector_databases": entries("b")}))
@@ -142,7 +140,7 @@ def test_nothing_declared_is_an_error_that_names_the_switch(run: Run, value: str
     assert outcome.report["message"].endswith("; if that is intended, set --allow-empty or HOOK_ALLOW_EMPTY=true")
 
 
-def test_a_variable_that_only_the_server_has_is_a_warning_of_validate(run: Run) -> None:
+def test_validate_warns_of_a_variable_that_only_the_server_has(run: Run) -> None:
     """On a pull request nobody has it; the report shows the entry as it is written."""
     outcome = run("http://stack", "validate", collections=entries("${env.ID}", provider_vector_db_id="x"))
 
@@ -170,7 +168,7 @@ def test_warnings_are_for_people_too(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert ": vector_dbs[0].owner: unknown key, ignored" in out
 
 
-def test_a_wrong_setting_is_a_configuration_error_and_nothing_is_sent(server: FakeLlamaStack, run: Run) -> None:
+def test_a_wrong_setting_is_an_error_and_nothing_is_sent(server: FakeLlamaStack, run: Run) -> None:
     """Even where the report's own form is what is wrong."""
     outcome = run(server.url, environ={"HOOK_ON_LOST": "ignore", "HOOK_LOG_LEVEL": "loud"})
 
@@ -263,7 +261,7 @@ def test_the_console_obeys_the_variables_for_colors(
     ("environ", "colored"),
     [({}, True), ({"TERM": "dumb"}, False), ({"NO_COLOR": "1"}, False), ({"TERM": "xterm"}, True)],
 )
-def test_a_terminal_has_colors_unless_it_cannot_or_nobody_wants_them(environ: dict[str, str], colored: bool) -> None:
+def test_a_terminal_has_colors_unless_nobody_wants_them(environ: dict[str, str], colored: bool) -> None:
     """A real terminal stands at the other end."""
     ours, theirs = os.openpty()
     subprocess.run(
@@ -295,9 +293,7 @@ def test_a_bug_is_exit_code_1_with_its_traceback(
     assert "Traceback" in next(event["exception"] for event in outcome.events if event["event"] == "hook.crashed")
 
 
-def test_the_termination_message_is_written_where_it_is_asked_for(
-    server: FakeLlamaStack, run: Run, tmp_path: Path
-) -> None:
+def test_the_termination_message_goes_where_it_is_asked_for(server: FakeLlamaStack, run: Run, tmp_path: Path) -> None:
     """Its first line is the message of the report."""
     path = tmp_path / "termination-log"
     outcome = run(server.url, environ={"HOOK_TERMINATION_LOG": str(path)})
@@ -307,7 +303,7 @@ def test_the_termination_message_is_written_where_it_is_asked_for(
     assert json.loads(body)["exit_code"] == outcome.exit_code
 
 
-def test_the_termination_message_goes_where_kubernetes_mounts_its_file(
+def test_the_termination_message_goes_into_kubernetes_file(
     server: FakeLlamaStack, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And nowhere if there is none, as on a laptop."""
@@ -321,9 +317,7 @@ def test_the_termination_message_goes_where_kubernetes_mounts_its_file(
     assert json.loads(path.read_text().split("\n")[1])["outcome"] == "ok"
 
 
-def test_a_termination_message_that_cannot_be_written_changes_no_result(
-    server: FakeLlamaStack, run: Run, tmp_path: Path
-) -> None:
+def test_a_lost_termination_message_changes_no_result(server: FakeLlamaStack, run: Run, tmp_path: Path) -> None:
     """It is said in the log."""
     outcome = run(server.url, environ={"HOOK_TERMINATION_LOG": str(tmp_path)})
 
@@ -377,7 +371,7 @@ def test_a_usage_error_obeys_the_output_that_was_asked_for(capsys: pytest.Captur
     assert capsys.readouterr().out.splitlines()[-1].startswith("FAILED (config), exit code 2, ")
 
 
-def test_a_usage_error_is_reported_for_the_command_that_was_typed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_usage_error_is_reported_for_the_typed_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--foo"], {}) == 2
 
     assert json.loads(capsys.readouterr().out)["command"] == "check"

@@ -181,7 +181,7 @@ class TestPreflight:
         path.chmod(0o755)
         return path
 
-    def test_a_launcher_that_was_changed_as_documented_takes_the_address(
+    def test_a_launcher_changed_as_documented_takes_the_address(
         self, server: FakeLlamaStack, preflight: Any, launcher: Path
     ) -> None:
         store_id = server.add("red_hat_docs")

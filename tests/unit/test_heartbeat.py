@@ -142,7 +142,7 @@ def test_the_line_makes_way_for_an_event_and_for_the_end(monkeypatch: pytest.Mon
     )
 
 
-def test_a_person_who_reads_the_report_reads_nothing_of_it_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_log_repeats_nothing_of_a_report_that_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = a_terminal(monkeypatch)
     logs.configure("warning", "console", {}, is_reported=True)
 

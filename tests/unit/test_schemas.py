@@ -59,7 +59,7 @@ def test_every_configuration_in_the_repository_fits(path: str) -> None:
     assert fits(yaml.safe_load((ROOT / path).read_text()))
 
 
-def test_the_base_s_own_file_shows_how_an_editor_finds_the_schema() -> None:
+def test_the_base_s_file_shows_how_an_editor_finds_the_schema() -> None:
     """A path is one from the file that names it."""
     path = ROOT / "manifests" / "base" / "collections.yaml"
     first = path.read_text().splitlines()[0]
@@ -156,7 +156,7 @@ def test_the_report_s_schema_names_each_field() -> None:
     assert REPORT_SCHEMA["properties"].keys() == report.keys() == {*REPORT_SCHEMA["required"]}
 
 
-def test_the_report_s_schema_names_each_state_command_and_outcome() -> None:
+def test_the_report_s_schema_names_each_state_and_outcome() -> None:
     properties = REPORT_SCHEMA["properties"]
 
     assert {*State} <= {*properties["collections"]["items"]["properties"]["state"]["enum"]}

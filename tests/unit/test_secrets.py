@@ -322,7 +322,7 @@ PROXIES = [
 
 @pytest.mark.parametrize("proxy", PROXIES)
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "all_proxy"])
-def test_a_wrong_proxy_is_a_configuration_error_without_its_password(
+def test_a_wrong_proxy_is_an_error_without_its_password(
     run: Run, monkeypatch: pytest.MonkeyPatch, proxy: str, name: str
 ) -> None:
     """Nor half of it, and no traceback."""

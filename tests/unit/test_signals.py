@@ -151,9 +151,7 @@ def test_a_process_ends_at_a_signal_wherever_it_is(server: FakeLlamaStack, tmp_p
     assert json.loads(err.splitlines()[-1])["event"] == "hook.failed"
 
 
-def test_a_killed_run_leaves_nothing_that_the_next_one_makes_twice(
-    server: FakeLlamaStack, run: Run, tmp_path: Path
-) -> None:
+def test_a_run_after_a_killed_one_makes_nothing_twice(server: FakeLlamaStack, run: Run, tmp_path: Path) -> None:
     """SIGKILL after the store was made, and before the answer came."""
     server.fault(CREATE, hang(20), times=1, apply=True)
     with start(server.url, tmp_path) as process:
@@ -166,7 +164,7 @@ def test_a_killed_run_leaves_nothing_that_the_next_one_makes_twice(
     assert server.names() == list(NAMES)
 
 
-def test_a_signal_during_the_imports_ends_the_run_before_it_asks_anything(server: FakeLlamaStack, run: Run) -> None:
+def test_a_signal_during_the_imports_ends_the_run_at_once(server: FakeLlamaStack, run: Run) -> None:
     """It is noted then, and told in a report like any other."""
     os.kill(os.getpid(), signal.SIGTERM)
 

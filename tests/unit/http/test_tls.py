@@ -128,7 +128,7 @@ def test_a_missing_client_certificate_ends_the_wait_at_once(mutual_url: str, run
     )
 
 
-def test_a_client_certificate_that_is_none_is_a_configuration_error(run: Run, tmp_path: Path) -> None:
+def test_an_unusable_client_certificate_is_an_error(run: Run, tmp_path: Path) -> None:
     """Missing, broken, or half of it: said before anything is sent."""
     (tmp_path / "broken").write_text("x")
     broken = dict.fromkeys(("LLAMA_STACK_CLIENT_CERT", "LLAMA_STACK_CLIENT_KEY"), str(tmp_path / "broken"))
@@ -155,7 +155,7 @@ def test_an_expired_certificate_is_refused(
     assert server.requests == []
 
 
-def test_a_client_certificate_of_another_authority_ends_the_wait_at_once(
+def test_another_authority_s_certificate_ends_the_wait_at_once(
     mutual_url: str, server: FakeLlamaStack, run: Run, tmp_path: Path
 ) -> None:
     """The server does not know who signed it."""
@@ -208,9 +208,7 @@ TOMCAT = b"Bad Request\r\nThis combination of host and port requires TLS.\r\n"
 
 
 @pytest.mark.parametrize("content", [GO, NGINX, APACHE, TOMCAT], ids=["go", "nginx", "apache", "tomcat"])
-def test_a_server_that_says_that_it_wants_tls_ends_the_wait_at_once(
-    server: FakeLlamaStack, run: Run, content: bytes
-) -> None:
+def test_a_server_that_asks_for_tls_ends_the_wait_at_once(server: FakeLlamaStack, run: Run, content: bytes) -> None:
     """With a 400 without TLS, each in its own words."""
     server.fault("GET /v1/health", answer(400, content, Content_Type="text/plain"))
 
@@ -234,7 +232,7 @@ def test_a_tls_alert_ends_the_wait_at_once(server: FakeLlamaStack, run: Run) -> 
     assert server.lines() == ["GET /v1/health"]
 
 
-def test_what_llamastack_says_of_another_server_is_not_about_its_own_url(server: FakeLlamaStack, run: Run) -> None:
+def test_what_is_said_of_another_server_is_not_about_this_url(server: FakeLlamaStack, run: Run) -> None:
     """Its answers are JSON, and may hold what a provider behind it has answered."""
     server.fault("POST /v1/vector_stores", answer(400, {"detail": GO.decode()}))
 
@@ -245,7 +243,7 @@ HANGS_UP = "closed the connection without an answer; if it speaks TLS, use https
 
 
 @pytest.mark.parametrize("which", ["url", "mutual_url"])
-def test_a_real_tls_server_that_is_asked_without_tls_is_waited_for_with_a_hint(
+def test_a_tls_server_asked_without_tls_is_waited_for(
     which: str, server: FakeLlamaStack, run: Run, request: pytest.FixtureRequest
 ) -> None:
     """OpenSSL sends no alert for a request of HTTP, so uvicorn and Python's servers close the connection.

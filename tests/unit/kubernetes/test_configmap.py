@@ -326,9 +326,7 @@ def test_a_name_that_cannot_be_a_key_is_not_published(kubernetes: FakeKubernetes
     assert list(kubernetes.configmaps[PATH]["data"]) == ["red_hat_docs"]
 
 
-def test_a_name_that_cannot_be_a_key_is_told_also_where_publishing_fails(
-    kubernetes: FakeKubernetes, publish_run: Run
-) -> None:
+def test_a_name_that_is_no_key_is_told_if_publishing_fails(kubernetes: FakeKubernetes, publish_run: Run) -> None:
     """Else the next run would be the first to say so."""
     kubernetes.forbidden = True
     outcome = publish_run(names="red_hat_docs a/b")
@@ -372,9 +370,7 @@ def test_a_refusal_to_publish_has_its_own_sentence(
     assert len(server.stores) == 3
 
 
-def test_a_refusal_where_nothing_is_declared_speaks_of_no_collections(
-    kubernetes: FakeKubernetes, publish_run: Run
-) -> None:
+def test_a_refusal_without_collections_speaks_of_none(kubernetes: FakeKubernetes, publish_run: Run) -> None:
     kubernetes.forbidden = True
     outcome = publish_run("--allow-empty", names="")
 
@@ -382,7 +378,7 @@ def test_a_refusal_where_nothing_is_declared_speaks_of_no_collections(
     assert outcome.report["message"].startswith("No collection is declared, and publishing that failed: GET")
 
 
-def test_a_budget_that_ends_before_the_api_server_had_its_time_is_unavailable(publish_run: Run) -> None:
+def test_a_budget_too_short_for_publishing_is_unavailable(publish_run: Run) -> None:
     """The Job tries again at exit code 3, and the next pod need not wait for LlamaStack."""
     outcome = publish_run("--timeout", "1", KUBERNETES_SERVICE_PORT="1")
 
@@ -453,7 +449,7 @@ def test_a_write_that_is_refused_ends_the_run_at_once(kubernetes: FakeKubernetes
     assert kubernetes.requests == [f"GET {PATH}", f"PATCH {PATH}"]
 
 
-def test_files_of_the_pod_that_go_under_way_end_the_run_in_a_sentence(
+def test_files_that_go_under_way_end_the_run_in_a_sentence(
     server: FakeLlamaStack, kubernetes: FakeKubernetes, publish_run: Run, tmp_path: Path
 ) -> None:
     """They were there at the start; the collections stay registered."""
@@ -471,9 +467,7 @@ def test_files_of_the_pod_that_go_under_way_end_the_run_in_a_sentence(
 
 
 @pytest.mark.parametrize("host", ["a..b", "a b", "user:pw@host", "::x"])
-def test_an_api_server_without_an_address_is_a_configuration_error(
-    server: FakeLlamaStack, publish_run: Run, host: str
-) -> None:
+def test_an_api_server_without_an_address_is_an_error(server: FakeLlamaStack, publish_run: Run, host: str) -> None:
     """It is said before anything is sent."""
     outcome = publish_run(KUBERNETES_SERVICE_HOST=host)
 
@@ -484,7 +478,7 @@ def test_an_api_server_without_an_address_is_a_configuration_error(
     assert server.requests == []
 
 
-def test_a_token_that_is_none_is_a_configuration_error_and_not_shown(
+def test_an_unusable_token_is_an_error_and_not_shown(
     server: FakeLlamaStack, kubernetes: FakeKubernetes, publish_run: Run, tmp_path: Path
 ) -> None:
     """A header could not hold a second line of it."""

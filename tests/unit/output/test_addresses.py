@@ -108,7 +108,7 @@ def test_a_collection_that_is_not_usable_leaves_the_file_alone(
     assert path.read_text() == "before"
 
 
-def test_two_names_of_one_key_are_a_problem_before_anything_is_asked(
+def test_two_names_of_one_key_are_noticed_before_any_request(
     server: FakeLlamaStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One would overwrite the other."""
@@ -155,7 +155,7 @@ def test_a_shell_reads_each_address_as_it_is(tmp_path: Path, address: str) -> No
 
 
 @pytest.mark.parametrize("address", ["it's", "a\\b", "${HOME}"])
-def test_an_address_that_the_readers_would_read_differently_is_refused(tmp_path: Path, address: str) -> None:
+def test_an_address_that_two_readers_read_otherwise_is_refused(tmp_path: Path, address: str) -> None:
     with pytest.raises(RefusedError, match=r"VECTOR_STORE_A: a shell and a dotenv reader disagree .*; write JSON"):
         write(tmp_path / "env", {"a": address})
 

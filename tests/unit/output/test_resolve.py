@@ -121,7 +121,7 @@ def test_it_sees_what_belongs_to_others_as_check_does(
     assert main(["check", "--connections", "1", "--url", server.url, "--config", str(path)], {}) == 5
 
 
-def test_what_belongs_to_others_hides_nothing_that_comes_after_it(
+def test_what_belongs_to_others_hides_nothing_after_it(
     server: FakeLlamaStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "both.yaml"
