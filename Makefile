@@ -25,8 +25,10 @@ $(VENV)/.ready: pyproject.toml requirements-dev.txt
 demo: $(VENV)/.ready ## Show the hook on a real llama-stack 0.3.5 with Milvus Lite.
 	@$(BIN)/python tests/live/demo.py
 
+# Compiled once and kept, also where this shell says otherwise: the tests start the program many times.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.ready ## Run the tests that need no server, with every branch of hook/ covered.
-	$(BIN)/python -m pytest --cov --numprocesses 4
+	$(BIN)/python -m pytest --cov --numprocesses 3
 
 lint: $(VENV)/.ready ## Check style and types.
 	$(BIN)/ruff check .

@@ -95,11 +95,14 @@ FAST = Timings(
     shift_seconds=0.0,
     lag_seconds=1.0,
     late_seconds=1.0,
-    late_pause_seconds=0.2,
+    late_pause_seconds=0.1,
+    bystander_seconds=3.0,
+    race_pause_seconds=(0.05, 0.1),
     trial_least_seconds=1.0,
     trial_listed_seconds=0.3,
     trial_found_seconds=0.3,
     trial_pause_seconds=0.05,
+    lag_pause_seconds=0.1,
 )
 """Longer than any of the tests' servers takes, and no longer."""
 

@@ -12,7 +12,7 @@ import pytest
 from hook.app import main
 from tests.fake_llamastack import CANARY, GRANITE_ID, FakeLlamaStack
 from tests.unit.config.test_files_as_they_are import AI_ASSETS
-from tests.unit.conftest import Outcome, Run, entries
+from tests.unit.conftest import Outcome, Run, Waits, entries
 
 SERVER_MADE = "vs_7fb9f1c9-4f36-4b5a-8c1b-6b2f3d1d8e11"
 ID = "hr_policies"
@@ -140,8 +140,9 @@ def test_an_alias_that_moves_takes_no_store_along(
     assert found[1]["id"] != made
 
 
-def test_the_declared_one_does_not_silently_replace_what_this_program_made(server: FakeLlamaStack, ask: Ask) -> None:
+def test_the_declared_one_replaces_nothing_silently(server: FakeLlamaStack, ask: Ask, waits: Waits) -> None:
     """As where LlamaStack begins to register what its file declares: the one before may hold the data."""
+    waits.set(bystander_seconds=0.3)
     made = only(ask("register"))["id"]
     server.add(ALIAS, id=ID)
 
@@ -208,8 +209,9 @@ def test_a_server_that_changes_names_gets_no_second_store(server: FakeLlamaStack
     assert [found["id"] for found in second.report["collections"]] == ids
 
 
-def test_a_foreign_store_of_the_name_is_taken_for_the_collection(server: FakeLlamaStack, run: Run) -> None:
+def test_a_foreign_store_of_the_name_is_the_collection(server: FakeLlamaStack, run: Run, waits: Waits) -> None:
     """As it always was; and two are duplicates, whoever made them."""
+    waits.set(bystander_seconds=0.3)
     foreign = server.add("red_hat_docs")
 
     first = run(server.url, collections=entries("red_hat_docs"))

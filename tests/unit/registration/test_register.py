@@ -215,7 +215,7 @@ def lag(server: FakeLlamaStack, seconds: float) -> None:
 def test_a_list_that_lags_is_waited_for(server: FakeLlamaStack, run: Run, waits: Waits) -> None:
     """A good vector store is no mismatch, and the next run makes no second one."""
     waits.set(lag_seconds=10.0)
-    lag(server, 1.5)
+    lag(server, 0.5)
 
     first = run(server.url, "--timeout", "20")
     second = run(server.url)
@@ -232,7 +232,7 @@ def test_no_verdict_is_given_before_the_list_shows_what_was_made(
     waits.set(lag_seconds=10.0)
     lag(server, 10.0)
 
-    outcome = run(server.url, "--timeout", "2", collections=entries("red_hat_docs"))
+    outcome = run(server.url, "--timeout", "1", collections=entries("red_hat_docs"))
 
     assert (outcome.exit_code, outcome.states) == (3, ["unknown"])
 
@@ -282,7 +282,7 @@ def test_a_create_that_the_list_shows_of_another_run_is_late(
 
     server.fault(CREATE, fail, times=1)
 
-    outcome = run(server.url, "--timeout", "4", collections=entries("red_hat_docs"))
+    outcome = run(server.url, "--timeout", "2", collections=entries("red_hat_docs"))
 
     assert (outcome.exit_code, outcome.states) == (3, ["unknown"])
     assert "the outcome of its create is unknown (" in outcome.detail()
@@ -883,7 +883,7 @@ def test_no_create_follows_one_whose_answer_cannot_be_read(
     """It took place, so another one would be the second, however long the list does not show it."""
     server.fault(CREATE, answer(200, body), times=1)
 
-    outcome = run(server.url, "--timeout", "6", collections=entries("red_hat_docs"))
+    outcome = run(server.url, "--timeout", "2", collections=entries("red_hat_docs"))
 
     assert server.lines().count(CREATE) == 1
     assert (outcome.exit_code, outcome.states) == (3, ["unknown"])
@@ -894,29 +894,30 @@ def test_a_create_that_hangs_is_looked_for_in_half_of_the_budget(server: FakeLla
     """The rest is for the others; and the server may carry it out whenever it likes, so there is no other one."""
     server.fault(CREATE, hang(), times=1)
 
-    outcome = run(server.url, "--request-timeout", "1", "--timeout", "8", collections=entries("red_hat_docs"))
+    outcome = run(server.url, "--request-timeout", "0.4", "--timeout", "2", collections=entries("red_hat_docs"))
 
     assert server.lines().count(CREATE) == 1
     assert (outcome.exit_code, outcome.states) == (3, ["unknown"])
-    assert "no answer within 1 s" in outcome.detail()
+    assert "no answer within 0.4 s" in outcome.detail()
 
 
 def test_a_create_that_hangs_is_looked_for_longer_than_one_whose_connection_broke(
-    server: FakeLlamaStack, run: Run
+    server: FakeLlamaStack, run: Run, waits: Waits
 ) -> None:
     """A server that takes its time shows it in the end."""
+    waits.set(late_seconds=0.3)
     timers: list[threading.Timer] = []
 
     def slowly(handler: Any) -> None:
         body = server.requests[-1].body
-        # Well after `late_seconds`, which is 1 here.
-        timers.append(threading.Timer(3.5, lambda: handler._create(body)))
+        # Well after `late_seconds`.
+        timers.append(threading.Timer(1.2, lambda: handler._create(body)))
         timers[0].start()
-        time.sleep(2)
+        time.sleep(0.6)
 
     server.fault(CREATE, slowly, times=1)
 
-    outcome = run(server.url, "--request-timeout", "1", collections=entries("red_hat_docs"))
+    outcome = run(server.url, "--request-timeout", "0.4", collections=entries("red_hat_docs"))
 
     assert (outcome.exit_code, server.names()) == (0, ["red_hat_docs"])
     assert server.lines().count(CREATE) == 1
@@ -951,7 +952,7 @@ def test_a_create_whose_connection_breaks_every_time_is_given_up(server: FakeLla
     """At once: another try could make it twice."""
     server.fault(CREATE, reset)
 
-    outcome = run(server.url, "--timeout", "4", collections=entries("red_hat_docs"))
+    outcome = run(server.url, "--timeout", "2", collections=entries("red_hat_docs"))
 
     assert (outcome.exit_code, outcome.states) == (3, ["unknown"])
     assert server.lines().count(CREATE) == 1

@@ -164,7 +164,7 @@ def test_a_server_that_goes_away_in_the_second_look_ends_the_run(
 
     server.fault(LIST, listed)
 
-    outcome = run(server.url, command, "--connections", "3", "--timeout", "4", collections=ONE)
+    outcome = run(server.url, command, "--connections", "3", "--timeout", "1", collections=ONE)
 
     assert outcome.exit_code == 3
     assert outcome.states == ["unknown"]
