@@ -30,7 +30,7 @@ def main() -> int:
     failed = [name for name, process in running.items() if process.wait() != 0]
     for name in NAMES:
         log = (BUILD / f"{name}.log").read_text(errors="replace")
-        runs, covered = (re.findall(pattern, log) for pattern in (r"^#(\d+)", r"cov: (\d+)"))
+        runs, covered = (re.findall(pattern, log) for pattern in (r"\n#(\d+)", r"cov: (\d+)"))
         found = "a crash" if name in failed else "no crash"
         print(f"{name}: {found}, {runs[-1] if runs else 0} inputs, {covered[-1] if covered else 0} edges, {seconds} s")
         if name in failed:

@@ -25,11 +25,12 @@ Commit = Callable[[dict[str, str]], subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return the URL of a repository whose branch `main` is this state, without a tag."""
+    """Return the URL of a repository with this state under the ref that the pages name, a branch or a tag."""
     folder = tmp_path_factory.mktemp("source")
     for command in (
         ["clone", "--quiet", "--no-tags", str(ROOT), str(folder)],
         ["-C", str(folder), "checkout", "--quiet", "-B", "main"],
+        *(["-C", str(folder), "tag", ref] for ref in {ref for _, ref in refs.named(ROOT)} if ref != refs.UNRELEASED),
     ):
         subprocess.run(["git", *command], check=True, timeout=SECONDS)
     return folder.as_uri()

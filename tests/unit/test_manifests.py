@@ -139,7 +139,8 @@ def schema(definition: Any) -> Any:
 def test_the_operators_definitions_have_what_is_read_of_them() -> None:
     """Ours, with which the cluster's tests run where theirs are not beside this repository; and theirs say no less."""
     own = definitions(ROOT / "tests" / "cluster" / "up" / "operators.yaml")
-    theirs = definitions(ROOT.parent / "shared" / "operators")
+    beside = ROOT.parent / "shared" / "operators"
+    theirs = definitions(beside) if beside.is_dir() else {}
     ogx, older = (schema(own[name])["properties"]["spec"]["properties"] for name in own)
 
     assert "port" in ogx["network"]["properties"]

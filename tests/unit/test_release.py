@@ -15,11 +15,12 @@ VERSION = check.heading(ROOT)[0]
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """Return a copy of what names the version."""
+    """Return a copy of what names the version, as it is before a release: also where this state is one."""
     for path in ("hook/__init__.py", "CHANGELOG.md", "README.md", "Containerfile", "manifests", "docs", "examples"):
         target = tmp_path / path
         target.parent.mkdir(exist_ok=True)
         (shutil.copytree if (ROOT / path).is_dir() else shutil.copy)(ROOT / path, target)
+    write_ref(tmp_path, refs.UNRELEASED)
     return tmp_path
 
 
