@@ -1,5 +1,6 @@
 """The flags, each with the environment variable that it overrides."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from hook.cli.commands import ASKING, PROVING
@@ -7,8 +8,6 @@ from hook.logs import LEVELS
 
 SWITCH = ("false", "true")
 """The choices of a flag without a value."""
-
-
 OUTPUTS = ("text", "json", "markdown", "github")
 """The forms of the report."""
 
@@ -17,13 +16,12 @@ class Setting(NamedTuple):
     """One flag with the environment variable that it overrides."""
 
     flag: str
-    variable: str | None
-    """None for a flag that only some commands take."""
-    default: str | None
+    takes: tuple[str, ...]
+    """Its choices, or what stands for any value in the help."""
     help: str
-    choices: tuple[str, ...] = ()
-    metavar: str = ""
-    """What stands for its value in the help, where it is no choice."""
+    default: str | None = None
+    variable: str | None = None
+    """None for a flag that only some commands take."""
     commands: tuple[str, ...] = ()
     """The commands that it matters to; none for all."""
     is_repeated: bool = False
@@ -35,206 +33,120 @@ class Setting(NamedTuple):
         return self.flag[2:].replace("-", "_")
 
     @property
+    def choices(self) -> tuple[str, ...]:
+        """Return what its value has to be one of, if that is limited."""
+        return self.takes if len(self.takes) > 1 else ()
+
+    @property
     def is_switch(self) -> bool:
         """Tell whether it takes no value."""
-        return self.choices == SWITCH
+        return self.takes == SWITCH
+
+
+def _for(commands: tuple[str, ...], *settings: Setting) -> Iterator[Setting]:
+    """Yield the settings of these commands, of all for none. The variable of `--a-flag` is HOOK_A_FLAG by default."""
+    for each in settings:
+        yield each._replace(commands=commands, variable=each.variable or f"HOOK_{each.key.upper()}")
 
 
 SETTINGS = (
-    Setting(
-        "--url",
-        "LLAMA_STACK_URL",
-        "http://llama-stack-service:8321",
-        "where LlamaStack answers",
-        metavar="URL",
-        commands=ASKING,
+    *_for(
+        ASKING,
+        Setting(
+            "--url", ("URL",), "where LlamaStack answers", "http://llama-stack-service:8321", variable="LLAMA_STACK_URL"
+        ),
+        Setting(
+            "--timeout",
+            ("SECONDS",),
+            "seconds for the whole run, with all waits and requests",
+            "300",
+            variable="HOOK_TIMEOUT_SECONDS",
+        ),
+        Setting(
+            "--request-timeout", ("SECONDS",), "seconds for one request", "30", variable="HOOK_REQUEST_TIMEOUT_SECONDS"
+        ),
+        Setting("--api-key-file", ("FILE",), "the file with the bearer token", variable="LLAMA_STACK_API_KEY_FILE"),
+        Setting("--oauth-token-url", ("URL",), "where an authorization server gives tokens for a client"),
+        Setting("--oauth-client-id", ("ID",), "the client of the authorization server"),
+        Setting("--oauth-client-secret-file", ("FILE",), "the file with the client's secret"),
+        Setting("--headers-file", ("FILE",), "the file with further headers, one `Name: value` a line"),
+        Setting("--connections", ("NUMBER",), "connections for each check; more of them reach more workers", "20"),
+        Setting("--wait-for-deployment", ("NAME",), "the Deployment whose rollout to wait for"),
     ),
-    Setting(
-        "--config",
-        "HOOK_CONFIG",
-        "/config/collections.yaml",
-        "the file or folder that declares the collections, or - for standard input; may be repeated",
-        metavar="PATH",
-        is_repeated=True,
+    *_for(
+        (),
+        Setting(
+            "--config",
+            ("PATH",),
+            "the file or folder that declares the collections, or - for standard input; may be repeated",
+            "/config/collections.yaml",
+            is_repeated=True,
+        ),
+        Setting("--config-key", ("KEY",), "the key of a ConfigMap or Secret to read, where several declare"),
+        Setting("--allow-empty", SWITCH, "accept a configuration without collections (exit code 0)", "false"),
     ),
-    Setting(
-        "--config-key",
-        "HOOK_CONFIG_KEY",
-        None,
-        "the key of a ConfigMap or Secret to read, where several declare",
-        metavar="KEY",
+    *_for(
+        PROVING,
+        Setting("--consumer-api-key-file", ("FILE",), "the file with the consumer token"),
+        Setting(
+            "--consumer-oauth-client-id",
+            ("ID",),
+            "the client of the authorization server that gives the consumer token",
+        ),
+        Setting("--consumer-oauth-client-secret-file", ("FILE",), "the file with that client's secret"),
+        Setting(
+            "--consumer-headers-file",
+            ("FILE",),
+            "the file with further headers, sent with the consumer token or in place of it",
+        ),
+        Setting(
+            "--prove",
+            ("write", "read"),
+            "how to verify: write = an empty insert and a query, read = a query alone",
+            "write",
+        ),
+        Setting(
+            "--on-duplicate",
+            ("fail", "oldest", "filled"),
+            "several stores share a name: fail, use the oldest, or the only one with data",
+            "fail",
+        ),
+        Setting(
+            "--on-lost",
+            ("fail", "recreate"),
+            "a listed store takes no inserts: fail, or create an empty one beside it",
+            "fail",
+        ),
     ),
-    Setting(
-        "--allow-empty", "HOOK_ALLOW_EMPTY", "false", "accept a configuration without collections (exit code 0)", SWITCH
+    *_for(
+        ("plan", "check", "resolve"),
+        Setting(
+            "--on-unproven", ("warn", "fail"), "a collection stays unverified: warn, or fail with exit code 3", "warn"
+        ),
     ),
-    Setting(
-        "--timeout",
-        "HOOK_TIMEOUT_SECONDS",
-        "300",
-        "seconds for the whole run, with all waits and requests",
-        metavar="SECONDS",
-        commands=ASKING,
+    *_for(
+        ("register",),
+        Setting("--publish-configmap", ("NAME",), "the ConfigMap to write the addresses into"),
     ),
-    Setting(
-        "--request-timeout",
-        "HOOK_REQUEST_TIMEOUT_SECONDS",
-        "30",
-        "seconds for one request",
-        metavar="SECONDS",
-        commands=ASKING,
+    *_for(
+        (),
+        Setting("--output", OUTPUTS, "the report; text on a terminal, github in GitHub Actions, else json"),
+        Setting("--log-level", LEVELS, "the lowest level to log; warning on a terminal, else info"),
+        Setting("--log-format", ("console", "json"), "console on a terminal, else json"),
     ),
-    Setting(
-        "--api-key-file",
-        "LLAMA_STACK_API_KEY_FILE",
-        None,
-        "the file with the bearer token",
-        metavar="FILE",
-        commands=ASKING,
-    ),
-    Setting(
-        "--oauth-token-url",
-        "HOOK_OAUTH_TOKEN_URL",
-        None,
-        "where an authorization server gives tokens for a client",
-        metavar="URL",
-        commands=ASKING,
-    ),
-    Setting(
-        "--oauth-client-id",
-        "HOOK_OAUTH_CLIENT_ID",
-        None,
-        "the client of the authorization server",
-        metavar="ID",
-        commands=ASKING,
-    ),
-    Setting(
-        "--oauth-client-secret-file",
-        "HOOK_OAUTH_CLIENT_SECRET_FILE",
-        None,
-        "the file with the client's secret",
-        metavar="FILE",
-        commands=ASKING,
-    ),
-    Setting(
-        "--headers-file",
-        "HOOK_HEADERS_FILE",
-        None,
-        "the file with further headers, one `Name: value` a line",
-        metavar="FILE",
-        commands=ASKING,
-    ),
-    Setting(
-        "--consumer-api-key-file",
-        "HOOK_CONSUMER_API_KEY_FILE",
-        None,
-        "the file with the consumer token",
-        metavar="FILE",
-        commands=PROVING,
-    ),
-    Setting(
-        "--consumer-oauth-client-id",
-        "HOOK_CONSUMER_OAUTH_CLIENT_ID",
-        None,
-        "the client of the authorization server that gives the consumer token",
-        metavar="ID",
-        commands=PROVING,
-    ),
-    Setting(
-        "--consumer-oauth-client-secret-file",
-        "HOOK_CONSUMER_OAUTH_CLIENT_SECRET_FILE",
-        None,
-        "the file with that client's secret",
-        metavar="FILE",
-        commands=PROVING,
-    ),
-    Setting(
-        "--consumer-headers-file",
-        "HOOK_CONSUMER_HEADERS_FILE",
-        None,
-        "the file with further headers, sent with the consumer token or in place of it",
-        metavar="FILE",
-        commands=PROVING,
-    ),
-    Setting(
-        "--connections",
-        "HOOK_CONNECTIONS",
-        "20",
-        "connections for each check; more of them reach more workers",
-        metavar="NUMBER",
-        commands=ASKING,
-    ),
-    Setting(
-        "--prove",
-        "HOOK_PROVE",
-        "write",
-        "how to verify: write = an empty insert and a query, read = a query alone",
-        ("write", "read"),
-        commands=PROVING,
-    ),
-    Setting(
-        "--on-duplicate",
-        "HOOK_ON_DUPLICATE",
-        "fail",
-        "several stores share a name: fail, use the oldest, or the only one with data",
-        ("fail", "oldest", "filled"),
-        commands=PROVING,
-    ),
-    Setting(
-        "--on-lost",
-        "HOOK_ON_LOST",
-        "fail",
-        "a listed store takes no inserts: fail, or create an empty one beside it",
-        ("fail", "recreate"),
-        commands=PROVING,
-    ),
-    Setting(
-        "--on-unproven",
-        "HOOK_ON_UNPROVEN",
-        "warn",
-        "a collection stays unverified: warn, or fail with exit code 3",
-        ("warn", "fail"),
-        commands=("plan", "check", "resolve"),
-    ),
-    Setting(
-        "--publish-configmap",
-        "HOOK_PUBLISH_CONFIGMAP",
-        None,
-        "the ConfigMap to write the addresses into",
-        metavar="NAME",
-        commands=("register",),
-    ),
-    Setting(
-        "--wait-for-deployment",
-        "HOOK_WAIT_FOR_DEPLOYMENT",
-        None,
-        "the Deployment whose rollout to wait for",
-        metavar="NAME",
-        commands=ASKING,
-    ),
-    Setting(
-        "--output",
-        "HOOK_OUTPUT",
-        None,
-        "the report; text on a terminal, github in GitHub Actions, else json",
-        OUTPUTS,
-    ),
-    Setting("--log-level", "HOOK_LOG_LEVEL", None, "the lowest level to log; warning on a terminal, else info", LEVELS),
-    Setting("--log-format", "HOOK_LOG_FORMAT", None, "console on a terminal, else json", ("console", "json")),
 )
 
 FLAGS = (
-    Setting("--detailed-exitcode", None, None, "exit 7 if something would be created", SWITCH, commands=("plan",)),
-    Setting("--yes", None, None, "delete the listed stores that are empty", SWITCH, commands=("prune",)),
-    Setting("--with-data", None, None, "with --yes: delete also what holds data", SWITCH, commands=("prune",)),
-    Setting("--strict", None, None, "an unset variable is an error", SWITCH, commands=("validate",)),
+    Setting("--detailed-exitcode", SWITCH, "exit 7 if something would be created", commands=("plan",)),
+    Setting("--yes", SWITCH, "delete the listed stores that are empty", commands=("prune",)),
+    Setting("--with-data", SWITCH, "with --yes: delete also what holds data", commands=("prune",)),
+    Setting("--strict", SWITCH, "an unset variable is an error", commands=("validate",)),
     Setting(
         "--to",
-        None,
-        None,
+        ("FILE",),
         "write the addresses to FILE: JSON if it ends in .json, else NAME=value lines; without NAME, of all "
         "collections",
-        metavar="FILE",
         commands=("resolve",),
     ),
 )
-"""The flags that only some commands take."""
+"""The flags that only some commands take; they have no variable."""

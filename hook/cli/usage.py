@@ -45,22 +45,21 @@ def parse_arguments(argv: Sequence[str]) -> dict[str, Any]:
     found, unknown = reader.parse_known_intermixed_args([word for word in argv if word not in valued])
     arguments = vars(found)
     words = arguments["words"]
-    command = words[0] if words and words[0] in COMMANDS else None
+    named = words[:1] if words and words[0] in COMMANDS else []
     if arguments.pop("help"):
-        help_parser().parse_args([*filter(None, [command]), "--help"])
-    arguments["command"] = command or DEFAULT
+        help_parser().parse_args([*named, "--help"])
+    arguments["command"] = named[0] if named else DEFAULT
     problems = [f"{word.partition('=')[0]} takes no value" for word in valued]
     problems += _problems_of_flags(arguments)
     if unknown:
         problems.append(_unknown_flag(unknown))
-    elif words and command is None:
+    elif words and not named:
         problems.append(_unknown_command(words[0]))
     else:
         arguments["words"] = words[1:]
         problems += _problems_of_words(arguments)
-    typed = " ".join(filter(None, [PROGRAM, command]))
-    arguments["typed"] = command or PROGRAM
-    arguments["problems"] = [f"{problem}; see {typed} --help" for problem in problems]
+    arguments["typed"] = named[0] if named else PROGRAM
+    arguments["problems"] = [f"{problem}; see {' '.join([PROGRAM, *named])} --help" for problem in problems]
     return arguments
 
 
@@ -70,7 +69,7 @@ def _problems_of_flags(arguments: dict[str, Any]) -> list[str]:
     for each in _ALL:
         value = arguments[each.key]
         if value == _NO_VALUE or (each.is_repeated and _NO_VALUE in (value or ())):
-            problems.append(f"{each.flag} needs a value: {each.metavar or '|'.join(each.choices)}")
+            problems.append(f"{each.flag} needs a value: {'|'.join(each.takes)}")
             arguments[each.key] = None
         elif value is not None and each.variable is None and arguments["command"] not in each.commands:
             problems.append(f"only {' and '.join(each.commands)} takes {each.flag}")
@@ -96,10 +95,8 @@ def _unknown_flag(unknown: Sequence[str]) -> str:
     if found is None:
         return "unrecognized arguments"
     # Without the dashes, which all have in common.
-    word = found[0][2:]
-    is_command = word in COMMANDS
-    meant = f", did you mean the command `{word}`?" if is_command else _meant(word, {e.flag[2:]: e.flag for e in _ALL})
-    return f"unrecognized arguments: {found[0]}{meant}"
+    known = {setting.flag[2:]: setting.flag for setting in _ALL} | {name: f"the command `{name}`" for name in COMMANDS}
+    return f"unrecognized arguments: {found[0]}{_meant(found[0][2:], known)}"
 
 
 def _unknown_command(word: str) -> str:
@@ -125,12 +122,11 @@ def help_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND")
     for command in COMMANDS.values():
-        summary = command.summary
         sub = commands.add_parser(
             command.name,
             usage=f"{PROGRAM} {command.name} [FLAG ...]" + (f" [{command.argument} ...]" if command.argument else ""),
-            help=summary,
-            description="\n\n".join(filter(None, (f"{summary[0].upper()}{summary[1:]}.", command.note))),
+            help=command.summary,
+            description=f"{command.summary[0].upper()}{command.summary[1:]}.\n\n{command.note}".strip(),
             epilog=_epilog(command),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
@@ -151,13 +147,11 @@ def _add_flags(parser: argparse.ArgumentParser, command: str | None) -> None:
         if each.is_switch:
             parser.add_argument(each.flag, action="store_true", help=text)
         else:
-            parser.add_argument(each.flag, metavar=each.metavar or "|".join(each.choices), help=text)
+            parser.add_argument(each.flag, metavar="|".join(each.takes), help=text)
 
 
 def _epilog(command: Command) -> str:
     meanings = EXIT_CODES | {ExitCode.OK: command.ok}
-    codes = [f"  {code:<3}{code.name.lower():<12} {meanings[code]}" for code in command.exit_codes]
+    codes = "".join(f"  {code:<3}{code.name.lower():<12} {meanings[code]}\n" for code in command.exit_codes)
     signals = "/".join(f"{code:d}" for code in ExitCode if code.is_signal)
-    codes.append(f"  {signals:<15} ended by a signal")
-    lines = "\n".join(codes)
-    return f"exit codes:\n{lines}\n\nexample:\n  {PROGRAM} {command.example}"
+    return f"exit codes:\n{codes}  {signals:<15} ended by a signal\n\nexample:\n  {PROGRAM} {command.example}"

@@ -11,7 +11,7 @@ class Hints:
     credential: str = "the API key"
     key: str = "check LLAMA_STACK_API_KEY_FILE (Helm: apiKeySecret.name)"
     """Where the credential is missing or not accepted."""
-    rights: str = "check LLAMA_STACK_API_KEY_FILE (Helm: apiKeySecret.name)"
+    rights: str = "check LLAMA_STACK_API_KEY_FILE (Helm: apiKeySecret.name), and its roles"
     """Where it is accepted, and has no right to what was asked."""
     address: str = "check LLAMA_STACK_URL"
     """Where another server answers, or nothing can be sent."""

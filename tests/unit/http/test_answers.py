@@ -67,7 +67,7 @@ def test_a_denial_has_its_own_sentence(server: FakeLlamaStack) -> None:
     place = server.url.removeprefix("http://")
     assert str(error) == (
         f"GET {PATH} answered 403 (scripted): access to {place} is denied; "
-        "check LLAMA_STACK_API_KEY_FILE (Helm: apiKeySecret.name)"
+        "check LLAMA_STACK_API_KEY_FILE (Helm: apiKeySecret.name), and its roles"
     )
 
 
