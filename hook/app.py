@@ -91,15 +91,13 @@ def _execute(options: Settings, environ: Mapping[str, str], progress: Progress, 
 def _load(paths: Sequence[Path], options: Settings, environ: Mapping[str, str], deadline: Deadline) -> Config:
     """Load files together, and log what is to be noted of them."""
     is_offline = options.command == "validate"
-    loaded = config.load(
-        paths,
-        environ,
-        deadline,
+    rules = config.Rules(
         key=options.config_key,
         allow_empty=options.allow_empty,
         allow_unset=is_offline and not options.strict,
         is_offline=is_offline,
     )
+    loaded = config.load(paths, environ, deadline, rules)
     log.info("config.loaded", path=os.pathsep.join(map(str, paths)), collections=len(loaded.collections))
     for place, hint in loaded.warnings.items():
         log.warning("config.noted", path=place, hint=hint)

@@ -3,6 +3,6 @@
 It knows the sections and rules of LlamaStack's own files, and reports every problem at once. It never asks a server.
 """
 
-from hook.config.file import Config, load
+from hook.config.file import Config, Rules, load
 
-__all__ = ["Config", "load"]
+__all__ = ["Config", "Rules", "load"]

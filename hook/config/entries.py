@@ -1,14 +1,16 @@
-"""The entries of a section, read into collections."""
+"""The entries of a document's sections, read into collections."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from hook.config import chunking
-from hook.config.sections import Section, value_at
+from hook.config.places import Document
+from hook.config.sections import Section, is_servers_own, sections_of, value_at
 from hook.config.substitution import with_all_set
 from hook.config.values import Values, kind_of
 from hook.config.yaml_text import template_hint
@@ -23,6 +25,8 @@ _SERVER_METADATA = frozenset(
 """The metadata of a vector store by which this program and LlamaStack know it: nobody else writes them."""
 _ALIAS, _METADATA, _CHUNKING = "vector_store_name", "metadata", "chunking_strategy"
 _MODEL, _DIMENSIONS = "default_embedding_model", "embedding_dimensions"
+_VALUE = re.compile(r"""(['"]).*\1|(?<=, not )[^;]*""")
+"""What a problem quotes of a file."""
 _similar = lru_cache(MAX_PROBLEMS)(get_close_matches)
 
 
@@ -38,75 +42,70 @@ class Disabled(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """A name or an alias of an entry."""
+    """Whose a name or an alias is, and where it was declared."""
 
+    document: Document
     path: str
-    """Where the entry is."""
     name: str
-    """The entry's name."""
     is_off: bool
-
-    def is_compatible(self, other: "Claim") -> bool:
-        """Tell whether both may be: of two entries of one name, as for two providers, one may be switched off."""
-        return self.name == other.name and (self.is_off or other.is_off)
 
 
 class Reader(Values):
-    """Reads entries into collections, and gathers all problems and warnings."""
+    """Reads the entries of a document into collections, and gathers all problems and warnings."""
 
     def __init__(
-        self, environ: Mapping[str, str], *, allow_unset: bool = False, in_servers_own_file: bool = False
+        self, document: Document, claims: dict[str, Claim], environ: Mapping[str, str], *, allow_unset: bool
     ) -> None:
-        """Take the variables to expand; `allow_unset` makes an unset one a warning."""
+        """Take the `claims` of all documents so far, by name and alias, to which those of this one are added."""
         super().__init__(environ, allow_unset=allow_unset)
-        self.names: dict[str, None] = {}
-        """All of them in their order, also the disabled ones."""
         self.disabled: list[Disabled] = []
         """The entries that are switched off."""
-        self._in_servers_own_file = in_servers_own_file
-        self.claims: dict[str, Claim] = {}
-        """By name and alias, whose it is. Of entries with one name, the one that is not switched off counts."""
+        self.paths: dict[str, str] = {}
+        """By name, where a collection is declared."""
+        self._document = document
+        self._claims = claims
+        self._is_servers_own = is_servers_own(document.content)
         self._unknown_keys: set[str] = set()
 
-    def read_section(self, section: Section, entries: Any, prefix: str) -> Iterator[Collection]:
-        """Yield what a section declares; `prefix` stands before its path."""
-        path = prefix + ".".join(section.path)
+    def collections(self) -> list[Collection]:
+        """Return what all sections declare, with the file's defaults (`vector_stores`), read where one needs them.
+
+        The server's own create takes them: provider and model from 0.3.0 on, the dimension from 0.5 on
+        (core/routers/vector_io.py `openai_create_vector_store`).
+        """
+        content, path = self._document.content, f"{self._document.prefix}vector_stores"
+        found = [each for section in sections_of(content) for each in self._read_section(section)]
+        defaults: dict[str, Any] = {}
+        settings = value_at(content, ("vector_stores",))
+        model = value_at(settings, (_MODEL,))
+        needs_dimension = value_at(model, (_DIMENSIONS,)) and any(c.embedding_dimension is None for c in found)
+        if model is not None and (needs_dimension or any(c.embedding_model is None for c in found)):
+            defaults |= self._default_model(model, f"{path}.{_MODEL}")
+        if isinstance(settings, dict) and any(c.provider_id is None for c in found):
+            defaults["default_provider_id"] = self.text(settings, "default_provider_id", path) or None
+        return [replace(each, **defaults) for each in found]
+
+    def mask(self) -> None:
+        """Leave out all values of a Secret."""
+        self.problems = [(path, _VALUE.sub("***", problem)) for path, problem in self.problems]
+        self.warnings = {path: _VALUE.sub("***", hint) for path, hint in self.warnings.items()}
+        self.disabled = [each if each.value == DISABLED else each._replace(value="***") for each in self.disabled]
+
+    def _read_section(self, section: Section) -> Iterator[Collection]:
+        entries, path = value_at(self._document.content, section.path), self._document.prefix + ".".join(section.path)
         if entries is None or not self.has_type(list, entries, path, "a list of collections"):
             return
         for index, entry in enumerate(entries):
             if self.has_type(dict, entry, f"{path}[{index}]", "a mapping"):
                 yield from self._read_entry(section, entry, f"{path}[{index}]")
 
-    def with_defaults(self, collections: Sequence[Collection], content: Any, prefix: str) -> list[Collection]:
-        """Return the collections with the file's defaults (`vector_stores`), which are read where one needs them.
-
-        The server's own create takes them: provider and model from 0.3.0 on, the dimension from 0.5 on
-        (core/routers/vector_io.py `openai_create_vector_store`).
-        """
-        path = f"{prefix}vector_stores"
-        settings, model, dimension, provider_id = value_at(content, ("vector_stores",)), None, None, None
-        default = value_at(settings, (_MODEL,))
-        needs_dimension = value_at(default, (_DIMENSIONS,)) and any(c.embedding_dimension is None for c in collections)
-        if default is not None and (needs_dimension or any(c.embedding_model is None for c in collections)):
-            model, dimension = self._default_model(default, f"{path}.{_MODEL}")
-        if isinstance(settings, dict) and any(c.provider_id is None for c in collections):
-            provider_id = self.text(settings, "default_provider_id", path) or None
-        return [
-            replace(
-                collection,
-                default_embedding_model=model,
-                default_embedding_dimension=dimension,
-                default_provider_id=provider_id,
-            )
-            for collection in collections
-        ]
-
-    def _default_model(self, value: Any, path: str) -> tuple[str | None, int | None]:
+    def _default_model(self, value: Any, path: str) -> dict[str, Any]:
         """Return the server's id of the default model, and how long its vectors are."""
         if not self.has_type(dict, value, path, "a mapping with provider_id and model_id"):
-            return None, None
+            return {}
         names = [str(self.text(value, key, path, required=True)) for key in ("provider_id", "model_id")]
-        return "/".join(names), self.dimension(value.get(_DIMENSIONS), f"{path}.{_DIMENSIONS}")
+        dimension = self.dimension(value.get(_DIMENSIONS), f"{path}.{_DIMENSIONS}")
+        return {"default_embedding_model": "/".join(names), "default_embedding_dimension": dimension}
 
     def _read_entry(self, section: Section, entry: dict[Any, Any], path: str) -> Iterator[Collection]:
         problems_before = len(self.problems)
@@ -120,11 +119,10 @@ class Reader(Values):
         if name == "":
             # As it is where the variable is set, so that nothing else gets this name.
             name = with_all_set(entry[section.id_key]) or entry[section.id_key]
-        name = name or ""
-        self.names[name] = None
-        alias = alias if alias != name else None
-        self._claim(name, f"{path}.{section.id_key}", Claim(path, name, off is not None))
-        self._claim(alias, f"{path}.{_ALIAS}", Claim(f"{path}.{_ALIAS}", name, off is not None))
+        name, alias = name or "", alias if alias != name else None
+        claim = Claim(self._document, path, name, off is not None)
+        self._claim(name, f"{path}.{section.id_key}", claim)
+        self._claim(alias, f"{path}.{_ALIAS}", claim._replace(path=f"{path}.{_ALIAS}"))
         if off is not None:
             self.disabled.append(Disabled(name, alias or None, off, entry[off]))
             return
@@ -134,20 +132,19 @@ class Reader(Values):
         metadata = self._metadata(entry.get(_METADATA), f"{path}.{_METADATA}") if _METADATA in section.keys else {}
         strategy = self._chunking_strategy(entry.get(_CHUNKING), f"{path}.{_CHUNKING}")
         if len(self.problems) == problems_before:
-            found = Collection(name, model or None, provider_id, dimension, alias or None, metadata)
-            yield replace(found, chunking_strategy=strategy)
+            self.paths[name] = path
+            yield Collection(name, model or None, provider_id, dimension, alias or None, metadata, strategy)
 
     def _name(self, section: Section, entry: dict[Any, Any], alias: str | None, path: str) -> str | None:
         """Return the collection's name, empty where its id expands to nothing, and None for a problem.
 
         LlamaStack leaves an entry of such an id out (core/stack.py `RESOURCE_ID_FIELDS`, 0.4.7).
         """
-        if alias and entry.get(section.id_key) is None and not self._in_servers_own_file:
-            return alias
-        needed = f"{path}.{section.id_key}"
         if entry.get(section.id_key) is None:
-            starts = ", and LlamaStack does not start without it" if self._in_servers_own_file else ""
-            self.problems.append(f"{needed}: is missing{starts}")
+            if alias and not self._is_servers_own:
+                return alias
+            starts = ", and LlamaStack does not start without it" if self._is_servers_own else ""
+            self.problems.append((f"{path}.{section.id_key}", f"is missing{starts}"))
             return None
         problems_before = len(self.problems)
         name = self.text(entry, section.id_key, path)
@@ -169,19 +166,26 @@ class Reader(Values):
         key, path = key[:60], f"{path}.{one_line(key, 60)}"
         self._unknown_keys.add(key)
         if len(self._unknown_keys) > MAX_PROBLEMS:
-            self.problems.append(f"{path}: unknown key, one of more than {MAX_PROBLEMS} different ones")
+            self.problems.append((path, f"unknown key, one of more than {MAX_PROBLEMS} different ones"))
         elif near := _similar(key, section.keys, n=1):
-            self.problems.append(f"{path}: unknown key; did you mean {near[0]}?")
+            self.problems.append((path, f"unknown key; did you mean {near[0]}?"))
         else:
             self.warnings[path] = f"unknown key, ignored; valid keys: {', '.join(section.keys)}"
 
     def _claim(self, label: str | None, where: str, claim: Claim) -> None:
-        """Note that a name or alias belongs to one collection."""
-        first = self.claims.setdefault(label, claim) if label else claim
-        if first is not claim and not first.is_compatible(claim):
-            self.problems.append(f"{where}: '{one_line(str(label), 100)}' is already declared at {first.path}")
-        elif label and first.is_off:
-            self.claims[label] = claim
+        """Note that a name or alias belongs to one collection.
+
+        Of several entries of one name, as for several providers, all but one may be switched off; that one counts.
+        """
+        if not label:
+            return
+        first = self._claims.setdefault(label, claim)
+        is_compatible = first.name == claim.name and (first.is_off or claim.is_off)
+        if first is not claim and not is_compatible:
+            place = first.document.at(first.path)
+            self.problems.append((where, f"'{one_line(label, 100)}' is already declared at {place}"))
+        elif first.is_off:
+            self._claims[label] = claim
 
     def _metadata(self, value: Any, path: str) -> dict[str, str | float | bool]:
         """Return what LlamaStack takes. It ignores all metadata of a configuration, so the rest is only a warning."""
@@ -209,5 +213,5 @@ class Reader(Values):
             return None
         strategy: dict[str, Any] = self.expanded(value, path)
         if not any(noted.startswith(path) for noted in self.warnings):
-            self.problems += [f"{path}{key}: {problem}" for key, problem in chunking.problems(strategy)]
+            self.problems += [(f"{path}{key}", problem) for key, problem in chunking.problems(strategy)]
         return strategy

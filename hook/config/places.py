@@ -1,71 +1,49 @@
-"""Where things stand in a file: the position of each value, also in a text that a ConfigMap holds."""
+"""Where things stand in a file: the place of each value, also in a text that a ConfigMap holds."""
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 from hook.errors import one_line
-
-
-class Position(NamedTuple):
-    """A place in a file, as editors count: from 1."""
-
-    line: int = 1
-    column: int = 1
-
-
-class Problem(NamedTuple):
-    """What is wrong, and where."""
-
-    position: Position
-    text: str
-    """One line, which begins with the path of the value if there is one."""
 
 
 class WrongError(Exception):
     """A text is not YAML, or does not declare collections as it should."""
 
-    def __init__(self, problems: Sequence[Problem], *, is_nothing: bool = False) -> None:
+    def __init__(self, problems: Sequence[str], *, is_nothing: bool = False) -> None:
         self.problems = problems
+        """Each as compilers print it, `file:line:column: text`, so that editors and CI find the place."""
         self.is_nothing = is_nothing
         """Whether nothing is declared, and nothing looks as if it should be."""
         super().__init__(problems)
 
 
+@dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a text stands in its file: it is the whole file, or a part of it."""
+    """Where a text begins: a file, a document of one, or a value of a manifest. Lines and columns count from 0."""
 
-    def __init__(self, first_line: int = 0) -> None:
-        self._first_line = first_line
+    file: str
+    line: int = 0
+    column: int = 0
+    """Of the first character of each of its lines."""
+    end: tuple[int, int] | None = None
+    """The last line and column in it that a message names; None where each has a place of its own in the file."""
+    path: str = ""
+    """Of the value in its manifest, and a colon."""
+    is_secret: bool = False
 
-    def at(self, line: int, column: int) -> Position:
-        """Return the position in the file of one in the text, where both count from 0."""
-        return Position(self._first_line + line + 1, column + 1)
+    def at(self, mark: Any) -> str:
+        """Return the place in the file of PyYAML's mark, or of the text's begin for None, as editors count."""
+        line, column = (mark.line, mark.column) if mark else (0, 0)
+        if self.end is not None:
+            line, column = min((line, column), self.end)
+        return f"{self.file}:{self.line + line + 1}:{self.column + column + 1}"
 
-    def of(self, mark: Any) -> Position:
-        """Return the position in the file of PyYAML's mark."""
-        return self.at(mark.line, mark.column)
-
-
-class BlockOrigin(Origin):
-    """The origin of a scalar, such as a value of a ConfigMap. Only a literal block has lines of its own in the file."""
-
-    def __init__(self, outer: "Document", scalar: Any, *, is_plain: bool) -> None:
-        self._outer = outer
-        self._start = scalar.start_mark
-        self._lines = scalar.value.splitlines() if is_plain and getattr(scalar, "style", None) == "|" else []
-
-    def at(self, line: int, column: int) -> Position:
-        """Return the position in the file, which is that of the whole scalar unless it is a literal block."""
-        if not self._lines:
-            return self._outer.origin.of(self._start)
-        if line >= len(self._lines):
-            line, column = len(self._lines) - 1, len(self._lines[-1])
-        whole = self._start.line + 1 + line
-        indent = len(self._outer.lines[whole]) - len(self._lines[line])
-        return self._outer.origin.at(whole, max(indent, 0) + column)
+    def problem(self, mark: Any, text: str) -> str:
+        """Return what is wrong at a mark, or with the whole text for None."""
+        return f"{self.at(mark)}: {self.path}{text}"
 
 
 @dataclass(frozen=True)
@@ -80,48 +58,60 @@ class Document:
     lines: list[str]
     """Those of the text that it stands in."""
     origin: Origin
-    duplicate_keys: tuple[Problem, ...] = ()
-    """In the order of their places."""
+    doubled: Sequence[tuple[int, str]] = ()
+    """By its index in the text, each key that stands twice in a mapping, as a problem."""
     prefix: str = ""
     """What stands before each path in it."""
     key: str | None = None
     """The key of the ConfigMap or Secret that holds it."""
-    is_secret: bool = False
 
-    def position(self, path: str) -> Position:
-        """Return the position of what a path names, or of the nearest thing around it that is in the file."""
-        while path and path not in self._positions:
-            path = path[: max(path.rfind("."), path.rfind("["), 0)]
-        return self._positions.get(path) or self.origin.of(self.node.start_mark)
+    def at(self, path: str) -> str:
+        """Return the place of what a path names, or of the nearest thing around it in the file, and the path."""
+        known = path
+        while known and known not in self._marks:
+            known = known[: max(known.rfind("."), known.rfind("["), 0)]
+        return f"{self.origin.at(self._marks.get(known, self.node.start_mark))}: {path}"
+
+    def problem(self, text: str) -> str:
+        """Return what is wrong with the whole document."""
+        return f"{self.origin.at(self.node.start_mark)}: {text}"
+
+    @property
+    def duplicate_keys(self) -> list[str]:
+        """Return the problem of each key that stands twice."""
+        return [text for _, text in self.doubled]
 
     @property
     def text(self) -> str:
         """Return the lines that it stands on."""
         return "\n".join(self.lines[self.node.start_mark.line : self.node.end_mark.line + 1])
 
-    def parts(self, field: str) -> dict[str, Any]:
-        """Return the nodes of the values of a mapping in this mapping."""
-        return {key.value: value for key, value in _child(self.node, field).value}
-
     def items(self, field: str) -> Iterator["Document"]:
         """Yield the items of a list in this mapping, each with the duplicate keys that are in it."""
-        nodes = _child(self.node, field).value
-        for index, (content, node) in enumerate(zip(self.content[field], nodes, strict=True)):
-            low = bisect_left(self.duplicate_keys, self.origin.of(node.start_mark), key=_position)
-            high = bisect_right(self.duplicate_keys, self.origin.of(node.end_mark), key=_position)
-            yield replace(
-                self,
-                place=f"{field}[{index}] of {self.place}",
-                content=content,
-                node=node,
-                duplicate_keys=self.duplicate_keys[low:high],
-                prefix=f"{self.prefix}{field}[{index}].",
-            )
+        for index, (content, node) in enumerate(zip(self.content[field], self._child(field).value, strict=True)):
+            low, high = (bisect_left(self.doubled, (mark.index,)) for mark in (node.start_mark, node.end_mark))
+            place, prefix = f"{field}[{index}] of {self.place}", f"{self.prefix}{field}[{index}]."
+            yield replace(self, place=place, content=content, node=node, doubled=self.doubled[low:high], prefix=prefix)
+
+    def value_origin(self, field: str, key: Any, path: str, *, is_plain: bool, is_secret: bool) -> Origin:
+        """Return the origin of a text in a mapping of this one; only a literal block has lines of its own."""
+        values = {name.value: value for name, value in self._child(field).value}
+        node = values.get(str(key), self.node)
+        line, column = self.origin.line + node.start_mark.line, self.origin.column + node.start_mark.column
+        end, path = (0, 0), f"{path}: "
+        if is_plain and getattr(node, "style", None) == "|" and (block := node.value.splitlines()):
+            outer = self.lines[node.start_mark.line + 1 :]
+            column = next((len(o) - len(line) for o, line in zip(outer, block, strict=False) if line), 0)
+            line, end = line + 1, (len(block) - 1, len(block[-1]))
+        return Origin(self.origin.file, line, column, end, path, is_secret)
+
+    def _child(self, field: str) -> Any:
+        """Return the node of a key's value. The last one counts, as for PyYAML."""
+        return next(value for name, value in reversed(self.node.value) if name.value == field)
 
     @cached_property
-    def _positions(self) -> dict[str, Position]:
-        marks = _marks(self.node, self.node.start_mark, self.prefix.rstrip("."))
-        return {path: self.origin.of(mark) for path, mark in marks}
+    def _marks(self) -> dict[str, Any]:
+        return dict(_marks(self.node, self.node.start_mark, self.prefix.rstrip(".")))
 
 
 def _marks(node: Any, mark: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -133,12 +123,3 @@ def _marks(node: Any, mark: Any, path: str) -> Iterator[tuple[str, Any]]:
     elif node.id == "mapping":
         for key, value in node.value:
             yield from _marks(value, key.start_mark, f"{path}.{one_line(key.value, 60)}".lstrip("."))
-
-
-def _child(node: Any, key: str) -> Any:
-    """Return the node of a key's value. The last one counts, as for PyYAML."""
-    return next(value for name, value in reversed(node.value) if name.value == key)
-
-
-def _position(problem: Problem) -> Position:
-    return problem.position

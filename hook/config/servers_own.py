@@ -5,10 +5,9 @@ only looks whether the keys are there; 0.4.3 and newer also look for the model.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from hook.config.entries import DISABLED
+from hook.config.entries import DISABLED, Reader
 from hook.config.sections import value_at
 from hook.config.substitution import substitute, with_all_set
 from hook.domain import Collection
@@ -21,44 +20,17 @@ _LISTS = {"inline::sentence-transformers": ("nomic-ai/nomic-embed-text-v1.5",)}
 """The embedding models that a type of provider lists by itself, from 0.3.5 to ogx 1.5.0; others ask an endpoint."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What is wrong with one entry."""
-
-    path: str
-    text: str
-    is_certain: bool = True
-    """Whether the server certainly would not start; else it may be fine."""
+_Verdict = tuple[str, str, bool]
+"""A path, what is wrong there, and whether the server certainly would not start; else it may be fine."""
 
 
-def verdicts(
-    content: Any, collections: Sequence[Collection], paths: Mapping[str, str], environ: Mapping[str, str]
-) -> Iterator[Verdict]:
-    """Yield what is wrong with the collections of a server's own file; `paths` has where each is declared."""
-    file = _File(content, environ)
-    declared = [each for each in collections if paths[each.name].rpartition("[")[0].endswith("vector_stores")]
-    for each in collections:
-        for key, value in (
-            ("embedding_model", each.embedding_model),
-            ("embedding_dimension", each.embedding_dimension),
-        ):
-            if value is None and each not in declared:
-                text = f"is missing: {_START} up to 0.2.24 (Field required); newer releases ignore this section"
-                yield Verdict(f"{paths[each.name]}.{key}", text, is_certain=False)
-            elif value is None:
-                yield Verdict(f"{paths[each.name]}.{key}", f"is missing: {_START} (Field required)")
-    for each in declared:
-        # Without a provider the server registers nothing.
-        if each.embedding_model is not None and each.provider_id is not None:
-            yield from file.unknown_model(each.embedding_model, f"{paths[each.name]}.embedding_model")
-    by_provider: dict[str | None, list[str]] = {}
-    for each in declared:
-        by_provider.setdefault(each.provider_id, []).append(each.name)
-    for provider_id, kind in file.kinds.items():
-        for name, other in sharing(by_provider.get(provider_id, ()), kind).items():
-            text = f"'{one_line(name, 100)}' and '{one_line(other, 100)}' have the same table on {kind}"
-            text = f"{text} once a server registers them from this file"
-            yield Verdict(paths[name], f"{text}: a query of one finds the chunks of the other; rename one of them")
+def judge(content: Any, collections: Sequence[Collection], reader: Reader, *, is_offline: bool) -> None:
+    """Note what is wrong with the collections of a server's own file, as errors where that is certain and offline."""
+    for path, text, is_certain in _verdicts(content, collections, reader):
+        if is_offline and is_certain and path not in reader.warnings:
+            reader.problems.append((path, text))
+        else:
+            reader.warnings.setdefault(path, text)
 
 
 def unfinished(collections: Sequence[Collection], paths: Mapping[str, str]) -> dict[str, str]:
@@ -68,6 +40,30 @@ def unfinished(collections: Sequence[Collection], paths: Mapping[str, str]) -> d
     return {f"{path}.embedding_dimension": hint for path in missing if "vector_stores[" in path}
 
 
+def _verdicts(content: Any, collections: Sequence[Collection], reader: Reader) -> Iterator[_Verdict]:
+    file, by_provider = _File(content, reader.environ), dict[str | None, list[str]]()
+    for each in collections:
+        path = reader.paths[each.name]
+        is_declared = path.rpartition("[")[0].endswith("vector_stores")
+        older = " up to 0.2.24 (Field required); newer releases ignore this section"
+        missing = f"is missing: {_START}{' (Field required)' if is_declared else older}"
+        if each.embedding_model is None:
+            yield f"{path}.embedding_model", missing, is_declared
+        # Without a provider the server registers nothing.
+        elif is_declared and each.provider_id is not None:
+            yield from file.unknown_model(each.embedding_model, f"{path}.embedding_model")
+        if each.embedding_dimension is None:
+            yield f"{path}.embedding_dimension", missing, is_declared
+        if is_declared and each.provider_id is not None:
+            by_provider.setdefault(each.provider_id, []).append(each.name)
+    for provider_id, kind in file.kinds.items():
+        for name, other in sharing(by_provider.get(provider_id, ()), kind).items():
+            text = f"'{one_line(name, 100)}' and '{one_line(other, 100)}' have the same table on {kind}"
+            text = f"{text} once a server registers them from this file"
+            text = f"{text}: a query of one finds the chunks of the other; rename one of them"
+            yield reader.paths[name], text, True
+
+
 class _File:
     """The providers and models of a server's own file, as far as the variables are known here."""
 
@@ -75,7 +71,10 @@ class _File:
         self._environ = environ
         self._is_vague = False
         """Whether a variable hides a provider of models or a model."""
-        self.kinds = dict(self._kinds(content))
+        self.kinds = {
+            self._text(each, "provider_id"): kind_of(self._text(each, "provider_type") or "")
+            for each in _mappings(value_at(content, ("providers", "vector_io")))
+        }
         self._is_vague = False  # What hides a vector_io provider hides no model.
         inference = value_at(content, ("providers", "inference"))
         self._knows_providers = isinstance(inference, list)
@@ -87,7 +86,7 @@ class _File:
         self._ids: set[str] = set()
         self._register(content)
 
-    def unknown_model(self, model: str, path: str) -> Iterator[Verdict]:
+    def unknown_model(self, model: str, path: str) -> Iterator[_Verdict]:
         """Yield why a model may not be there when the vector stores are registered, which is by its whole id."""
         if model in self._ids or "${" in model or not (self._ids or self._knows_providers):
             return
@@ -101,15 +100,9 @@ class _File:
         text = f"Model '{one_line(model, 100)}' not found"
         if self._is_vague or may_be_listed:
             hint = f"{_DECLARED_START} ({text}) unless its provider lists it; else {remedy}"
-            yield Verdict(path, f"the file does not register '{one_line(model, 100)}': {hint}", is_certain=False)
+            yield path, f"the file does not register '{one_line(model, 100)}': {hint}", False
         else:
-            yield Verdict(path, f"{_DECLARED_START} ({text}): {remedy}")
-
-    def _kinds(self, content: Any) -> Iterator[tuple[str, str]]:
-        for each in _mappings(value_at(content, ("providers", "vector_io"))):
-            provider_id, provider_type = self._text(each, "provider_id"), self._text(each, "provider_type")
-            if provider_id and provider_type:
-                yield provider_id, kind_of(provider_type)
+            yield path, f"{_DECLARED_START} ({text}): {remedy}", True
 
     def _register(self, content: Any) -> None:
         """Note the short names and the ids of the registered models."""

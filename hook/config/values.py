@@ -14,10 +14,11 @@ class Values:
 
     def __init__(self, environ: Mapping[str, str], *, allow_unset: bool = False) -> None:
         """Take the variables to expand; `allow_unset` makes an unset one a warning."""
-        self.problems: list[str] = []
+        self.problems: list[tuple[str, str]] = []
+        """What is wrong, each with the path of the value."""
         self.warnings: dict[str, str] = {}
         """By path, what is ignored or cannot be known here."""
-        self._environ = environ
+        self.environ = environ
         self._allow_unset = allow_unset
 
     def has_type(self, kind: type[Any], value: Any, path: str, wanted: str) -> bool:
@@ -26,23 +27,24 @@ class Values:
             return True
         template = template_hint(value) if isinstance(value, str) else ""
         hint = f"; it {template}" if template else "; quote it" if kind is str else ""
-        self.problems.append(f"{path}: must be {wanted}, not {kind_of(value)}{hint}")
+        self.problems.append((path, f"must be {wanted}, not {kind_of(value)}{hint}"))
         return False
 
     def text(self, entry: dict[Any, Any], key: str, path: str, *, required: bool = False) -> str | None:
         """Return the expanded text, which is empty only if an optional one expands to nothing; None without one."""
         value, path = entry.get(key), f"{path}.{key}"
         if value is None and required:
-            self.problems.append(f"{path}: is missing")
+            self.problems.append((path, "is missing"))
         if value is None or not self.has_type(str, value, path, "a string"):
             return None
         resolved = self.substituted(value, path)
         if resolved is None or (resolved == "" != value and not required):
             return resolved
         if not resolved.strip():
-            self.problems.append(f"{path}: is empty")
+            self.problems.append((path, "is empty"))
         elif resolved != resolved.strip() or not resolved.isprintable():
-            self.problems.append(f"{path}: has a space at its start or end, or a character that cannot be printed")
+            problem = "has a space at its start or end, or a character that cannot be printed"
+            self.problems.append((path, problem))
         return resolved
 
     def dimension(self, value: Any, path: str) -> int | None:
@@ -55,9 +57,8 @@ class Values:
                 value = int(value)
         if value is None or (type(value) is int and 0 < value < 10**9):
             return value
-        self.problems.append(
-            f"{path}: must be a whole number above 0 in plain digits, such as 768, not {kind_of(value)}"
-        )
+        problem = f"must be a whole number above 0 in plain digits, such as 768, not {kind_of(value)}"
+        self.problems.append((path, problem))
         return None
 
     def expanded(self, value: Any, path: str) -> Any:
@@ -74,12 +75,12 @@ class Values:
         try:
             if hint := template_hint(text):
                 raise ValueError(f"'{one_line(text, 80)}' {hint}")
-            return substitute(text, self._environ)
+            return substitute(text, self.environ)
         except ValueError as error:
             if self._allow_unset and isinstance(error, UnsetError):
                 self.warnings[path] = f"{error}; every other command needs it"
                 return text
-            self.problems.append(f"{path}: {error}")
+            self.problems.append((path, str(error)))
         return None
 
 

@@ -6,18 +6,21 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import yaml
+from yaml.composer import Composer
 
-from hook.config.places import Document, Origin, Problem, WrongError
+from hook.config.places import Document, Origin, WrongError
 from hook.errors import one_line
 
 _MAX_DEPTH = 100
-"""Ten times the depth of a run.yaml. The parser recurses in C, where a file that is too deep crashes the process."""
+"""Ten times the depth of a run.yaml."""
 _MAX_VALUES = 50_000
 """A run.yaml with four thousand collections, or half a second of work."""
 _CHARACTERS_PER_VALUE = 100
 """A longer text counts as several values, because aliases can repeat it."""
 _MAX_TAG_DIRECTIVES = 100
 """libyaml compares each of them with all earlier ones."""
+_BASES: Any = (Composer, yaml.CSafeLoader) if yaml.__with_libyaml__ else (yaml.SafeLoader,)
+"""It reads the text in C if possible: the parser in Python takes ten seconds for a large ConfigMap."""
 MANIFEST_OF_SECRET = re.compile(r"""kind["']?\s*:\s*["']?Secret""")
 """Found in a text that may hold a Secret, whose values no message repeats."""
 
@@ -50,111 +53,98 @@ class YamlReader:
 
     def read(self, text: str, origin: Origin) -> list[Document]:
         """Return the documents of a text. Raises WrongError, also if it is too large."""
-        before = self._values
         try:
-            self._check_events(text)
-            return list(self._documents(text, origin))
-        except yaml.MarkedYAMLError as error:
-            self._values = before
-            raise WrongError([_explain(error, text, origin)]) from error
+            loader = _Loader(text, self._values, origin)
+            documents = list(_documents(loader, text.splitlines(), origin))
         except Exception as error:  # PyYAML's constructors raise whatever a value makes them (`!!bool maybe`)
-            self._values = before
-            raise WrongError([Problem(origin.at(0, 0), f"not valid YAML: {_cause(str(error), text)}")]) from error
-
-    def _check_events(self, text: str) -> None:
-        """Raise MarkedYAMLError for what the parser in C would crash at, or make too many nodes of."""
-        if text.count("%TAG") > _MAX_TAG_DIRECTIVES:
-            raise yaml.MarkedYAMLError(problem=f"more than {_MAX_TAG_DIRECTIVES} %TAG directives")
-        depth, values = 0, self._values
-        for event in yaml.parse(text, Loader=_Loader):
-            mark: Any = event.start_mark
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            values += isinstance(event, yaml.NodeEvent)
-            _check(values, depth, mark)
-
-    def _documents(self, text: str, origin: Origin) -> Iterator[Document]:
-        loader, lines = _Loader(text), text.splitlines()
-        number = 0
-        while loader.check_node():
-            number += 1
-            node = loader.get_node()
-            size = _Size(self._values, origin)
-            self._values += size.of(node)[0]
-            place = f"document {number} (line {origin.of(node.start_mark).line})"
-            yield Document(
-                place, loader.construct_document(node), node, lines, origin, tuple(sorted(size.duplicate_keys))
-            )
+            raise WrongError([_explain(error, text, origin)]) from error
+        self._values = loader.values
+        return documents
 
 
-def _check(values: int, depth: int, mark: Any) -> None:
-    if depth > _MAX_DEPTH:
-        _refuse(f"nested deeper than {_MAX_DEPTH}", mark)
-    if values > _MAX_VALUES:
-        _refuse(f"more than {_MAX_VALUES:,} values, with each alias expanded", mark)
-
-
-class _Size:
-    """Measures nodes. Each alias counts as what it stands for: a few lines of aliases could fill the memory."""
-
-    def __init__(self, values_before: int, origin: Origin) -> None:
-        self.duplicate_keys: list[Problem] = []
-        self._values_before = values_before
-        self._origin = origin
-        self._known: dict[yaml.Node, tuple[int, int] | None] = {}
-        """None before the end of the node is reached."""
-
-    def of(self, node: Any) -> tuple[int, int]:
-        """Return how many values a node stands for, and how deep it is. Raises MarkedYAMLError beyond the bounds."""
-        if node in self._known:
-            return self._known[node] or _refuse("an alias of what contains it", node.start_mark)
-        self._known[node] = None
-        values, depth = 1, 0
-        if isinstance(node, yaml.ScalarNode):
-            values += len(node.value) // _CHARACTERS_PER_VALUE
-        else:
-            if isinstance(node, yaml.MappingNode):
-                self._note_duplicates(node)
-            children = [part for pair in node.value for part in pair] if node.id == "mapping" else node.value
-            for each in children:
-                size = self.of(each)
-                values, depth = values + size[0], max(depth, size[1])
-                _check(self._values_before + values, depth + 1, each.start_mark)
-            depth += 1
-        self._known[node] = values, depth
-        return values, depth
-
-    def _note_duplicates(self, node: yaml.MappingNode) -> None:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen and key.value != "<<":
-                    text = "not valid YAML: " + one_line(f"duplicate key '{key.value}'")
-                    self.duplicate_keys.append(Problem(self._origin.of(key.start_mark), text))
-                seen.add(key.value)
+def _documents(loader: "_Loader", lines: list[str], origin: Origin) -> Iterator[Document]:
+    number = 0
+    while loader.check_node():
+        number += 1
+        loader.doubled = []
+        node = loader.get_node()
+        place = f"document {number} (line {origin.line + node.start_mark.line + 1})"
+        yield Document(place, loader.construct_document(node), node, lines, origin, sorted(loader.doubled))
 
 
 def _refuse(problem: str, mark: Any) -> NoReturn:
     raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
 
-def _explain(error: yaml.MarkedYAMLError, text: str, origin: Origin) -> Problem:
-    mark: Any = error.problem_mark or error.context_mark
-    position = origin.of(mark) if mark else origin.at(0, 0)
+def _explain(error: Exception, text: str, origin: Origin) -> str:
+    """Return the parser's own words, without those that it quotes of a Secret, and what to do."""
+    mark: Any = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark and text[mark.index : mark.index + 1] == "\t":
-        return Problem(position, "a tab; YAML indents with spaces")
-    hint = template_hint(text)
-    problem = _cause(error.problem or str(error), text) + (f"; it {hint}" if hint else "")
-    return Problem(position, f"not valid YAML: {problem}")
+        return origin.problem(mark, "a tab; YAML indents with spaces")
+    cause, hint = str(getattr(error, "problem", None) or error), template_hint(text)
+    if MANIFEST_OF_SECRET.search(text):
+        cause = re.sub(r"""(['"]).*\1""", "***", cause, flags=re.DOTALL)
+    problem = f"not valid YAML: {one_line(cause)}" + (f"; it {hint}" if hint else "")
+    return origin.problem(mark, "not valid YAML" if origin.is_secret else problem)
 
 
-def _cause(problem: str, text: str) -> str:
-    """Return the parser's own words, without those that it quotes of a Secret."""
-    is_secret = MANIFEST_OF_SECRET.search(text)
-    return one_line(re.sub(r"""(['"]).*\1""", "***", problem, flags=re.DOTALL) if is_secret else problem)
+class _Loader(*_BASES):  # type: ignore[misc]
+    """PyYAML's safe loader, which refuses what is too large while it makes the nodes, before anything is made of them.
 
+    Each alias counts as what it stands for: a few lines of aliases could fill the memory.
+    """
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """PyYAML's safe loader, in C if possible: the one in Python takes ten seconds for a large ConfigMap."""
+    def __init__(self, text: str, values: int, origin: Origin) -> None:
+        """Take how many values the texts before this one have."""
+        if text.count("%TAG") > _MAX_TAG_DIRECTIVES:
+            _refuse(f"more than {_MAX_TAG_DIRECTIVES} %TAG directives", None)
+        _BASES[-1].__init__(self, text)
+        self.anchors: dict[str, yaml.Node] = {}
+        self.values = values
+        self.doubled: list[tuple[int, str]] = []
+        """By its index, each key that stands in its mapping a second time, as a problem."""
+        self._origin = origin
+        self._depth = 0
+        """How many lists and mappings the node that is made stands in."""
+        self._height = 0
+        """How deep those are nested that stand beside it, so far."""
+        self._sizes: dict[yaml.Node, tuple[int, int]] = {}
+        """How many values a node stands for, and how deep it is, once its end is reached."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event, before, beside = self.peek_event(), self.values, self._height
+        is_nested = isinstance(event, yaml.CollectionStartEvent)
+        self.values += 1 + (len(event.value) // _CHARACTERS_PER_VALUE if isinstance(event, yaml.ScalarEvent) else 0)
+        self._depth += is_nested
+        self._height = 0
+        self._check(event.start_mark)
+        node = super().compose_node(parent, index)
+        if isinstance(event, yaml.AliasEvent):
+            size = self._sizes.get(node) or _refuse("an alias of what contains it", event.start_mark)
+            self.values, self._height = before + size[0], size[1]
+            self._check(event.start_mark)
+        else:
+            self._height += is_nested
+            self._sizes[node] = self.values - before, self._height
+        self._depth -= is_nested
+        self._height = max(self._height, beside)
+        return node
+
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"):
+            if key.value in seen:
+                text = "not valid YAML: " + one_line(f"duplicate key '{key.value}'")
+                self.doubled.append((key.start_mark.index, self._origin.problem(key.start_mark, text)))
+            seen.add(key.value)
+        return node
+
+    def _check(self, mark: Any) -> None:
+        if self._depth + self._height > _MAX_DEPTH:
+            _refuse(f"nested deeper than {_MAX_DEPTH}", mark)
+        if self.values > _MAX_VALUES:
+            _refuse(f"more than {_MAX_VALUES:,} values, with each alias expanded", mark)
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int | OddNumber:
         text = str(self.construct_scalar(node))

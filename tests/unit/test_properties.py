@@ -16,7 +16,7 @@ from hook.cli.commands import COMMANDS
 from hook.cli.flags import SETTINGS
 from hook.cli.settings import parse as parse_settings
 from hook.cli.usage import parse_arguments
-from hook.config.file import load, parse
+from hook.config.file import load
 from hook.deadline import Deadline
 from hook.domain import (
     GOOD_STATES,
@@ -43,6 +43,7 @@ from hook.registration.candidates import candidates, earlier_ones
 from hook.registration.journal import Journal
 from hook.registration.judge import Judge
 from hook.registration.resolve import resolve
+from tests.configuration import parse
 
 T = TypeVar("T")
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "25"))

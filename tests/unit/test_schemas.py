@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from hook.cli.commands import COMMANDS
-from hook.config.file import parse
 from hook.config.sections import SECTIONS
 from hook.domain import State
 from hook.errors import ConfigError, ExitCode
 from hook.output.report import Report, as_dict
+from tests.configuration import parse
 from tests.fake_llamastack import FakeLlamaStack
 from tests.unit.conftest import REPORT_SCHEMA, Run, entries
 from tests.unit.test_properties import json_values, quickly, words

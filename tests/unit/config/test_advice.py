@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from hook.config.file import Config, parse
+from hook.config.file import Config
 from hook.errors import ConfigError
+from tests.configuration import parse
 
 NOT_READ = "LlamaStack does not read this list: "
 OLDER = {"vector_db_id": "a", "embedding_model": "m", "provider_vector_db_id": "a"}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hook.config.file import parse
 from hook.errors import MAX_PROBLEMS, ConfigError
+from tests.configuration import parse
 
 REPOSITORY = Path(__file__).parents[3]
 MEMORY, SECONDS = 512 << 20, 5

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from hook.config.file import parse
 from hook.errors import ConfigError
+from tests.configuration import parse
 
 PROMPT = "{{WHOLE_DOCUMENT}} has {{CHUNK_CONTENT}}"
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from hook.config.file import load, parse
+from hook.config.file import load
 from hook.config.sources import MAX_CONFIG_BYTES
 from hook.deadline import Deadline
 from hook.domain import Collection, Finding, State
 from hook.errors import ConfigError
+from tests.configuration import parse
 from tests.fake_llamastack import GRANITE
 
 MODEL = "embedding_model: m"

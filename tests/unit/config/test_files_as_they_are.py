@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from hook.config.file import Config, parse
+from hook.config.file import Config
 from hook.domain import Collection, State
 from hook.errors import MAX_PROBLEMS, ConfigError
+from tests.configuration import parse
 
 ONE = "vector_dbs: [{vector_db_id: a, embedding_model: m}]"
 HELM = "looks like a Helm template; render it first (helm template)"
@@ -211,7 +212,7 @@ class TestMetadata:
     def test_warnings_are_bounded(self) -> None:
         """As problems are: a report is for people."""
         metadata: dict[str, Any] = {f"x{number}": [] for number in range(MAX_PROBLEMS + 7)}
-        config = parse(stores({"vector_store_id": "a", "metadata": metadata}), {})
+        config = parse(stores({"vector_store_id": "a", "embedding_dimension": 8, "metadata": metadata}), {})
 
         assert len(config.warnings) == MAX_PROBLEMS + 1
         assert config.warnings["…"] == "and 7 more"

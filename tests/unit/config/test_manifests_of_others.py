@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from hook.app import main
-from hook.config.file import Config, parse
+from hook.config.file import Config
 from hook.errors import ConfigError
+from tests.configuration import parse
 
 ONE = "vector_dbs: [{vector_db_id: a, embedding_model: m}]"
 

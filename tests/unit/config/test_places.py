@@ -5,8 +5,8 @@ from base64 import b64encode
 
 import pytest
 
-from hook.config.file import parse
 from hook.errors import ConfigError
+from tests.configuration import parse
 
 MANIFEST = """\
 apiVersion: v1

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from hook.config.file import Config, load, parse
+from hook.config.file import Config, Rules, load
 from hook.deadline import Deadline
 from hook.errors import ConfigError
+from tests.configuration import parse
 from tests.fake_llamastack import GRANITE, FakeLlamaStack
 from tests.unit.conftest import Run
 
@@ -57,7 +58,7 @@ class TestKeys:
         path = tmp_path / "list.yaml"
         path.write_text(json.dumps({"registered_resources": {"vector_stores": [{"vector_store_id": "a"}]}}))
 
-        found = load([path], {}, Deadline(5), is_offline=is_offline).warnings.values()
+        found = load([path], {}, Deadline(5), Rules(is_offline=is_offline)).warnings.values()
 
         assert [hint.endswith("LlamaStack would not start (Field required)") for hint in found] == [True] * is_offline
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from hook import signals
-from hook.config.file import Config, load
+from hook.config.file import Config, Rules, load
 from hook.config.sources import MAX_CONFIG_BYTES
 from hook.deadline import Deadline
 from hook.errors import ConfigError, Stopped
@@ -43,7 +43,7 @@ def names(*paths: Path, seconds: float = 10, **how: Any) -> list[str]:
 
 
 def loaded(*paths: Path, seconds: float = 10, **how: Any) -> Config:
-    return load(paths, {}, Deadline(seconds), **how)
+    return load(paths, {}, Deadline(seconds), Rules(**how))
 
 
 def problems(*paths: Path, seconds: float = 10, **how: Any) -> tuple[str, ...]:
