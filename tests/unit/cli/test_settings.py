@@ -82,7 +82,7 @@ def test_environment_overrides_defaults() -> None:
     )
 
 
-def test_flags_override_the_environment_and_empty_variables_count_as_unset() -> None:
+def test_a_flag_comes_first_and_an_empty_variable_is_unset() -> None:
     """A pod's `value: ""` is no value."""
     asked = settings("--timeout", "7", HOOK_TIMEOUT_SECONDS="8", HOOK_CONFIG="", LLAMA_STACK_API_KEY="")
 

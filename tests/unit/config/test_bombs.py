@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hook.errors import MAX_PROBLEMS, ConfigError
-from tests.configuration import parse
+from hook.errors import MAX_PROBLEMS
+from tests.configuration import parse, problems
 
 REPOSITORY = Path(__file__).parents[3]
 MEMORY, SECONDS = 512 << 20, 5
@@ -17,14 +17,7 @@ LAUGHS = "\n".join(["l0: &l0 [lol]", *(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] 
 MANY = "more than 50,000 values, with each alias expanded"
 
 
-def problems(text: str, environ: dict[str, str] | None = None) -> tuple[str, ...]:
-    """Return what is wrong with a configuration."""
-    with pytest.raises(ConfigError) as caught:
-        parse(text, environ or {})
-    return caught.value.problems
-
-
-def stores(entry: str) -> str:
+def section(entry: str) -> str:
     """Return a section of the newer name with one entry."""
     return f"registered_resources: {{vector_stores: [{entry}]}}"
 
@@ -32,7 +25,7 @@ def stores(entry: str) -> str:
 def test_a_billion_laughs_are_refused_within_bounds(tmp_path: Path) -> None:
     """By a process of its own, which ends where it takes more time or memory than a file of its size may."""
     path = tmp_path / "stores.yaml"
-    path.write_text(f"{LAUGHS}\n{stores('{vector_store_id: a, metadata: {x: *l29}}')}")
+    path.write_text(f"{LAUGHS}\n{section('{vector_store_id: a, metadata: {x: *l29}}')}")
     limits = f"resource.setrlimit(resource.RLIMIT_AS, ({MEMORY}, {MEMORY}))"
     limits += f"; resource.setrlimit(resource.RLIMIT_CPU, ({SECONDS}, {SECONDS}))"
     program = f"import resource; {limits}; from hook.__main__ import main; main()"
@@ -60,8 +53,8 @@ def test_a_billion_laughs_are_refused_within_bounds(tmp_path: Path) -> None:
         "vector_dbs: [{vector_db_id: a, embedding_dimension: *l29}]",
         "vector_dbs: [{vector_db_id: a}]\nvector_stores: {default_embedding_model: *l29}",
         "vector_dbs: [{vector_db_id: a}]",
-        stores("{vector_store_id: a, metadata: *l29}"),
-        stores("{vector_store_id: a, metadata: !!omap [x: *l29]}"),
+        section("{vector_store_id: a, metadata: *l29}"),
+        section("{vector_store_id: a, metadata: !!omap [x: *l29]}"),
     ],
 )
 def test_a_billion_laughs_are_refused_anywhere(text: str) -> None:

@@ -10,7 +10,7 @@ from hook.config.sources import MAX_CONFIG_BYTES
 from hook.deadline import Deadline
 from hook.domain import Collection, Finding, State
 from hook.errors import ConfigError
-from tests.configuration import parse
+from tests.configuration import names, parse, problems
 from tests.fake_llamastack import GRANITE
 
 MODEL = "embedding_model: m"
@@ -20,18 +20,6 @@ MEANT = "if that is intended, set --allow-empty or HOOK_ALLOW_EMPTY=true"
 NEITHER = "declares vector_dbs or registered_resources.vector_stores"
 UNSET = "the environment variable NONE is not set; set it, or write ${env.NONE:=DEFAULT}"
 FORMS = "only ${env.NAME}, ${env.NAME:=default} and ${env.NAME:+value}, not nested"
-
-
-def problems(text: str, environ: dict[str, str] | None = None) -> tuple[str, ...]:
-    """Return what is wrong with a configuration."""
-    with pytest.raises(ConfigError) as caught:
-        parse(text, environ or {})
-    return caught.value.problems
-
-
-def names(text: str, environ: dict[str, str] | None = None) -> list[str]:
-    """Return the names of the collections of a configuration."""
-    return [collection.name for collection in parse(text, environ or {}).collections]
 
 
 def test_vector_dbs_become_collections() -> None:
@@ -360,7 +348,7 @@ def test_merges_are_bounded_in_every_way(text: str) -> None:
     assert " values, with each alias expanded" in problems(text)[0]
 
 
-def test_a_script_in_a_configmap_is_named_where_nothing_is_declared() -> None:
+def test_a_script_is_named_where_nothing_is_declared() -> None:
     """It may be a file without the right ending; but the keys come first."""
     text = "kind: ConfigMap\nmetadata: {name: x}\ndata:\n  config: 'vector_dbs: ['\n  other.yaml: 'a: b'"
 

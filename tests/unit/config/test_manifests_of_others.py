@@ -9,19 +9,9 @@ import pytest
 from hook.app import main
 from hook.config.file import Config
 from hook.errors import ConfigError
-from tests.configuration import parse
+from tests.configuration import names, parse, problems
 
 ONE = "vector_dbs: [{vector_db_id: a, embedding_model: m}]"
-
-
-def problems(text: str, key: str | None = None) -> tuple[str, ...]:
-    with pytest.raises(ConfigError) as caught:
-        parse(text, {}, key=key)
-    return caught.value.problems
-
-
-def names(text: str) -> list[str]:
-    return [collection.name for collection in parse(text, {}).collections]
 
 
 def encoded(text: str) -> str:

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from hook.config.file import Config, Rules, load
+from hook.config.file import Rules, load
 from hook.deadline import Deadline
-from hook.errors import ConfigError
-from tests.configuration import parse
+from tests.configuration import names, parse, problems
 from tests.fake_llamastack import GRANITE, FakeLlamaStack
 from tests.unit.conftest import Run
 
@@ -28,12 +27,6 @@ def configuration(
         providers["inference"] = [{"provider_id": each, "provider_type": "remote::vllm"} for each in inference]
     resources = {"models": models, "vector_stores": [ENTRY | each for each in entries]}
     return json.dumps({"apis": ["vector_io"], "providers": providers, "registered_resources": resources})
-
-
-def problems(text: str, **environ: str) -> tuple[str, ...]:
-    with pytest.raises(ConfigError) as caught:
-        parse(text, environ)
-    return caught.value.problems
 
 
 def warnings(text: str, *, allow_unset: bool = False) -> dict[str, str]:
@@ -194,19 +187,19 @@ class TestTables:
     def test_two_names_of_two_tables_are_not(self, kind: str, one: str, other: str) -> None:
         text = configuration({"vector_store_id": one}, {"vector_store_id": other}, kind=kind)
 
-        assert names(parse(text, {})) == [one, other]
+        assert names(text) == [one, other]
 
     def test_on_two_providers_they_are_not(self) -> None:
         text = configuration({"vector_store_id": "a-b"}, {"vector_store_id": "a_b", "provider_id": "p"}, kind="milvus")
 
-        assert names(parse(text, {})) == ["a-b", "a_b"]
+        assert names(text) == ["a-b", "a_b"]
 
     @pytest.mark.parametrize("broken", [None, "milvus", ["milvus"], [{"provider_id": "db", "provider_type": 1}]])
     def test_providers_that_cannot_be_read_are_passed_over(self, broken: Any) -> None:
         content = json.loads(configuration({"vector_store_id": "a-b"}, {"vector_store_id": "a_b"}))
         content["providers"]["vector_io"] = broken
 
-        assert names(parse(json.dumps(content), {})) == ["a-b", "a_b"]
+        assert names(json.dumps(content)) == ["a-b", "a_b"]
 
 
 class TestAtARun:
@@ -225,7 +218,3 @@ class TestAtARun:
 
         assert (outcome.exit_code, outcome.states) == (0, ["registered", "registered"])
         assert [NOT_FOUND in each or "same table" in each for each in outcome.report["warnings"]] == [True] * 4
-
-
-def names(config: Config) -> list[str]:
-    return [collection.name for collection in config.collections]
