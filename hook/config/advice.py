@@ -3,14 +3,13 @@
 import re
 from collections.abc import Iterator
 from difflib import get_close_matches
-from functools import lru_cache
 from itertools import islice
 from typing import Any
 
 from hook.config.places import Document, Origin, WrongError
 from hook.config.sections import SECTIONS, Section, ids_of, sections_of, value_at
 from hook.config.yaml_text import YamlReader, template_hint
-from hook.errors import MAX_PROBLEMS, one_line
+from hook.errors import one_line
 
 _OLDER, _NEWER = SECTIONS
 _SECTION_PATHS = {section.path for section in SECTIONS}
@@ -20,7 +19,6 @@ DECLARES = re.compile(r"""(?i)\b(?:vector[-_]?(?:db|store|database)s?|registered
 """Found in each text that can hold a section. What lacks it is somebody else's, and may be no YAML."""
 _KEYS = {key for section in SECTIONS for key in section.keys} - {"metadata", "provider_id"}
 """Those that entries of other lists do not have."""
-_similar = lru_cache(MAX_PROBLEMS)(get_close_matches)
 _MOST_ENTRIES, _MOST_KEYS = 100, 30
 """So many entries of a list, and keys of each, are looked at."""
 
@@ -145,4 +143,4 @@ def _new_key(key: Any, entry: dict[Any, Any], section: Section) -> str | None:
     ids = [each for each in _OTHER_IDS if each in entry]
     if key in ids:
         return section.id_key if key == ids[0] and not any(s.id_key in entry for s in SECTIONS) else None
-    return next(iter(_similar(key[:60], section.keys, 1)), None)
+    return section.key_like(key)

@@ -4,8 +4,6 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from hook.config import chunking
@@ -27,7 +25,6 @@ _ALIAS, _METADATA, _CHUNKING = "vector_store_name", "metadata", "chunking_strate
 _MODEL, _DIMENSIONS = "default_embedding_model", "embedding_dimensions"
 _VALUE = re.compile(r"""(['"]).*\1|(?<=, not )[^;]*""")
 """What a problem quotes of a file."""
-_similar = lru_cache(MAX_PROBLEMS)(get_close_matches)
 
 
 class Disabled(NamedTuple):
@@ -162,13 +159,12 @@ class Reader(Values):
 
     def _note_unknown_key(self, key: str, section: Section, path: str) -> None:
         """Note a key that LlamaStack ignores: a problem if it looks like a typing mistake, else a warning."""
-        # A longer key resembles none.
-        key, path = key[:60], f"{path}.{one_line(key, 60)}"
-        self._unknown_keys.add(key)
+        path = f"{path}.{one_line(key, 60)}"
+        self._unknown_keys.add(key[:60])
         if len(self._unknown_keys) > MAX_PROBLEMS:
             self.problems.append((path, f"unknown key, one of more than {MAX_PROBLEMS} different ones"))
-        elif near := _similar(key, section.keys, n=1):
-            self.problems.append((path, f"unknown key; did you mean {near[0]}?"))
+        elif near := section.key_like(key):
+            self.problems.append((path, f"unknown key; did you mean {near}?"))
         else:
             self.warnings[path] = f"unknown key, ignored; valid keys: {', '.join(section.keys)}"
 

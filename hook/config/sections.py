@@ -1,6 +1,10 @@
 """Where the releases of LlamaStack keep the collections in their configuration."""
 
+from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any, NamedTuple
+
+from hook.errors import MAX_PROBLEMS
 
 
 class Section(NamedTuple):
@@ -10,7 +14,12 @@ class Section(NamedTuple):
     id_key: str
     keys: tuple[str, ...]
 
+    def key_like(self, key: str) -> str | None:
+        """Return the key that may be meant; a longer one than any resembles none."""
+        return next(iter(_similar(key[:60], self.keys, 1)), None)
 
+
+_similar = lru_cache(MAX_PROBLEMS)(get_close_matches)
 _COMMON = ("embedding_model", "embedding_dimension", "provider_id", "chunking_strategy")
 SECTIONS = (
     Section(("vector_dbs",), "vector_db_id", ("vector_db_id", *_COMMON, "provider_vector_db_id")),  # up to 0.2.24
