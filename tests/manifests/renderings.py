@@ -236,9 +236,16 @@ def deployment(name: str) -> str:
     return OPERATED.get(name.split("+")[0], DEPLOYMENT)
 
 
+@cache
+def _as_json(name: str) -> str:
+    """Return the objects of one of `EVERY`, in what is read a hundred times faster than YAML."""
+    return json.dumps([document for document in yaml.safe_load_all(text(name)) if document])
+
+
 def objects(name: str) -> list[Any]:
-    """Return the objects of one of `EVERY`."""
-    return [document for document in yaml.safe_load_all(text(name)) if document]
+    """Return the objects of one of `EVERY`, which are the caller's own."""
+    found: list[Any] = json.loads(_as_json(name))
+    return found
 
 
 def one(name: str, kind: str, object_name: str = NAME) -> Any:
