@@ -1,7 +1,7 @@
 """What the hook says of a server that is several processes, beside what real clients meet on fresh connections.
 
-Each cell is 20 runs; a false verdict in any of them, or a second vector store of a name, ends it with 1.
-`RELEASES="0.3.5"` and `SETUPS="two workers"` pick some.
+Each cell is RUNS runs, 20 by default; a false verdict in any of them, or a second vector store of a name, ends it with
+1. `RELEASES="0.3.5"` and `SETUPS="two workers"` pick some.
 """
 
 import os
@@ -31,7 +31,8 @@ PROVIDERS = {"faiss": OTHER_PROVIDER, "pgvector": PROVIDER}
 SETUPS = {WORKERS: "workers", PER_CONNECTION: "per_connection", PER_REQUEST: "per_request"}
 """And what their collections are called by, which no other set-up of the same servers has."""
 NAMES = ("red_hat_docs", "eu_ai_act")
-RUNS = 20
+RUNS = int(os.environ.get("RUNS", "20"))
+"""Half of them after a restart; a multiple of six has each command as often in both halves."""
 CLIENTS = 6
 """Real clients for each collection after each run, each request of them on a connection of its own: two workers are
 both met but once in 2,000 times, where each takes half of them."""
