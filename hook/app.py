@@ -82,7 +82,7 @@ def _execute(options: Settings, environ: Mapping[str, str], progress: Progress, 
         raise ConfigError(["no collection is declared, so prune would list all that this program made; declare one"])
     if collections:
         with beating(timings), doing("run.progress", lambda: {"remaining_seconds": round(deadline.remaining())}):
-            _verify(options, environ, collections, deadline, progress, timings)
+            _verify(options, environ, collections, deadline, progress)
         progress.findings = {name: addresses.checked(each) for name, each in progress.findings.items()}
     if publisher is not None and exit_code(progress.findings.values()) is ExitCode.OK:
         _publish(publisher, progress)
@@ -132,7 +132,6 @@ def _verify(
     collections: Sequence[Collection],
     deadline: Deadline,
     progress: Progress,
-    timings: Timings,
 ) -> None:
     """Verify these collections on the server, and register what is missing for `register`."""
     if options.wait_for_deployment is not None:
@@ -145,7 +144,7 @@ def _verify(
     consumer = None
     if options.consumer is not None:
         consumer = LlamaStack(Http(options.consumer, options.request_timeout_seconds, deadline))
-    Run(options, server, consumer, deadline, progress, timings).carry_out(collections)
+    Run(options, server, consumer, deadline, progress).carry_out(collections)
 
 
 def _publish(publisher: Publisher, progress: Progress) -> None:

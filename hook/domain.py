@@ -168,8 +168,13 @@ class Observation:
     """By id, what was proven of a vector store."""
     versions: Mapping[str, tuple[VectorStore, ...]] = field(default_factory=dict)
     """By id, what the workers list differently of a vector store: each version once, as one of them shows it."""
-    has_grown: bool = False
-    """Whether somebody made one of those meanwhile, so that the first lists could not show it."""
+    has_changed: bool = False
+    """Whether somebody made one of those meanwhile, which the first lists could not show, or deleted one."""
+
+    @property
+    def workers_disagree(self) -> bool:
+        """Whether some workers know a vector store that others do not."""
+        return any(proof.verdict is Verdict.DIVIDED for proof in self.proofs.values())
 
 
 class State(StrEnum):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
-from hook.domain import Observation, Provider, Target, VectorStore
+from hook.domain import Provider, Target, VectorStore
 
 _SERVER_MADE = re.compile(r"vs_[0-9a-f-]{24,36}", re.IGNORECASE)
 """LlamaStack from 0.2.15 on makes up `vs_` and a UUID (POST /v1/vector_stores), and OpenAI `vs_` and hex digits."""
@@ -67,17 +67,12 @@ def unsettled(targets: Iterable[Target], stores: Iterable[VectorStore], settled:
     return {name for name, some in found.items() if len(some) > 1 and not {store.id for store in some} <= settled}
 
 
-def by_id(targets: Sequence[Target], observation: Observation) -> dict[str, Target]:
-    """Return the target of each candidate that was proven, by id."""
-    found = candidates(targets, observation.stores)
-    stores = ((store, target) for target in targets for store in found[target.name])
-    return {store.id: as_listed(target, store) for store, target in stores if store.id in observation.proofs}
-
-
-def provable(targets: Sequence[Target], settled: AbstractSet[str], stores: Sequence[VectorStore]) -> dict[str, Target]:
-    """Return the target of each candidate that shall be proven, by id: all but those that may be withdrawn."""
-    found, skipped = candidates(targets, stores), unsettled(targets, stores, settled)
-    wanted = [target for target in targets if target.name not in skipped]
+def as_candidates(
+    targets: Sequence[Target], stores: Sequence[VectorStore], without: AbstractSet[str] = frozenset()
+) -> dict[str, Target]:
+    """Return the target of each candidate by its id, as it has to be asked for it; `without` some names."""
+    found = candidates(targets, stores)
+    wanted = [target for target in targets if target.name not in without]
     return {store.id: as_listed(target, store) for target in wanted for store in found[target.name]}
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from hook.deadline import Deadline
@@ -12,34 +12,22 @@ from hook.llamastack import MAX_FAILURES, LlamaStack, is_own_failure
 from hook.logs import log
 from hook.registration.candidates import as_listed
 from hook.registration.decide import Action, Create, Repeat, Try, Withdraw
-from hook.registration.deletion import Deleter
-from hook.registration.journal import (
-    Created,
-    Journal,
-    Kept,
-    Refused,
-    Repeated,
-    Sent,
-    Tried,
-    Unclear,
-    Withdrawn,
-)
+from hook.registration.deletion import delete
+from hook.registration.journal import Created, Journal, Kept, Refused, Repeated, Sent, Tried, Unclear, Withdrawn
 from hook.registration.trial import try_out
 from hook.retry import retry
 from hook.survey import Survey
-from hook.timings import Timings
 
 
+@dataclass
 class Performer:
     """Withdraws, repeats, tries and creates, each as it was decided."""
 
-    def __init__(self, server: LlamaStack, survey: Survey, deadline: Deadline, timings: Timings) -> None:
-        self._server = server
-        self._survey = survey
-        self._deadline = deadline
-        self._timings = timings
-        self._listed: tuple[int, Sequence[VectorStore]] = (0, ())
-        """What the server listed after so many creates without a clear answer, in this round."""
+    _server: LlamaStack
+    _survey: Survey
+    _deadline: Deadline
+    _listed: tuple[int, Sequence[VectorStore]] = (0, ())
+    """What the server listed after so many creates without a clear answer, in this round."""
 
     def carry_out(self, actions: Sequence[Action], journal: Journal) -> None:
         """Carry out all of it. Raises UnavailableError where the server is not there at all."""
@@ -50,8 +38,8 @@ class Performer:
             if isinstance(action, Withdraw):
                 self._withdraw(action, journal)
             elif isinstance(action, Try):
-                proof = try_out(self._server, target, self._deadline, self._timings)
-                journal.add(Tried(target.provider.id, target.model.id, proof))
+                proof = try_out(self._server, target, self._deadline)
+                journal.add(Tried(target.name, (target.provider.id, target.model.id), proof))
             elif isinstance(action, Create):
                 self._create(target, journal)
 
@@ -62,7 +50,7 @@ class Performer:
             # At the last moment, since somebody may have begun to use it.
             empty = self._survey.prove_once(store.id, as_listed(action.target, store)).empty
             claim = replace(action.claim, empty=empty)
-            if Deleter(self._server, self._deadline).delete(store, claim, max_failures=MAX_FAILURES):
+            if delete(self._server, store, claim, self._deadline, max_failures=MAX_FAILURES):
                 journal.add(Withdrawn(name, store))
                 log.info("collection.withdrawn", collection=name, vector_store_id=store.id, kept=claim.older.id)
                 return
@@ -79,10 +67,9 @@ class Performer:
                 there = replace(action.target, name=action.store_id)
                 with suppress(HookError):
                     self._send(there)
-        names = [action.target.name for action in repeats]
-        for name in names:
-            journal.add(Repeated(name))
-        log.info("collections.registered_anew", collections=names)
+        for action in repeats:
+            journal.add(Repeated(action.target.name))
+        log.info("collections.registered_anew", collections=[action.target.name for action in repeats])
 
     def _create(self, target: Target, journal: Journal) -> None:
         """Create a vector store, once. Raises UnavailableError where the server is not there at all."""
@@ -126,5 +113,5 @@ class Performer:
 
     def _until(self, *, timed_out: bool) -> float:
         """Return until when a create may still take place; one that is still being worked on may take any time."""
-        late, half = self._timings.late_seconds, self._deadline.remaining() / 2
+        late, half = self._deadline.timings.late_seconds, self._deadline.remaining() / 2
         return self._deadline.elapsed() + (max(late, half) if timed_out else late)

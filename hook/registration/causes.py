@@ -8,6 +8,7 @@ from hook.domain import Observation, Proof, Target, Verdict
 from hook.errors import HookError, UnavailableError
 from hook.llamastack import LlamaStack, Release
 from hook.registration import remedies
+from hook.registration.models import vectors
 
 
 def explained(server: LlamaStack, seen: Observation, targets: Mapping[str, Target], deadline: Deadline) -> Observation:
@@ -16,31 +17,27 @@ def explained(server: LlamaStack, seen: Observation, targets: Mapping[str, Targe
     What cannot be told is dead, too, where its model is, and where a file of it was cut into chunks: then it is
     not fresh. Raises UnavailableError where the server itself does not answer any more.
     """
-    failures: dict[str, HookError | None] = {}
     proofs = dict(seen.proofs)
-    filled_ids = {store.id for store in seen.stores if store.files_completed > 0}
-    for store_id, target in targets.items():
-        proof = proofs[store_id]
-        if proof.verdict not in (Verdict.DEAD, Verdict.UNDECIDED):
-            continue
-        if target.model.id not in failures:
-            failures[target.model.id] = _failure_of(server, target, deadline)
-            _check_server(server, failures[target.model.id])
-        failure = failures[target.model.id]
-        if proof.verdict is Verdict.DEAD or isinstance(failure, UnavailableError) or store_id in filled_ids:
-            proofs[store_id] = replace(
-                proof, verdict=Verdict.DEAD, detail=_cause(proof, target, failure, server.release)
-            )
-    return replace(seen, proofs=proofs)
-
-
-def _check_server(server: LlamaStack, failure: HookError | None) -> None:
-    """Raise UnavailableError where not the model but the whole server has stopped answering, as its health says."""
-    if isinstance(failure, UnavailableError) and failure.timed_out:
+    asked = {
+        store_id: target
+        for store_id, target in targets.items()
+        if store_id in proofs and proofs[store_id].verdict in (Verdict.DEAD, Verdict.UNDECIDED)
+    }
+    failures = vectors(server, (target.model for target in asked.values()), deadline).failures
+    if any(isinstance(each, UnavailableError) and each.timed_out for each in failures.values()):
+        # Not the model may have stopped answering, but the whole server.
         try:
             server.check_health()
         except UnavailableError as error:
             raise UnavailableError(f"LlamaStack stopped answering in the middle of the run: {error}") from error
+    filled_ids = {store.id for store in seen.stores if store.files_completed > 0}
+    for store_id, target in asked.items():
+        proof = proofs[store_id]
+        failure = failures.get(target.model.id)
+        if proof.verdict is Verdict.DEAD or isinstance(failure, UnavailableError) or store_id in filled_ids:
+            detail = _cause(proof, target, failure, server.release)
+            proofs[store_id] = replace(proof, verdict=Verdict.DEAD, detail=detail)
+    return replace(seen, proofs=proofs)
 
 
 def _cause(proof: Proof, target: Target, failure: HookError | None, release: Release | None) -> str:
@@ -51,12 +48,3 @@ def _cause(proof: Proof, target: Target, failure: HookError | None, release: Rel
     else:
         what = remedies.dead_backend(target, release)
     return f"inserts or queries fail ({proof.detail}): {what}"
-
-
-def _failure_of(server: LlamaStack, target: Target, deadline: Deadline) -> HookError | None:
-    """Return what the embedding model answers where it fails, or None where it makes a vector."""
-    try:
-        server.embed(target.model, min(deadline.timings.embed_seconds, deadline.remaining() / 2))
-    except HookError as error:
-        return error
-    return None

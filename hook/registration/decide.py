@@ -14,39 +14,35 @@ MOST_REPEATS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Withdraw:
-    """Delete a duplicate that a killed run left behind."""
+class Action:
+    """Something to do for a collection."""
 
     target: Target
+
+
+class Try(Action):
+    """Try its provider and model with a throw-away vector store."""
+
+
+class Create(Action):
+    """Create its vector store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw(Action):
+    """Delete a duplicate that a killed run left behind."""
+
     store: VectorStore
     claim: Surplus
 
 
 @dataclass(frozen=True, slots=True)
-class Repeat:
+class Repeat(Action):
     """Send the create of what is there once more, so that each worker knows it (up to 0.2.24)."""
 
-    target: Target
     store_id: str
     on_each_connection: bool
     """Whether other workers than the one that answers need it, too."""
-
-
-@dataclass(frozen=True, slots=True)
-class Try:
-    """Try a target's provider and model with a throw-away vector store."""
-
-    target: Target
-
-
-@dataclass(frozen=True, slots=True)
-class Create:
-    """Create the vector store of a collection."""
-
-    target: Target
-
-
-Action = Withdraw | Repeat | Try | Create
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +84,7 @@ def decide(
         and not ((trial := journal.trial(target)) is not None and trial.reads_only)
         and target.name not in journal.names(Sent)
         and failed.isdisjoint({None, target.provider.id})
-        and not workers_disagree(observation)
+        and not observation.workers_disagree
     ]
     if policy.may_insert:
         new = [each for each in creates if tells_nothing_when_empty(each.provider.kind, policy.release)]
@@ -101,11 +97,6 @@ def decide(
             # A trial takes its time, and another run may make what is missing: it is asked anew before it is created.
             return [*actions, *map(Try, keys.values())]
     return [*actions, *map(Create, creates)]
-
-
-def workers_disagree(observation: Observation) -> bool:
-    """Tell whether some workers know a vector store that others do not."""
-    return any(proof.verdict is Verdict.DIVIDED for proof in observation.proofs.values())
 
 
 def _withdrawals(targets: Sequence[Target], observation: Observation, journal: Journal) -> list[Withdraw]:

@@ -165,20 +165,15 @@ def _is_older(store: VectorStore, seconds: float) -> bool:
     return store.age_seconds is not None and store.age_seconds > seconds
 
 
-class Deleter:
-    """Deletes what may be deleted."""
+def delete(
+    server: LlamaStack, store: VectorStore, claim: Claim, deadline: Deadline, *, max_failures: int | None = None
+) -> bool:
+    """Delete a vector store if it may be deleted by this claim, and return whether it may.
 
-    def __init__(self, server: LlamaStack, deadline: Deadline) -> None:
-        self._server = server
-        self._deadline = deadline
-
-    def delete(self, store: VectorStore, claim: Claim, *, max_failures: int | None = None) -> bool:
-        """Delete a vector store if it may be deleted by this claim, and return whether it may.
-
-        Raises UnavailableError, at the `max_failures`th answer of 5xx or where the budget ends, and RefusedError.
-        """
-        if not may_delete(store, claim):
-            return False
-        delete = partial(self._server.delete_vector_store, store.id)
-        retry(delete, self._deadline, "request.retry_scheduled", max_failures=max_failures)
-        return True
+    Raises UnavailableError, at the `max_failures`th answer of 5xx or where the budget ends, and RefusedError.
+    """
+    if not may_delete(store, claim):
+        return False
+    call = partial(server.delete_vector_store, store.id)
+    retry(call, deadline, "request.retry_scheduled", max_failures=max_failures)
+    return True

@@ -8,25 +8,48 @@ from hook.domain import Proof, Target, VectorStore
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """A create was sent for a collection."""
+class Event:
+    """Something that this run did for a collection."""
 
     name: str
+
+
+class Sent(Event):
+    """A create was sent."""
+
+
+class Repeated(Event):
+    """A create was sent again for a vector store that is there (up to 0.2.24, where that changes nothing)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Created:
-    """The server answered a create."""
-
-    name: str
+class _WithStore(Event):
     store: VectorStore
 
 
+class Created(_WithStore):
+    """The server answered a create."""
+
+
+class Withdrawn(_WithStore):
+    """A vector store was deleted in favour of another one of its collection."""
+
+
+class Kept(_WithStore):
+    """A duplicate was to be deleted, and was not: it is in use by now, or the server refused."""
+
+
 @dataclass(frozen=True, slots=True)
-class Unclear:
+class Refused(Event):
+    """The server refused a create: it made nothing, and never will."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unclear(Event):
     """A create got no clear answer, so it may have taken place, or may still do so."""
 
-    name: str
     cause: str
     until_seconds: float
     """Until when the server may still carry it out, in seconds since the start of the run."""
@@ -35,46 +58,12 @@ class Unclear:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """The server refused a create: it made nothing, and never will."""
-
-    name: str
-    cause: str
-
-
-@dataclass(frozen=True, slots=True)
-class Withdrawn:
-    """A vector store was deleted in favour of another one of its collection."""
-
-    name: str
-    store: VectorStore
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A duplicate was to be deleted, and was not: it is in use by now, or the server refused."""
-
-    name: str
-    store: VectorStore
-
-
-@dataclass(frozen=True, slots=True)
-class Repeated:
-    """A create was sent again for a vector store that is there (up to 0.2.24, where that changes nothing)."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Tried:
+class Tried(Event):
     """A provider and a model were tried with a throw-away vector store."""
 
-    provider_id: str
-    model_id: str
+    key: tuple[str, str]
+    """The ids of both."""
     proof: Proof
-
-
-Event = Sent | Created | Unclear | Refused | Withdrawn | Kept | Repeated | Tried
 
 
 @dataclass(slots=True)
@@ -95,9 +84,9 @@ class Journal:
         """Return, by name, what the server answered to the creates."""
         return {event.name: event.store for event in self.events if isinstance(event, Created)}
 
-    def withdrawn(self) -> dict[str, VectorStore]:
-        """Return, by id, what was deleted in favour of another one."""
-        return {event.store.id: event.store for event in self.events if isinstance(event, Withdrawn)}
+    def withdrawn(self) -> set[str]:
+        """Return the ids of what was deleted in favour of another one."""
+        return {event.store.id for event in self.events if isinstance(event, Withdrawn)}
 
     def refused(self) -> dict[str, Refused]:
         """Return, by name, the creates that the server refused."""
@@ -105,11 +94,11 @@ class Journal:
 
     def names(self, *kinds: type) -> list[str]:
         """Return the collections that events of these kinds are about, in their order."""
-        return [event.name for event in self.events if isinstance(event, kinds) and not isinstance(event, Tried)]
+        return [event.name for event in self.events if isinstance(event, kinds)]
 
     def trial(self, target: Target) -> Proof | None:
         """Return what a throw-away vector store proved of a target's provider and model; None where none was tried."""
-        tried = {(each.provider_id, each.model_id): each.proof for each in self.events if isinstance(each, Tried)}
+        tried = {each.key: each.proof for each in self.events if isinstance(each, Tried)}
         return tried.get((target.provider.id, target.model.id))
 
     def is_ours(self, store: VectorStore) -> bool:
@@ -128,9 +117,7 @@ class Journal:
 
     def unlisted_ids(self, stores: Iterable[VectorStore]) -> set[str]:
         """Return the ids that the server answered to this run's creates, and that its list does not show."""
-        return (
-            {store.id for store in self.created().values()} - {store.id for store in stores} - self.withdrawn().keys()
-        )
+        return {store.id for store in self.created().values()} - {store.id for store in stores} - self.withdrawn()
 
     def _own_withdrawn(self) -> list[Withdrawn]:
         withdrawn = (event for event in self.events if isinstance(event, Withdrawn))

@@ -106,7 +106,6 @@ class Judge:
         proofs = seen.proofs
         live = [store for store in stores if proofs[store.id].verdict is not Verdict.LOST]
         lost_ids = tuple(store.id for store in stores if proofs[store.id].verdict is Verdict.LOST)
-        disagree = any(proof.verdict is Verdict.DIVIDED for proof in proofs.values())
         own = [store for store in stores if store.id == target.name]
         replaced = [each for store in own for each in remarks.differences(target, store, seen)]
         if not live and replaced:
@@ -116,13 +115,13 @@ class Judge:
             return Finding(target.name, State.DRIFTED, target.name, detail, lost_ids)
         if not live and lost_ids:
             said, remedy = proofs[lost_ids[-1]].detail, remedies.lost(target, self.release)
-            remedy = remedies.NOT_CREATED if disagree else remedy
+            remedy = remedies.NOT_CREATED if seen.workers_disagree else remedy
             detail = f"the server lists it, but every insert fails ({said}): {remedy}"
             return Finding(target.name, State.LOST, lost_ids[-1], detail, lost_ids)
         if not live and is_server_made(target.name):
             return Finding(target.name, State.MISSING, detail=remedies.server_made(target, seen.stores))
         if not live:
-            remedy = remedies.NOT_CREATED if disagree else "run `register`"
+            remedy = remedies.NOT_CREATED if seen.workers_disagree else "run `register`"
             return Finding(target.name, State.MISSING, detail=f"the server does not list it; {remedy}")
         taken = duplicates.chosen(live, proofs, self.on_duplicate)
         if taken is None:

@@ -13,7 +13,7 @@ from hook.llamastack import MAX_FAILURES, LlamaStack, number
 from hook.logs import log
 from hook.progress import Progress
 from hook.registration.candidates import as_listed, by_age, candidates
-from hook.registration.deletion import Deleter, Orphan, Spare, may_delete
+from hook.registration.deletion import Orphan, Spare, delete, may_delete
 from hook.registration.ready import resolve_on, wait_until_ready
 from hook.registration.remarks import differences
 from hook.retry import retry
@@ -31,7 +31,7 @@ class Pruner:
         self._deadline = deadline
         self._progress = progress
         # An empty insert is a write, and tells nothing of what is held.
-        prover = Prover(server, deadline, settings.request_timeout_seconds, write=False)
+        prover = Prover(deadline, settings.request_timeout_seconds, write=False)
         self._survey = Survey(server, prover, deadline, settings.connections)
 
     def carry_out(self, collections: Sequence[Collection]) -> None:
@@ -96,22 +96,15 @@ class Pruner:
         return None
 
     def _deleted(self, store: VectorStore, target: Target, claim: Claim) -> Finding:
-        """Delete a vector store, and return what came of it."""
+        """Delete a vector store if all is as it was, and return what came of it: somebody may have begun to use it."""
         what, name = _described(store, claim), str(store.declared_as)
-        if not self._delete(store, target, claim):
-            return Finding(
-                name, State.ORPHANED, store.id, f"{what}; kept: it changed during the run; run `prune` again"
-            )
-        log.info("vector_store.deleted", vector_store_id=store.id, declared_as=name, was=what)
-        return Finding(name, State.DELETED, store.id, f"{what}; deleted")
-
-    def _delete(self, store: VectorStore, target: Target, claim: Claim) -> bool:
-        """Delete it if all is as it was, at the last moment: somebody may have begun to use it."""
         listed = {each.id: each for each in self._survey.stores()}
-        if store.id not in listed or (isinstance(claim, Spare) and claim.kept.id not in listed):
-            return False
-        claim = replace(claim, empty=self._survey.prove_once(store.id, target).empty)
-        return Deleter(self._server, self._deadline).delete(listed[store.id], claim, max_failures=MAX_FAILURES)
+        if store.id in listed and (isinstance(claim, Orphan) or claim.kept.id in listed):
+            now = replace(claim, empty=self._survey.prove_once(store.id, target).empty)
+            if delete(self._server, listed[store.id], now, self._deadline, max_failures=MAX_FAILURES):
+                log.info("vector_store.deleted", vector_store_id=store.id, declared_as=name, was=what)
+                return Finding(name, State.DELETED, store.id, f"{what}; deleted")
+        return Finding(name, State.ORPHANED, store.id, f"{what}; kept: it changed during the run; run `prune` again")
 
 
 def _asked_as(store: VectorStore, providers: Mapping[str, Provider]) -> Target:
@@ -125,7 +118,7 @@ def _asked_as(store: VectorStore, providers: Mapping[str, Provider]) -> Target:
 def _check(seen: Observation) -> None:
     """Raise UnavailableError where connections list different vector stores: then no list says what is there."""
     is_same = all(count == seen.connections for count in seen.shown.values())
-    if not is_same or seen.has_grown or any(len(versions) > 1 for versions in seen.versions.values()):
+    if not is_same or seen.has_changed or any(len(versions) > 1 for versions in seen.versions.values()):
         raise UnavailableError(
             "nothing was deleted: workers list different stores, or the list changed during the run; run it again, and "
             "if that repeats, run `register-collections check`"

@@ -9,7 +9,7 @@ from hook.errors import UnavailableError
 from hook.llamastack import LlamaStack
 from hook.progress import Progress
 from hook.registration import consumer
-from hook.registration.candidates import by_id
+from hook.registration.candidates import as_candidates
 from hook.registration.carry_out import Performer
 from hook.registration.causes import explained
 from hook.registration.decide import Action, Policy, decide
@@ -19,7 +19,6 @@ from hook.registration.plan import planned
 from hook.registration.ready import resolve_on, wait_until_ready
 from hook.registration.settle import Settler
 from hook.survey import QUERIES, QUERIES_BEFORE_A_WRITE, Prover, Survey
-from hook.timings import DEFAULT_TIMINGS, Timings
 
 
 class Run:
@@ -32,18 +31,17 @@ class Run:
         consumer_server: LlamaStack | None,
         deadline: Deadline,
         progress: Progress,
-        timings: Timings = DEFAULT_TIMINGS,
     ) -> None:
         self._settings = settings
         self._server = server
         self._consumer_server = consumer_server
         self._deadline = deadline
         self._progress = progress
-        self._prover = Prover(server, deadline, settings.request_timeout_seconds, write=settings.prove_write)
+        self._prover = Prover(deadline, settings.request_timeout_seconds, write=settings.prove_write)
         self._survey = Survey(server, self._prover, deadline, settings.connections)
         self._journal = Journal(server.run_id)
-        self._settler = Settler(server, self._survey, deadline, self._journal, timings)
-        self._performer = Performer(server, self._survey, deadline, timings)
+        self._settler = Settler(server, self._survey, deadline, self._journal)
+        self._performer = Performer(server, self._survey, deadline)
 
     def carry_out(self, collections: Sequence[Collection]) -> None:
         """Leave the findings in the progress, whatever ends the run. Raises UnavailableError and RefusedError."""
@@ -73,15 +71,14 @@ class Run:
             raise
         if self._consumer_server is not None:
             self._consumer_server.release = self._server.release
-            prover = self._prover.with_server(self._consumer_server)
-            survey = Survey(self._consumer_server, prover, self._deadline, self._settings.connections)
+            survey = Survey(self._consumer_server, self._prover, self._deadline, self._settings.connections)
             findings = self._progress.findings
             findings |= consumer.check(survey, self._consumer_server, targets, findings, self._deadline)
         self._progress.findings |= planned(plan, self._progress.findings)
 
     def _observe(self, targets: Sequence[Target], queries: int) -> Observation:
         observation = self._settler.observe(targets, queries)
-        return explained(self._server, observation, by_id(targets, observation), self._deadline)
+        return explained(self._server, observation, as_candidates(targets, observation.stores), self._deadline)
 
     def _judge(self, targets: Sequence[Target], observation: Observation) -> None:
         given, is_register = self._settings, self._settings.command == "register"

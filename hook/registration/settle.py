@@ -3,35 +3,31 @@
 import random
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
+from dataclasses import dataclass, field
 
 from hook.deadline import Deadline, sleep
 from hook.domain import Observation, Proof, Target, VectorStore, Verdict
 from hook.errors import HookError
 from hook.llamastack import LlamaStack
 from hook.logs import log
-from hook.registration.candidates import as_listed, by_age, candidates, earlier_ones, provable, unsettled
-from hook.registration.deletion import Deleter, Duplicate
+from hook.registration.candidates import as_candidates, as_listed, by_age, candidates, earlier_ones, unsettled
+from hook.registration.deletion import Duplicate, delete
 from hook.registration.journal import Journal, Sent, Withdrawn
 from hook.survey import QUERIES_BEFORE_A_WRITE, Survey
-from hook.timings import Timings
 
 Stores = Sequence[VectorStore]
 
 
+@dataclass
 class Settler:
     """Observes the server until nothing is about to change, and withdraws what this run made too many."""
 
-    def __init__(
-        self, server: LlamaStack, survey: Survey, deadline: Deadline, journal: Journal, timings: Timings
-    ) -> None:
-        self._server = server
-        self._survey = survey
-        self._deadline = deadline
-        self._journal = journal
-        self._timings = timings
-        self._lost: dict[str, Proof] = {}
-        """By id, what is lost: nothing revives it, and each further proof is an error in the server's log."""
+    _server: LlamaStack
+    _survey: Survey
+    _deadline: Deadline
+    _journal: Journal
+    _lost: dict[str, Proof] = field(default_factory=dict)
+    """By id, what is lost: nothing revives it, and each further proof is an error in the server's log."""
 
     def observe(self, targets: Sequence[Target], queries: int) -> Observation:
         """Return what all workers say of the targets. Raises as the server's API does.
@@ -40,17 +36,28 @@ class Settler:
         """
         self._wait_for_late_creates(targets)
         # The last observation needs time, too, so that the message can say what is missing.
-        lag = Deadline(min(self._timings.lag_seconds, self._deadline.remaining() / 2))
+        lag = Deadline(min(self._deadline.timings.lag_seconds, self._deadline.remaining() / 2))
         settled: frozenset[str] = frozenset()
+
+        def provable(stores: Stores) -> dict[str, Target]:
+            # All but those that may be withdrawn.
+            return as_candidates(targets, stores, without=unsettled(targets, stores, settled))
+
         while True:
-            observation = self._survey.observe(partial(provable, targets, settled), queries)
+            observation = self._survey.observe(provable, queries)
             self._lost |= {key: each for key, each in observation.proofs.items() if each.verdict is Verdict.LOST}
             if unsettled(targets, observation.stores, settled):
                 settled |= self._agree(targets, observation.stores)
-            elif self._journal.unlisted_ids(observation.stores) and lag.remaining():
-                sleep(self._timings.lag_pause_seconds)
+            elif self._is_behind(targets, observation.stores) and lag.remaining():
+                sleep(self._deadline.timings.lag_pause_seconds)
             else:
                 return observation
+
+    def _is_behind(self, targets: Sequence[Target], stores: Stores) -> bool:
+        """Tell whether a list lacks what this run has made, or that in whose favour it has withdrawn it."""
+        found = candidates(targets, stores)
+        is_gone = any(not found[name] for name in self._journal.names(Withdrawn))
+        return is_gone or bool(self._journal.unlisted_ids(stores))
 
     def give_way(self, targets: Sequence[Target]) -> None:
         """Withdraw what this run made too many, as far as the server still answers: no observation comes any more."""
@@ -70,7 +77,7 @@ class Settler:
             stores = self._survey.stores()
             self._withdraw_surplus(targets, stores, proofs)
             if self._has_late_creates(stores):
-                sleep(self._timings.late_pause_seconds)
+                sleep(self._deadline.timings.late_pause_seconds)
 
     def _has_late_creates(self, stores: Stores) -> bool:
         unresolved = self._journal.unresolved(stores).values()
@@ -82,58 +89,48 @@ class Settler:
         Each run withdraws its own where another one came first; then one is left, and all of them find it. Only the
         vector stores that decide that are proven, since twenty runs with twenty of a name would need too many.
         """
+        timings = self._deadline.timings
         limit = Deadline(self._deadline.remaining() / 2)
-        quiet = Deadline(self._timings.race_seconds)
+        quiet = Deadline(timings.race_seconds)
         began = _server_time(stores)
         seen: list[set[str]] = []
         proofs = dict(self._lost)
         while True:
-            proven_before = frozenset(proofs)
             found = candidates(targets, stores)
             self._withdraw_surplus(targets, stores, proofs)
-            raced = [each for each in targets if self._is_raced(each, found[each.name], began, proofs, proven_before)]
+            raced = [each for each in targets if self._is_raced(each, found[each.name], began, proofs)]
             racing = [store for target in raced for store in found[target.name]]
             # What workers show by turns is no change, so only what was never there before is one.
             if (now := {store.id for store in racing}) not in seen:
                 has_own = any(map(self._journal.is_ours, racing))
-                quiet = Deadline(self._timings.race_seconds if has_own else self._timings.bystander_seconds)
+                quiet = Deadline(timings.race_seconds if has_own else timings.bystander_seconds)
                 seen.append(now)
             remaining = min(limit.remaining(), quiet.remaining())
             if not raced or remaining == 0:
                 return frozenset(store.id for store in stores)
             log.info("race.found", collections=len(raced), remaining_seconds=round(remaining, 2))
             # Not all at once: the others ask, too.
-            sleep(random.uniform(*self._timings.race_pause_seconds))
+            sleep(random.uniform(*timings.race_pause_seconds))
             stores = self._survey.stores()
 
-    def _is_raced(
-        self,
-        target: Target,
-        found: Stores,
-        began: float | None,
-        proofs: dict[str, Proof],
-        proven_before: frozenset[str],
-    ) -> bool:
+    def _is_raced(self, target: Target, found: Stores, began: float | None, proofs: dict[str, Proof]) -> bool:
         """Tell whether another run had made one of several so lately that it may be about to withdraw it.
 
         Lately is what was made near this run's own one, or else near when this race `began`, by the server's clock. It
         may be any where its answers tell no time.
-        What vanished in the middle of its proof is divided only where that was `proven_before` this list.
         """
         own = self._journal.made_at(target.name, found)
         now = began if own is None else own
         others = [store for store in found if store.made_by not in (None, self._journal.run_id)]
-        recent = {
-            store.id for store in others if now is None or abs(now - store.created_at) < self._timings.recent_seconds
-        }
+        seconds = self._deadline.timings.recent_seconds
+        recent = {store.id for store in others if now is None or abs(now - store.created_at) < seconds}
         if len(found) < 2 or not recent:
             return False
         # One that a restart has lost is in no race; the oldest is proven in any case.
         self._prove(by_age(found)[0], target, proofs)
         alive = [store for store in found if store.id not in proofs or proofs[store.id].verdict is not Verdict.LOST]
-        # What only some workers know is withdrawn by nobody.
-        divided = {each.id for each in alive if each.id in proofs and proofs[each.id].verdict is Verdict.DIVIDED}
-        if any(store_id in proven_before or not proofs[store_id].vanished for store_id in divided):
+        if any(store.id in proofs and proofs[store.id].verdict is Verdict.DIVIDED for store in alive):
+            # What only some workers know is withdrawn by nobody.
             return False
         return len(alive) > 1 and any(store.id in recent for store in alive)
 
@@ -151,7 +148,7 @@ class Settler:
         journal = self._journal
         own = by_age(store for store in found if journal.is_ours(store))
         before = earlier_ones(found, {store.id for store in own})
-        verdicts = (self._prove(store, target, proofs).verdict for store in before if own)
+        verdicts = (self._prove(store, target, proofs).verdict for store in before)
         first = next((each for each in verdicts if each is not Verdict.LOST), Verdict.LOST)
         if first not in (Verdict.ALIVE, Verdict.UNDECIDED, Verdict.REFUSED):
             answered = journal.created().get(target.name)
@@ -162,7 +159,7 @@ class Settler:
             # Somebody may use it already.
             empty = self._survey.prove_once(store.id, as_listed(target, store)).empty
             claim = Duplicate(target.name, journal.run_id, ids_before, empty)
-            if Deleter(self._server, self._deadline).delete(store, claim):
+            if delete(self._server, store, claim, self._deadline):
                 journal.add(Withdrawn(target.name, store))
                 log.info("collection.taken_back", collection=target.name, vector_store_id=store.id)
 

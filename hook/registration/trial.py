@@ -3,63 +3,58 @@
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle
 
 from hook.deadline import Deadline, sleep
 from hook.domain import Proof, Target, VectorStore, Verdict
 from hook.errors import HookError, RefusedError, Stopped, UnavailableError, one_line
-from hook.llamastack import TRIAL_TEXT, LlamaStack, is_own_failure, is_unknown_id, takes_no_inserts
+from hook.llamastack import MAX_FAILURES, TRIAL_TEXT, LlamaStack, is_own_failure, is_unknown_id, takes_no_inserts
 from hook.logs import log
-from hook.registration.deletion import TRIAL_PREFIX, Deleter, Leftover, Trial, looks_left_over, may_delete
+from hook.registration.deletion import TRIAL_PREFIX, Leftover, Trial, delete, looks_left_over, may_delete
 from hook.retry import retry
-from hook.timings import Timings
 
 TRIAL_QUERIES = (TRIAL_TEXT, f"{TRIAL_TEXT}, and finds a chunk in it")
 """What a query for that chunk asks, in turn. The first has a cosine of 1, which Milvus finds with any threshold. Where
 a score is one divided by the distance, as with faiss up to 0.3.5, only the second can be answered."""
-MAX_FAILURES = 3
-"""Answers of 5xx to one list or delete before giving up."""
 MAX_WORKERS = 10
 """On how many connections the chunk is inserted at most, where other workers do not know the vector store."""
 
 
-def try_out(server: LlamaStack, target: Target, deadline: Deadline, timings: Timings) -> Proof:
+def try_out(server: LlamaStack, target: Target, deadline: Deadline) -> Proof:
     """Return whether a chunk that is inserted with this target's provider and model is found by a query.
 
     Whatever happens, the vector store is deleted, also at a signal. Where the trial works, so are the ones that
     earlier runs could not delete. The verdict is REFUSED where the server refuses to create one, and UNDECIDED where
     nobody can tell, as of a provider that only reads. Raises UnavailableError where the budget leaves no time for it.
     """
-    if deadline.remaining() < timings.trial_least_seconds:
+    if deadline.remaining() < deadline.timings.trial_least_seconds:
         raise UnavailableError(
             f"too little time is left to verify '{target.name}' with a throw-away store: "
             "raise HOOK_TIMEOUT_SECONDS (Helm: timeoutSeconds)"
         )
-    trial = _Trial(server, target, deadline, timings)
+    trial = _Trial(server, target, deadline)
     proof = trial.prove()
     if proof.verdict is Verdict.ALIVE:
         trial.delete_leftovers()
     return proof
 
 
+@dataclass
 class _Trial:
     """One trial of a provider and a model."""
 
-    def __init__(self, server: LlamaStack, target: Target, deadline: Deadline, timings: Timings) -> None:
-        self._server = server
-        self._target = target
-        self._deadline = deadline
-        self._timings = timings
-        self._deleter = Deleter(server, deadline)
-        self._age_seconds: float | None = None
-        """How old this run's own trial looked once it was listed."""
+    _server: LlamaStack
+    _target: Target
+    _deadline: Deadline
+    _age_seconds: float | None = None
+    """How old this run's own trial looked once it was listed."""
 
     def prove(self) -> Proof:
         trial = replace(self._target, name=f"{TRIAL_PREFIX}{uuid.uuid4()}", alias=None, metadata={})
         claim = None
-        lag_seconds = self._timings.trial_listed_seconds
+        lag_seconds = self._deadline.timings.trial_listed_seconds
         try:
             ids_before = frozenset(store.id.casefold() for store in self._list())
             claim = Trial(trial.name, self._server.run_id, ids_before, keeps_metadata=not self._server.replaces)
@@ -108,7 +103,7 @@ class _Trial:
                 f"the server answered the create of '{claim.name}' with another vector store, "
                 f"'{one_line(made.id, 100)}', so nothing was inserted: look for a cache in front of it"
             )
-        listed = self._listed(claim, self._timings.trial_listed_seconds)
+        listed = self._listed(claim, self._deadline.timings.trial_listed_seconds)
         if not listed:
             raise UnavailableError(f"the server created '{claim.name}', and its list does not show it: see its log")
         self._age_seconds = listed[0].age_seconds
@@ -135,7 +130,7 @@ class _Trial:
 
     def _find(self, store_id: str) -> Proof:
         """Return whether a query finds the chunk, asked again for some seconds."""
-        limit = self._deadline.part(min(self._timings.trial_found_seconds, self._deadline.remaining() / 2))
+        limit = self._deadline.part(min(self._deadline.timings.trial_found_seconds, self._deadline.remaining() / 2))
         queries = cycle(TRIAL_QUERIES)
         provider = self._target.provider.id
         while True:
@@ -149,13 +144,13 @@ class _Trial:
                 self._server.close()
             if limit.remaining() == 0:
                 return Proof(Verdict.DEAD, f"an inserted chunk is not found by a query: {said}")
-            sleep(self._timings.trial_pause_seconds)
+            sleep(self._deadline.timings.trial_pause_seconds)
 
     def _delete_leftover(self, store: VectorStore) -> bool:
         try:
             contents = self._contents(store.id, TRIAL_TEXT, 2)
             claim = Leftover(self._target.labels, contents, self._age_seconds)
-            return self._deleter.delete(store, claim, max_failures=MAX_FAILURES)
+            return delete(self._server, store, claim, self._deadline, max_failures=MAX_FAILURES)
         except HookError:
             return False
 
@@ -182,7 +177,7 @@ class _Trial:
         try:
             stores = self._listed(claim, lag_seconds)
             for store in stores:
-                self._deleter.delete(store, claim, max_failures=MAX_FAILURES)
+                delete(self._server, store, claim, self._deadline, max_failures=MAX_FAILURES)
         except HookError as error:
             log.warning("canary.not_deleted", vector_store=claim.name, cause=str(error))
         else:
@@ -198,11 +193,11 @@ class _Trial:
             found = [store for store in self._list() if may_delete(store, claim)]
             if found or limit.remaining() == 0:
                 return found
-            sleep(self._timings.trial_pause_seconds)
+            sleep(self._deadline.timings.trial_pause_seconds)
             self._server.close()
 
     def _list(self) -> Sequence[VectorStore]:
-        limit = self._deadline.part(min(self._timings.trial_listed_seconds, self._deadline.remaining() / 2))
+        limit = self._deadline.part(min(self._deadline.timings.trial_listed_seconds, self._deadline.remaining() / 2))
         return retry(self._server.vector_stores, limit, "request.retry_scheduled", max_failures=MAX_FAILURES)
 
 

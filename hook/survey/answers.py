@@ -170,10 +170,11 @@ class Answers:
         log.debug("processes.asked", connections=self.connections, vector_stores=len(self._stores), proofs=asked)
         lists = [answer.said for answer in self._lists]
         shown = Counter(store_id for places in lists for store_id in places)
-        grown = any(store_id in self._wanted and self._appeared(store_id) for store_id in proofs)
+        changed = any(proof.vanished for proof in proofs.values())
+        changed |= any(store_id in self._wanted and self._appeared(store_id) for store_id in proofs)
         stores = in_order(self._stores.values(), lists)
         versions = {store_id: tuple(some.values()) for store_id, some in self._versions.items()}
-        return Observation(self.connections, stores, dict(shown), proofs, versions, has_grown=grown)
+        return Observation(self.connections, stores, dict(shown), proofs, versions, has_changed=changed)
 
     def _lists_by(self, store_id: str) -> tuple[list[Timed[dict[str, int]]], list[Timed[dict[str, int]]]]:
         """Return the lists that show a vector store, and those that do not."""

@@ -17,20 +17,13 @@ FAILURES = 2
 class Prover:
     """Asks one worker of the server after one vector store."""
 
-    def __init__(self, server: LlamaStack, deadline: Deadline, request_seconds: float, *, write: bool) -> None:
-        self._server = server
+    def __init__(self, deadline: Deadline, request_seconds: float, *, write: bool) -> None:
         self._deadline = deadline
         self._request_seconds = request_seconds
         self._questions = frozenset({INSERT, QUERY} if write else {QUERY})
         self._queried_models: set[str] = set()
         self._filled_ids: set[str] = set()
         """What a query has found a chunk in, so that it is not fresh any more."""
-
-    def with_server(self, server: LlamaStack) -> "Prover":
-        """Return one that asks with other credentials, and knows what this one has found a chunk in."""
-        other = Prover(server, self._deadline, self._request_seconds, write=INSERT in self._questions)
-        other._filled_ids = self._filled_ids
-        return other
 
     def prove(
         self, server: LlamaStack, store_id: str, target: Target, before: Proof | None, *, asks_query: bool = True

@@ -16,7 +16,7 @@ from hook.survey.proof import Prover
 from hook.survey.turns import Turns, Wanted
 
 MOST_ROUNDS = 3
-"""How often all is asked anew because another run made something wanted in the middle of it."""
+"""How often all is asked anew because another run made or deleted something wanted in the middle of it."""
 PATIENT_AFTER = 3
 """After so many observations that failed, the next is patient: a gateway may always fail some."""
 QUERIES = 5
@@ -79,7 +79,7 @@ class Survey:
             for _ in range(MOST_ROUNDS):
                 latest = None
                 latest = found = retry(ask_all, self._deadline, "request.retry_scheduled")
-                if not found.has_grown:
+                if not found.has_changed:
                     break
             dead = next((proof for proof in found.proofs.values() if proof.verdict is Verdict.DEAD), None)
             # The last silence was waited for already, and another one has to leave time for the rest.
@@ -108,7 +108,7 @@ class Survey:
     def _ask_all(self, wanted: Wanted, queries: int, *, patient: bool) -> Observation:
         """Ask once around: first for one proof of each vector store, since it says what to ask the others."""
         answers = self._answers = Answers(self.connections, queries, self._deadline.timings)
-        turns = Turns(self._server, self._prover, self._deadline, wanted, answers, patient=patient)
+        turns = Turns(self._server, self._prover, self._deadline, wanted, answers, patient)
         first_list, self._first_list = self._first_list, None
         try:
             one_at_a_time = patient or self._server.is_flooded_easily or self.connections == 1

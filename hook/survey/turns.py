@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -32,20 +32,18 @@ Wanted = Callable[[Sequence[VectorStore]], Mapping[str, Target]]
 """Which of the listed vector stores are to be proven, by id."""
 
 
+@dataclass
 class Turns:
     """What each connection asks."""
 
-    def __init__(
-        self, server: LlamaStack, prover: Prover, deadline: Deadline, wanted: Wanted, answers: Answers, *, patient: bool
-    ) -> None:
-        """Take what to ask; a patient one repeats each request that fails, and at its end proves all once more."""
-        self._server = server
-        self._prover = prover
-        self._deadline = deadline
-        self._wanted = wanted
-        self._answers = answers
-        self._is_patient = patient
-        self._is_disturbed = False
+    _server: LlamaStack
+    _prover: Prover
+    _deadline: Deadline
+    _wanted: Wanted
+    _answers: Answers
+    _is_patient: bool
+    """Whether to repeat each request that fails, and at the end to prove all once more."""
+    _is_disturbed: bool = False
 
     def take_first(self, server: LlamaStack, first_list: Sequence[VectorStore] | None, at_once: int) -> None:
         """Ask for the list, unless that was asked just now, and for the first proof of each vector store.

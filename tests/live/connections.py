@@ -102,7 +102,7 @@ def met(url: str, connections: int, count: int) -> set[str]:
     """Return which workers a look at so many collections has met: each lists a vector store of its own."""
     deadline = Deadline(3600.0)
     server = LlamaStack(Http(Endpoint(url=url), 30.0, deadline))
-    processes = Survey(server, Prover(server, deadline, 30.0, write=True), deadline, connections)
+    processes = Survey(server, Prover(deadline, 30.0, write=True), deadline, connections)
     wanted = {f"vs_docs-{number}": Target(f"docs-{number}", PROVIDER, MODEL, 768) for number in range(count)}
     look = processes.observe(lambda stores: wanted if stores else {}, QUERIES)
     server.close()

@@ -134,7 +134,7 @@ def test_a_list_is_read_whatever_the_number_of_connections(server: FakeLlamaStac
     server.add("red_hat_docs")
     deadline = Deadline(5.0)
     stack = LlamaStack(Http(Endpoint(server.url), 5.0, deadline))
-    processes = Survey(stack, Prover(stack, deadline, 5.0, write=False), deadline, connections)
+    processes = Survey(stack, Prover(deadline, 5.0, write=False), deadline, connections)
 
     assert [store.name for store in processes.stores()] == ["red_hat_docs"]
 

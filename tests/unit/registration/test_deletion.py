@@ -61,7 +61,7 @@ def test_one_place_deletes() -> None:
 
     called = {path for text, paths in users.items() if text.endswith(f".{DELETE}") for path in paths}
     assert called == {"api.py", "deletion.py"}
-    assert users[f"self._server.{DELETE}"] == {"deletion.py"}
+    assert users[f"server.{DELETE}"] == {"deletion.py"}
     assert users["self.http.delete"] == {"dialects.py"}
     assert users["'DELETE'"] == {"client.py"}
 

@@ -537,7 +537,7 @@ def test_duplicates_name_what_is_lost_besides() -> None:
 def test_a_dead_trial_says_nothing_of_what_is_lost() -> None:
     """Nobody would have created it, unless lost ones are recreated."""
     journal = Journal("this run")
-    journal.add(Tried(TARGET.provider.id, TARGET.model.id, Proof(Verdict.DEAD, "500")))
+    journal.add(Tried("docs", (TARGET.provider.id, TARGET.model.id), Proof(Verdict.DEAD, "500")))
     seen = Observation(1, (store(),), proofs={"vs_1": Proof(Verdict.LOST, "404")})
 
     assert Judge().findings([TARGET], seen, journal)["docs"].state is State.LOST

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hook.domain import Finding
 from hook.registration.prune import Pruner
 from tests.fake_llamastack import GRANITE, FakeLlamaStack, answer
 from tests.unit.conftest import Outcome, Run, entries
@@ -221,9 +222,9 @@ def test_what_changes_meanwhile_stays(
 ) -> None:
     """It is asked for once more at the last moment."""
     kept, spare = made(server, "docs", age=9_000), made(server, "docs")
-    original = Pruner._delete
+    original = Pruner._deleted
 
-    def changed(pruner: Pruner, *arguments: Any) -> bool:
+    def changed(pruner: Pruner, *arguments: Any) -> Finding:
         if change == "filled":
             server.chunks[spare] = ["a text of somebody's"]
         else:
@@ -231,7 +232,7 @@ def test_what_changes_meanwhile_stays(
             server.stores[:] = [each for each in server.stores if each["id"] != gone]
         return original(pruner, *arguments)
 
-    monkeypatch.setattr(Pruner, "_delete", changed)
+    monkeypatch.setattr(Pruner, "_deleted", changed)
     outcome = prune(server, run, "--yes")
 
     assert "DELETE" not in {request.method for request in server.requests}

@@ -149,7 +149,7 @@ def test_what_the_next_list_still_shows_has_not_vanished(server: FakeLlamaStack,
     outcome = run(server.url, "check", "--connections", "2", collections=entries("red_hat_docs"))
 
     assert (outcome.exit_code, outcome.states) == (5, ["duplicated"])
-    assert outcome.event_names().count("race.found") == 1
+    assert "race.found" not in outcome.event_names()
 
 
 def test_a_run_that_gave_way_asks_the_oldest_and_not_the_newest(

@@ -625,7 +625,7 @@ TARGET = Target("docs", Provider("milvus", "milvus"), Model("granite", None, 768
 def test_only_the_first_query_of_a_model_has_longer() -> None:
     """It loads the model; an insert alone asks for none."""
     asked: Any = Asked()
-    prover = proof.Prover(asked, Deadline(300), 5, write=True)
+    prover = proof.Prover(Deadline(300), 5, write=True)
     only_insert = Proof(Verdict.ALIVE, next_questions=frozenset({"insert"}))
 
     for before in (only_insert, None, None):

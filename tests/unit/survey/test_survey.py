@@ -479,7 +479,7 @@ def test_a_restart_that_patience_bridged_is_noticed_at_the_end(server: FakeLlama
     outcome = run(server.url, "check")
 
     assert outcome.exit_code == 5
-    assert sorted(outcome.states) == ["divided", "lost", "lost"]
+    assert outcome.states == ["lost"] * 3
 
 
 def test_a_server_that_goes_away_for_good_ends_the_run(server: FakeLlamaStack, run: Run) -> None:
