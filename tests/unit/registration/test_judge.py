@@ -345,6 +345,11 @@ def test_what_each_process_made_for_itself_is_duplicated() -> None:
     assert compare(store(), store("vs_2", created_at=2), vs_1=divided, vs_2=divided).state is State.DUPLICATED
 
 
+def test_the_oldest_of_one_second_is_what_the_list_has_first() -> None:
+    """As for runs at the same instant, of which the others withdraw their own."""
+    assert compare(store("vs_2"), store("vs_1"), on_duplicate="oldest").id == "vs_2"
+
+
 def test_only_lists_that_differ_are_a_note() -> None:
     """0.7.3 with a shared backend: every process takes inserts, and each lists what it made itself."""
     look = Observation(20, (store(),), {"vs_1": 9}, {"vs_1": ALIVE})
