@@ -7,12 +7,12 @@ export PATH="$tools/bin:$PATH"
 mkdir -p "$tools/bin"
 
 # The checkers have many dependencies, so an environment of their own; again whenever the list changes.
-if ! cmp -s requirements.txt "$tools/checkers/installed.txt"; then
+if ! cmp -s requirements.txt "$tools/checks/installed.txt"; then
   echo "Installing the checkers of the manifests: a minute or two, once …" >&2
-  rm -rf "$tools/checkers"
-  "${PYTHON:-python3}" -m venv "$tools/checkers"
-  "$tools/checkers/bin/pip" install --quiet --disable-pip-version-check --no-deps -r requirements.txt
-  cp requirements.txt "$tools/checkers/installed.txt"
+  rm -rf "$tools/checks"
+  "${PYTHON:-python3}" -m venv "$tools/checks"
+  "$tools/checks/bin/pip" install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.txt
+  cp requirements.txt "$tools/checks/installed.txt"
 fi
 
 # The renderers, and argocd: what is on PATH is taken, and the rest is what the cluster of the tests has, too.

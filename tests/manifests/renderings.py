@@ -154,7 +154,7 @@ data:
 
 def tool(*names: str) -> str:
     """Return the first of these programs that is installed. A test that needs one fails without it."""
-    path = os.pathsep.join([str(_TOOLS / "bin"), str(_TOOLS / "checkers" / "bin"), os.environ["PATH"]])
+    path = os.pathsep.join([str(_TOOLS / "bin"), str(_TOOLS / "checks" / "bin"), os.environ["PATH"]])
     for name in names:
         found = shutil.which(name, path=path)
         if found:

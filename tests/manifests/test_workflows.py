@@ -29,6 +29,14 @@ def test_actionlint_finds_nothing_wrong() -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_zizmor_finds_nothing_wrong() -> None:
+    """Of what makes a workflow unsafe, without asking anybody."""
+    places = (ROOT / ".github", ROOT / "examples" / "github-actions.yaml")
+    done = run(tool("zizmor"), "--offline", "--no-progress", "--color", "never", *places)
+
+    assert done.returncode == 0, done.stdout
+
+
 @every_workflow
 def test_each_action_is_one_commit_for_ever(path: Path) -> None:
     """A tag can be moved to another's code; the comment says what the commit is."""
@@ -79,6 +87,7 @@ def test_the_image_is_released_for_two_architectures_with_sbom_provenance_and_si
 
     assert build["with"]["platforms"] == "linux/amd64,linux/arm64"
     assert (build["with"]["sbom"], build["with"]["provenance"]) == (True, "mode=max")
+    assert steps("release.yaml", "chart")[-1]["run"].endswith(" dist/*.tgz dist/*.spdx.json\n")
     signed = steps("release.yaml", "image")[-1]
     assert signed["run"].startswith("cosign sign --yes --recursive")
     assert signed["env"]["IMAGE"].endswith("@${{ steps.build.outputs.digest }}")

@@ -115,6 +115,10 @@ def test_the_changes_of_a_version_are_lines(copy: Path) -> None:
     assert check.changes(copy) == ["One, on two lines.", "Two."]
 
 
+def test_the_changelog_is_read_at_a_glance() -> None:
+    assert [line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if len(line) >= 60] == []
+
+
 def test_the_chart_s_readme_is_generated() -> None:
     """`make chart-readme` writes it anew."""
     assert (ROOT / check.CHART / "README.md").read_text() == chart_readme.render(ROOT / check.CHART)
