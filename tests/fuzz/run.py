@@ -19,6 +19,15 @@ NAMES = ("config", "answers", "addresses")
 LIMITS = ("-timeout=20", "-rss_limit_mb=768", "-malloc_limit_mb=256", "-max_len=8192", "-report_slow_units=1000")
 """Of one input: seconds, MiB (the fuzzer itself takes some 60), and bytes."""
 
+SHORT = (
+    rb'vector_dbs: [{vector_db_id: "a\x20b", embedding_model: "${env.SET:=m}", provider_id: "${env.EMPTY:+x}"}]',
+    b"registered_resources: {vector_stores: [{vector_store_id: a, vector_store_name: 'b c', metadata: {a: 1.5}}]}",
+    b"x: &x {vector_db_id: a}\nvector_dbs:\n- <<: *x\n  embedding_dimension: ${env.NUMBER}\n",
+    b"kind: ConfigMap\ndata:\n  config.yaml: |\n    vector_dbs:\n    - vector_db_id: a\n",
+    b"kind: List\nitems:\n- {kind: Secret, data: {a: dmVjdG9yX2RiczogW10=}}\n---\nvector_dbs: []\n",
+)
+"""Configurations of which a fuzzer changes the meaning by few bytes."""
+
 
 def main() -> int:
     """Fuzz all targets, or with arguments one; return 0 if nothing crashed."""
@@ -57,7 +66,8 @@ def seeds_of(name: str) -> list[bytes]:
     """Return what the fuzzer begins with: the configurations and the answers of real servers."""
     if name == "config":
         patterns = ("tests/live/**/*.yaml", "manifests/**/*.yaml", "examples/*.yaml")
-        return [path.read_bytes() for pattern in patterns for path in sorted(REPOSITORY.glob(pattern))]
+        files = [path.read_bytes() for pattern in patterns for path in sorted(REPOSITORY.glob(pattern))]
+        return [*files, *SHORT]
     if name == "addresses":
         return [b"docs\0vs_1", b"a-b\0x y\0c\0#", "ä\0é=1\0b\0'\\$".encode()]
     from tests.fuzz.targets import OPERATIONS
