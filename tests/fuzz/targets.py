@@ -18,7 +18,7 @@ from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 
 from hook import logs
-from hook.config import Config, load
+from hook.config import Config, Rules, load
 from hook.deadline import Deadline
 from hook.domain import Finding, Model, Provider, State, Target, VectorStore
 from hook.errors import (
@@ -47,9 +47,9 @@ def config(folder: Path) -> Iterator[Check]:
     """Read the bytes as a configuration file: collections, or the one foreseeable error."""
     path = folder / "any.yaml"
 
-    def loaded(**options: Any) -> Config | None:
+    def loaded(rules: Rules) -> Config | None:
         try:
-            return load([path], VARIABLES, Deadline(60), **options)
+            return load([path], VARIABLES, Deadline(60), rules)
         except ConfigError as caught:
             problems = caught.problems
         assert 0 < len(problems) <= MAX_PROBLEMS + 1
@@ -58,8 +58,8 @@ def config(folder: Path) -> Iterator[Check]:
 
     def check(data: bytes) -> None:
         path.write_bytes(data)
-        tolerated = loaded(allow_unset=True, allow_empty=True, is_offline=False)
-        if tolerated is None or (strict := loaded()) is None:
+        tolerated = loaded(Rules(allow_unset=True, allow_empty=True, is_offline=False))
+        if tolerated is None or (strict := loaded(Rules())) is None:
             return
         assert strict.collections == tolerated.collections != ()
         assert all(is_sentence(each) for place, hint in strict.warnings.items() for each in (place, hint))
