@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from hook.config.places import Document, Origin, WrongError
-from hook.config.sections import SECTIONS, Section, ids_of, sections_of, value_at
+from hook.config.sections import SECTIONS, Section, mappings, sections_of, value_at
 from hook.config.yaml_text import YamlReader, template_hint
 from hook.errors import one_line
 
@@ -45,7 +45,7 @@ def _is_like_a_section(key: Any) -> bool:
 
 def has_collections(value: Any) -> bool:
     """Tell whether a value is a list, and one of its entries has a key of a collection."""
-    return isinstance(value, list) and any(isinstance(each, dict) and _KEYS & each.keys() for each in value)
+    return any(_KEYS & each.keys() for each in mappings(value))
 
 
 def deeper(content: Any, path: str) -> Iterator[str]:
@@ -83,7 +83,8 @@ def _advice(content: Any, path: tuple[str, ...]) -> str:
     entries = [dict(islice(each.items(), _MOST_KEYS)) if isinstance(each, dict) else {} for each in whole]
     section = _section_for(content, path, entries)
     changed = [_Changed(entry, section) for entry in entries]
-    declared = {name: ".".join(s.path) for s in SECTIONS for name in ids_of(value_at(content, s.path))}
+    known = [(each.get(s.id_key), s) for s in SECTIONS for each in mappings(value_at(content, s.path))]
+    declared = {name: ".".join(s.path) for name, s in known if isinstance(name, str)}
     ids = [each.keys.get(section.id_key) for each in changed]
     twice = [each for each in ids if isinstance(each, str) and each in declared]
     if twice and len(twice) == len(entries):

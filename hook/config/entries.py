@@ -27,24 +27,15 @@ _VALUE = re.compile(r"""(['"]).*\1|(?<=, not )[^;]*""")
 """What a problem quotes of a file."""
 
 
-class Disabled(NamedTuple):
-    """An entry that is switched off."""
-
-    name: str
-    alias: str | None
-    key: str
-    """The key that does it: the provider's or the collection's id."""
-    value: str
-    """The key's value, as the file has it."""
-
-
 class Claim(NamedTuple):
     """Whose a name or an alias is, and where it was declared."""
 
     document: Document
     path: str
     name: str
-    is_off: bool
+    alias: str | None
+    off: tuple[str, str] | None
+    """The key that switches the entry off, the provider's or the collection's id, and its value in the file."""
 
 
 class Reader(Values):
@@ -55,8 +46,6 @@ class Reader(Values):
     ) -> None:
         """Take the `claims` of all documents so far, by name and alias, to which those of this one are added."""
         super().__init__(environ, allow_unset=allow_unset)
-        self.disabled: list[Disabled] = []
-        """The entries that are switched off."""
         self.paths: dict[str, str] = {}
         """By name, where a collection is declared."""
         self._document = document
@@ -86,7 +75,6 @@ class Reader(Values):
         """Leave out all values of a Secret."""
         self.problems = [(path, _VALUE.sub("***", problem)) for path, problem in self.problems]
         self.warnings = {path: _VALUE.sub("***", hint) for path, hint in self.warnings.items()}
-        self.disabled = [each if each.value == DISABLED else each._replace(value="***") for each in self.disabled]
 
     def _read_section(self, section: Section) -> Iterator[Collection]:
         entries, path = value_at(self._document.content, section.path), self._document.prefix + ".".join(section.path)
@@ -117,11 +105,12 @@ class Reader(Values):
             # As it is where the variable is set, so that nothing else gets this name.
             name = with_all_set(entry[section.id_key]) or entry[section.id_key]
         name, alias = name or "", alias if alias != name else None
-        claim = Claim(self._document, path, name, off is not None)
+        value = entry[off] if off else ""
+        value = "***" if self._document.origin.is_secret and value != DISABLED else value
+        claim = Claim(self._document, path, name, alias or None, (off, value) if off else None)
         self._claim(name, f"{path}.{section.id_key}", claim)
         self._claim(alias, f"{path}.{_ALIAS}", claim._replace(path=f"{path}.{_ALIAS}"))
-        if off is not None:
-            self.disabled.append(Disabled(name, alias or None, off, entry[off]))
+        if off:
             return
         model = self.text(entry, "embedding_model", path)
         dimension = self.dimension(entry.get("embedding_dimension"), f"{path}.embedding_dimension")
@@ -176,11 +165,11 @@ class Reader(Values):
         if not label:
             return
         first = self._claims.setdefault(label, claim)
-        is_compatible = first.name == claim.name and (first.is_off or claim.is_off)
-        if first is not claim and not is_compatible:
+        if first is not claim and not (first.name == claim.name and (first.off or claim.off)):
             place = first.document.at(first.path)
             self.problems.append((where, f"'{one_line(label, 100)}' is already declared at {place}"))
-        elif first.is_off:
+        # Of those that are off, one whose variable may be missing only here counts.
+        elif first.off and (not claim.off or first.off[1] == DISABLED):
             self._claims[label] = claim
 
     def _metadata(self, value: Any, path: str) -> dict[str, str | float | bool]:

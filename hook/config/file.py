@@ -11,7 +11,7 @@ from pathlib import Path
 from hook.config import servers_own
 from hook.config.advice import mistaken_lists
 from hook.config.documents import find_document
-from hook.config.entries import DISABLED, Claim, Disabled, Reader
+from hook.config.entries import DISABLED, Claim, Reader
 from hook.config.places import Document, WrongError
 from hook.config.sections import SECTIONS, is_servers_own, sections_of
 from hook.config.sources import Source, read_all
@@ -84,7 +84,6 @@ class Loading:
         self._environ = environ
         self._rules = rules
         self._collections: list[Collection] = []
-        self._disabled: list[Disabled] = []
         self._claims: dict[str, Claim] = {}
         """Whose each name and alias is, in their order."""
         self._sections: list[tuple[Document, str]] = []
@@ -123,42 +122,38 @@ class Loading:
         self._warnings |= {each.at(path): hint for each in others for path, hint in mistaken_lists(each).items()}
         self._problems += [f"{document.at(path)}: {problem}" for path, problem in reader.problems]
         self._collections += collections
-        self._disabled += reader.disabled
         sections = sections_of(document.content) or SECTIONS[-1:]
         self._sections += [(document, document.prefix + ".".join(section.path)) for section in sections]
 
     def config(self) -> Config:
         """Return what all of them declare. Raises ConfigError with all problems."""
-        names = tuple(label for label, claim in self._claims.items() if label == claim.name)
         if self._problems or not self._sections:
             raise ConfigError(self._problems or self._nothing)
-        if not self._collections and (problem := self._nothing_enabled(names)):
+        named = {label: claim for label, claim in self._claims.items() if label == claim.name}
+        off = {name: claim.off for name, claim in named.items() if claim.off}
+        if not self._collections and (problem := self._nothing_enabled(off)):
             raise ConfigError([problem])
-        # Of two entries with one name, as for two providers, one may be switched off.
-        enabled = {collection.name for collection in self._collections}
-        off = [entry for entry in self._disabled if entry.name not in enabled]
-        known: list[Disabled | Collection] = [*off, *self._collections]
-        declared, labels = frozenset(names), frozenset(self._claims)
+        declared, labels = frozenset(named), frozenset(self._claims)
         warnings = dict(islice(self._warnings.items(), MAX_PROBLEMS))
         if len(self._warnings) > MAX_PROBLEMS:
             warnings["…"] = f"and {len(self._warnings) - MAX_PROBLEMS} more"
         return Config(
             tuple(replace(each, declared=declared, labels=labels) for each in self._collections),
-            {entry.name: f"{entry.key} {entry.value}" for entry in off},
+            {name: " ".join(setting) for name, setting in off.items()},
             warnings,
-            names,
-            {entry.name: entry.alias for entry in known if entry.alias is not None},
+            tuple(named),
+            {name: claim.alias for name, claim in named.items() if claim.alias is not None},
         )
 
-    def _nothing_enabled(self, names: Sequence[str]) -> str | None:
+    def _nothing_enabled(self, off: Mapping[str, tuple[str, str]]) -> str | None:
         """Return why there is no collection, unless that is allowed and cannot be a mistake."""
         # A variable may be missing only here.
-        is_missing = any(entry.value != DISABLED for entry in self._disabled)
+        is_missing = any(value != DISABLED for _, value in off.values())
         if self._rules.allow_empty and not is_missing:
             return None
-        keys = " or ".join(dict.fromkeys(entry.key for entry in self._disabled))
-        nothing = f"all {len(names)} declared collections are switched off by their {keys}"
-        nothing = f"{nothing} ({one_line(', '.join(names))})" if names else "no collection is declared"
-        remedy = _VARIABLES if is_missing else ("" if names else _WHERE) + _MEANT
+        keys = " or ".join(dict.fromkeys(key for key, _ in off.values()))
+        nothing = f"all {len(off)} declared collections are switched off by their {keys}"
+        nothing = f"{nothing} ({one_line(', '.join(off))})" if off else "no collection is declared"
+        remedy = _VARIABLES if is_missing else ("" if off else _WHERE) + _MEANT
         places = " and ".join(document.at(path) for document, path in self._sections)
         return f"{places}: {nothing}: {remedy}"

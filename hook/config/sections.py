@@ -50,8 +50,6 @@ def is_servers_own(content: Any) -> bool:
     return is_marked or bool(value_at(content, ("registered_resources", "models")))
 
 
-def ids_of(entries: Any) -> list[str]:
-    """Return the ids that the entries of a list have, whichever section they are written for."""
-    mappings = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
-    ids = (next((entry[s.id_key] for s in SECTIONS if s.id_key in entry), None) for entry in mappings)
-    return [each for each in ids if isinstance(each, str)]
+def mappings(value: Any) -> list[dict[Any, Any]]:
+    """Return the mappings in a list, or none where it is no list."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

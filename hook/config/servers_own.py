@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hook.config.entries import DISABLED, Reader
-from hook.config.sections import value_at
+from hook.config.sections import mappings, value_at
 from hook.config.substitution import substitute, with_all_set
 from hook.domain import Collection
 from hook.errors import one_line
@@ -73,13 +73,13 @@ class _File:
         """Whether a variable hides a provider of models or a model."""
         self.kinds = {
             self._text(each, "provider_id"): kind_of(self._text(each, "provider_type") or "")
-            for each in _mappings(value_at(content, ("providers", "vector_io")))
+            for each in mappings(value_at(content, ("providers", "vector_io")))
         }
         self._is_vague = False  # What hides a vector_io provider hides no model.
         inference = value_at(content, ("providers", "inference"))
         self._knows_providers = isinstance(inference, list)
         self._inference = {
-            self._text(each, "provider_id"): self._text(each, "provider_type") for each in _mappings(inference)
+            self._text(each, "provider_id"): self._text(each, "provider_type") for each in mappings(inference)
         }
         self._full_ids: dict[str, str] = {}
         """By a model's short name, its whole id."""
@@ -106,7 +106,7 @@ class _File:
 
     def _register(self, content: Any) -> None:
         """Note the short names and the ids of the registered models."""
-        for each in _mappings(value_at(content, ("registered_resources", "models"))):
+        for each in mappings(value_at(content, ("registered_resources", "models"))):
             model_id, provider_id = self._text(each, "model_id"), self._text(each, "provider_id")
             if not model_id or provider_id in ("", DISABLED):
                 continue
@@ -133,7 +133,3 @@ class _File:
             text = None
         self._is_vague |= text is None or (text == DISABLED != value)
         return text
-
-
-def _mappings(value: Any) -> list[Mapping[Any, Any]]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
