@@ -81,7 +81,11 @@ def _explain(error: Exception, text: str, origin: Origin) -> str:
     mark: Any = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark and text[mark.index : mark.index + 1] == "\t":
         return origin.problem(mark, "a tab; YAML indents with spaces")
-    cause, hint = str(getattr(error, "problem", None) or error), template_hint(text)
+    # PyYAML says of an anchor that is there twice only "second occurrence".
+    cause = str(getattr(error, "problem", None) or error).replace(
+        "second occurrence", "an anchor of this name is above"
+    )
+    hint = template_hint(text)
     if MANIFEST_OF_SECRET.search(text):
         cause = re.sub(r"""(['"]).*\1""", "***", cause, flags=re.DOTALL)
     problem = f"not valid YAML: {one_line(cause)}" + (f"; it {hint}" if hint else "")

@@ -99,6 +99,10 @@ def test_an_alias_of_nothing_is_no_valid_yaml() -> None:
     assert "undefined alias" in problems("vector_dbs: *nothing")[0]
 
 
+def test_two_anchors_of_one_name_are_said_to_be() -> None:
+    assert problems("a: &x 1\nb: &x 2") == ("not valid YAML: an anchor of this name is above",)
+
+
 def test_many_tag_directives_are_refused() -> None:
     """The parser compares each with all before it."""
     text = "".join(f"%TAG !a{number}! b\n" for number in range(60_000)) + "--- a\n"
