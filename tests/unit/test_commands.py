@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 import threading
 from contextlib import suppress
@@ -261,15 +260,17 @@ def test_the_console_obeys_the_variables_for_colors(
     ("environ", "colored"),
     [({}, True), ({"TERM": "dumb"}, False), ({"NO_COLOR": "1"}, False), ({"TERM": "xterm"}, True)],
 )
-def test_a_terminal_has_colors_unless_nobody_wants_them(environ: dict[str, str], colored: bool) -> None:
+def test_a_terminal_has_colors_unless_nobody_wants_them(
+    environ: dict[str, str], colored: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A real terminal stands at the other end."""
     ours, theirs = os.openpty()
-    subprocess.run(
-        [sys.executable, "-m", "hook", "validate", "--config", "missing"], env=environ, stderr=theirs, check=False
-    )
-    shown = os.read(ours, 65536)
+    with os.fdopen(theirs, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        main(["validate", "--config", "missing"], environ)
+        terminal.flush()
+        shown = os.read(ours, 65536)
     os.close(ours)
-    os.close(theirs)
 
     assert (b"\x1b[" in shown) is colored
 

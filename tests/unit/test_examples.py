@@ -131,14 +131,15 @@ class TestPreflight:
         """Return a function that runs the script; the pipeline prints its address."""
         (tmp_path / "collections.yaml").write_text(CONFIG)
 
-        def call(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        def call(url: str, *arguments: str, timeout: str = "5") -> subprocess.CompletedProcess[str]:
             return sh(
                 EXAMPLES / "preflight.sh",
                 *arguments,
                 PATH=f"{SCRIPTS}:{os.environ['PATH']}",
                 LLAMA_STACK_URL=url,
                 HOOK_CONFIG=str(tmp_path / "collections.yaml"),
-                HOOK_TIMEOUT_SECONDS="5",
+                HOOK_CONNECTIONS="1",
+                HOOK_TIMEOUT_SECONDS=timeout,
             )
 
         return call
@@ -165,7 +166,7 @@ class TestPreflight:
 
     def test_a_server_that_is_not_there_stops_the_pipeline(self, preflight: Any) -> None:
         with closed_port() as url:
-            done = preflight(url, *self.PIPELINE)
+            done = preflight(url, *self.PIPELINE, timeout="1")
 
         assert (done.returncode, done.stdout) == (3, "")
 
@@ -253,7 +254,8 @@ class TestTask:
             params |= {"collection": "red_hat_docs", "llama-stack-url": url}
             environ = {variable["name"]: substituted(variable["value"], params) for variable in step["env"]}
             environ["HOOK_CONFIG"] = environ["HOOK_CONFIG"].replace("/config/", f"{tmp_path}/")
-            return sh(script, PATH=f"{SCRIPTS}:{os.environ['PATH']}", HOOK_TIMEOUT_SECONDS="5", **environ)
+            environ |= {"HOOK_TIMEOUT_SECONDS": "5", "HOOK_CONNECTIONS": "1"}
+            return sh(script, PATH=f"{SCRIPTS}:{os.environ['PATH']}", **environ)
 
         return call
 
