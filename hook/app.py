@@ -5,22 +5,23 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from hook import cli, config, logs
 from hook.cli import Presentation, Settings
 from hook.config import Config
 from hook.deadline import Deadline, Stopwatch, heed_signals
 from hook.domain import Collection, State, exit_code
-from hook.errors import ConfigError, ExitCode, HookError, Stopped, one_line
-from hook.heartbeat import beating, doing
+from hook.errors import ConfigError, ExitCode, HookError, Stopped
+from hook.heartbeat import beating
 from hook.http import Http
 from hook.kubernetes import Publisher, can_be_key, wait_for_rollout
 from hook.llamastack import LlamaStack
 from hook.logs import log
-from hook.output import Report, addresses, closing_sentence, emit
+from hook.output import Report, addresses, emit
 from hook.progress import Progress
 from hook.registration import Pruner, Run
-from hook.secrets import forget, masked
+from hook.secrets import forget
 from hook.timings import DEFAULT_TIMINGS, Timings
 
 
@@ -34,18 +35,17 @@ def main(
     presentation = Presentation(output="json", log_level="info", log_format="json")
     error: BaseException | None = None
     try:
-        terminals = (logs.is_terminal(sys.stdout), logs.is_terminal(sys.stderr))
-        presentation = cli.presentation({}, environ, terminals=terminals)
-        logs.configure(presentation.log_level, presentation.log_format, environ)
+        presentation = _present({}, environ)
         arguments = cli.parse_arguments(sys.argv[1:] if argv is None else argv)
-        presentation = cli.presentation(arguments, environ, terminals=terminals)
-        is_reported = presentation.is_read
-        logs.configure(presentation.log_level, presentation.log_format, environ, is_reported=is_reported)
+        presentation = _present(arguments, environ)
         progress.command = arguments["command"]
         heed_signals()
         options = cli.parse(arguments, environ)
         progress.tells_changes = options.tells_changes
-        _execute(options, environ, progress, timings)
+        if options.command == "validate":
+            _validate(options, environ, progress)
+        else:
+            _carry_out(options, environ, progress, Deadline(options.timeout_seconds, timings=timings))
         if options.command == "resolve":
             _hand_over(options, progress, presentation.output)
     except (HookError, Stopped) as caught:
@@ -54,17 +54,38 @@ def main(
         log.exception("hook.crashed")
         error = caught
     # From here on the result stands, and no signal changes it.
-    report = _report(progress, error, clock.elapsed())
+    report = Report.of(progress, error, clock.elapsed())
     return int(emit(report, progress.addresses, presentation.output, environ))
 
 
-def _execute(options: Settings, environ: Mapping[str, str], progress: Progress, timings: Timings) -> None:
-    """Carry out the command, and write its results into `progress`."""
-    if options.command == "validate":
-        _validate(options, environ, progress)
-        return
-    deadline = Deadline(options.timeout_seconds, timings=timings)
+def _present(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Presentation:
+    """Return how report and log are written, and let the log begin so."""
+    terminals = (logs.is_terminal(sys.stdout), logs.is_terminal(sys.stderr))
+    chosen = cli.presentation(arguments, environ, terminals=terminals)
+    logs.configure(chosen.log_level, chosen.log_format, environ, is_reported=chosen.is_read)
+    return chosen
+
+
+def _carry_out(options: Settings, environ: Mapping[str, str], progress: Progress, deadline: Deadline) -> None:
+    """Load, wait, register or verify, and publish. The results so far stand in `progress`, however it ends."""
     loaded = _load(options.config, options, environ, deadline)
+    names = _ask_for(loaded, options, progress)
+    publisher = None
+    if options.command == "register" and options.publish_configmap is not None:
+        publisher = Publisher(options.publish_configmap, environ, options.request_timeout_seconds, deadline)
+    collections = [each for each in loaded.collections if each.name in names]
+    if options.command == "prune" and not collections:
+        raise ConfigError(["no collection is declared, so prune would list all that this program made; declare one"])
+    if collections:
+        with beating(deadline):
+            _verify(options, environ, collections, deadline, progress)
+        progress.findings = {name: addresses.checked(each) for name, each in progress.findings.items()}
+    if publisher is not None and exit_code(progress.findings.values()) is ExitCode.OK:
+        _publish(publisher, progress)
+
+
+def _ask_for(loaded: Config, options: Settings, progress: Progress) -> set[str]:
+    """Return the names of the collections that are asked for. Raises ConfigError where one has no address."""
     progress.aliases, progress.disabled = loaded.aliases, loaded.disabled
     progress.warnings = tuple(f"{path}: {hint}" for path, hint in loaded.warnings.items())
     findings = loaded.findings(State.UNKNOWN)
@@ -73,19 +94,7 @@ def _execute(options: Settings, environ: Mapping[str, str], progress: Progress, 
         addresses.check(options.to, wanted)
     progress.findings = {name: findings[name] for name in wanted.values()} if options.names else findings
     progress.server_url = options.server.url
-    publisher = None
-    if options.command == "register" and options.publish_configmap is not None:
-        publisher = Publisher(options.publish_configmap, environ, options.request_timeout_seconds, deadline)
-    names = set(wanted.values())
-    collections = [each for each in loaded.collections if each.name in names]
-    if options.command == "prune" and not collections:
-        raise ConfigError(["no collection is declared, so prune would list all that this program made; declare one"])
-    if collections:
-        with beating(timings), doing("run.progress", lambda: {"remaining_seconds": round(deadline.remaining())}):
-            _verify(options, environ, collections, deadline, progress)
-        progress.findings = {name: addresses.checked(each) for name, each in progress.findings.items()}
-    if publisher is not None and exit_code(progress.findings.values()) is ExitCode.OK:
-        _publish(publisher, progress)
+    return set(wanted.values())
 
 
 def _load(paths: Sequence[Path], options: Settings, environ: Mapping[str, str], deadline: Deadline) -> Config:
@@ -134,16 +143,15 @@ def _verify(
     progress: Progress,
 ) -> None:
     """Verify these collections on the server, and register what is missing for `register`."""
+    request_seconds = options.request_timeout_seconds
     if options.wait_for_deployment is not None:
-        replicas = wait_for_rollout(options.wait_for_deployment, environ, options.request_timeout_seconds, deadline)
+        replicas = wait_for_rollout(options.wait_for_deployment, environ, request_seconds, deadline)
         options = replace(options, connections=min(options.connections * replicas, cli.MAX_CONNECTIONS))
-    server = LlamaStack(Http(options.server, options.request_timeout_seconds, deadline))
+    server = LlamaStack(Http(options.server, request_seconds, deadline))
     if options.command == "prune":
         Pruner(options, server, deadline, progress).carry_out(collections)
         return
-    consumer = None
-    if options.consumer is not None:
-        consumer = LlamaStack(Http(options.consumer, options.request_timeout_seconds, deadline))
+    consumer = LlamaStack(Http(options.consumer, request_seconds, deadline)) if options.consumer is not None else None
     Run(options, server, consumer, deadline, progress).carry_out(collections)
 
 
@@ -175,41 +183,3 @@ def _hand_over(options: Settings, progress: Progress, output: str) -> None:
     else:
         addresses.write(options.to, ids)
         log.info("addresses.written", path=str(options.to), collections=len(ids))
-
-
-def _report(progress: Progress, error: BaseException | None, elapsed_seconds: float) -> Report:
-    """Return the report. Texts are masked in it; names and addresses are data and stay as they are."""
-    findings = tuple(
-        replace(
-            finding,
-            id=finding.id if finding.addressed_by or finding.id is None else masked(finding.id),
-            alias=progress.aliases.get(name),
-            detail=masked(finding.detail),
-        )
-        for name, finding in progress.findings.items()
-    )
-    brief = None
-    if error is None:
-        code = exit_code(findings, tells_changes=progress.tells_changes)
-        url = progress.server_url or ""
-        message, brief = (
-            closing_sentence(progress.command, findings, url, len(progress.warnings), brief=is_brief)
-            for is_brief in (False, True)
-        )
-    elif isinstance(error, HookError | Stopped):
-        code, message = error.exit_code, str(error)
-    else:
-        code, cause = ExitCode.UNEXPECTED, one_line(f"{type(error).__name__}: {error}")
-        message = f"This is a bug in register-collections: {cause}; report it with the traceback in the log"
-    return Report(
-        command=progress.command,
-        exit_code=code,
-        message=masked(message),
-        brief=brief and masked(brief),
-        findings=findings,
-        problems=tuple(map(masked, error.problems)) if isinstance(error, ConfigError) else (),
-        warnings=tuple(map(masked, progress.warnings)),
-        server_url=progress.server_url,
-        server_version=progress.server_version and masked(progress.server_version),
-        elapsed_seconds=elapsed_seconds,
-    )

@@ -52,29 +52,26 @@ class ConfigError(HookError):
     """The configuration, the usage or a file that they name is wrong. Nothing was registered."""
 
     exit_code = ExitCode.CONFIG
+    subject, noun = "The configuration has ", "problem"
 
-    def __init__(self, problems: Sequence[str]) -> None:
+    def __init__(self, problems: Sequence[str], sentence: str = "") -> None:
         more = len(problems) - MAX_PROBLEMS
         self.problems = (*problems[:MAX_PROBLEMS], *([f"and {more} more"] if more > 0 else []))
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        super().__init__(f"The configuration has {count}: {'; '.join(self.problems)}")
+        count = f"{self.subject}{len(problems)} {self.noun}{'s' * (len(problems) != 1)}"
+        super().__init__(f"{sentence or count}: {'; '.join(self.problems)}")
 
 
 class SettingError(ConfigError):
     """A flag or a variable has a wrong value."""
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__(problems)
-        count = "1 invalid setting" if len(problems) == 1 else f"{len(problems)} invalid settings"
-        self.args = (f"{count}: {'; '.join(self.problems)}",)
+    subject, noun = "", "invalid setting"
 
 
 class UsageError(ConfigError):
     """The command line is wrong."""
 
     def __init__(self, command: str, problems: Sequence[str]) -> None:
-        super().__init__(problems)
-        self.args = (f"usage error in {command}: {'; '.join(self.problems)}",)
+        super().__init__(problems, f"usage error in {command}")
 
 
 @dataclass(eq=False, repr=False)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from hook import logs
-from hook.timings import Timings
+from hook.deadline import Deadline
 
 _LABELS = {
     "survey.progress": "verifying",
@@ -14,12 +14,12 @@ _LABELS = {
 }
 
 Measure = Callable[[], Mapping[str, float]]
-_activities: list[tuple[str, Measure]] = []
+_activities: list[tuple[str, Measure]] = [("run.progress", dict)]
 """What is being done, the innermost last."""
 
 
 @contextmanager
-def doing(event: str, measure: Measure) -> Iterator[None]:
+def doing(event: str, measure: Measure = dict) -> Iterator[None]:
     """While the block runs, let the heartbeat say this `event`, with what `measure` returns at that moment."""
     activity = (event, measure)
     _activities.append(activity)
@@ -30,16 +30,15 @@ def doing(event: str, measure: Measure) -> Iterator[None]:
 
 
 @contextmanager
-def beating(timings: Timings) -> Iterator[None]:
+def beating(deadline: Deadline) -> Iterator[None]:
     """While the block runs, say what is being done. A run for which no thread can start goes on without a word."""
-    ended = threading.Event()
+    ended, timings = threading.Event(), deadline.timings
 
     def beat() -> None:
         while not ended.wait(timings.line_seconds if logs.rewrites_lines() else timings.beat_seconds):
-            with suppress(IndexError):
-                event, measure = _activities[-1]
-                fields = measure()
-                logs.progress(event, fields, _text(event, fields))
+            event, measure = _activities[-1]
+            fields = {**measure(), "remaining_seconds": round(deadline.remaining())}
+            logs.progress(event, fields, _text(event, fields))
 
     with suppress(RuntimeError):
         threading.Thread(target=beat, daemon=True).start()

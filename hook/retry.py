@@ -1,6 +1,5 @@
 """Trying again: exponential backoff with full jitter, inside the budget, and only for what may work later."""
 
-import random
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -23,6 +22,7 @@ def retry(call: Callable[[], T], deadline: Deadline, event: str, *, max_failures
     cause: UnavailableError | None = None
     timings = deadline.timings
     reserve = min(timings.last_try_seconds, deadline.seconds / 10)
+    backoff = tenacity.wait_random_exponential(timings.first_wait_seconds, timings.most_wait_seconds)
 
     def attempt() -> T:
         nonlocal cause, failures
@@ -41,8 +41,7 @@ def retry(call: Callable[[], T], deadline: Deadline, event: str, *, max_failures
         return (cause and cause.retry_after_seconds) or 0.0
 
     def wait(state: tenacity.RetryCallState) -> float:
-        ceiling = min(timings.most_wait_seconds, timings.first_wait_seconds * 2.0 ** min(state.attempt_number - 1, 10))
-        return max(retry_after(), min(random.uniform(0, ceiling), deadline.remaining() - reserve))
+        return max(retry_after(), min(backoff(state), deadline.remaining() - reserve))
 
     def stop(_: tenacity.RetryCallState) -> bool:
         has_failed = max_failures is not None and failures >= max_failures

@@ -16,7 +16,7 @@ from hook.deadline import Deadline
 from hook.errors import BudgetError, RefusedError, UnavailableError, one_line
 from hook.http import tls
 from hook.http.answers import Answer, is_compressed, read
-from hook.http.credentials import Credentials
+from hook.http.credentials import credentials
 from hook.http.endpoint import Endpoint
 from hook.http.failures import is_timeout, no_answer
 from hook.http.hints import Hints
@@ -66,11 +66,10 @@ class Http:
         self._session: requests.Session | None = None
         tls.check_files(server)
         self._proxy = checked_proxy(server.url)
-        tokens = None
+        self._tokens: Tokens | None = None
         if server.oauth is not None:
             issuer = Http(server.oauth.server, request_timeout_seconds, deadline)
-            tokens = Tokens(server.oauth, issuer.post_form)
-        self._credentials = Credentials(server, tokens)
+            self._tokens = Tokens(server.oauth, issuer.post_form)
 
     def _new_session(self) -> requests.Session:
         session = requests.Session()
@@ -146,19 +145,19 @@ class Http:
 
         A 401 says that nothing was done, so a create can be repeated, too: once, on a new connection.
         """
-        sent = self._credentials.headers()
+        sent = credentials(self._server, self._tokens)
         answer = self._exchange(method, path, sent, timeout_seconds, **content)
-        if answer.status != 401 or (present := self._credentials.headers(sent)) == sent:
+        if answer.status != 401 or (present := credentials(self._server, self._tokens, sent)) == sent:
             return answer
         self.close()
         return self._exchange(method, path, present, timeout_seconds, **content)
 
     def _exchange(
-        self, method: str, path: str, credentials: Mapping[str, str], timeout_seconds: float | None, **content: Any
+        self, method: str, path: str, headers: Mapping[str, str], timeout_seconds: float | None, **content: Any
     ) -> Answer:
         """Return the answer to a request whose `content` is what requests calls params, json and headers."""
         what = f"{method} {path}"
-        content["headers"] = {**credentials, **content.get("headers", {})}
+        content["headers"] = {**headers, **content.get("headers", {})}
         timeout = self._request_timeout_seconds if timeout_seconds is None else timeout_seconds
         timeout = min(timeout, self._deadline.remaining())
         if timeout <= 0:
@@ -188,7 +187,7 @@ class Http:
         else:
             # 0.7.3 closes the connection once it has logged its error, and resets what is sent on it meanwhile.
             session.close()
-        answer = Answer(what, response.status_code, response.headers, body, bool(credentials), self._server)
+        answer = Answer(what, response.status_code, response.headers, body, bool(headers), self._server)
         if self._proxy is not None and not answer.is_json and self._server.url.startswith("http:"):
             return replace(answer, server=behind(self._proxy, self._server))
         return answer

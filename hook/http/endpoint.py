@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from hook.errors import RefusedError
 from hook.http.hints import Hints
+from hook.secrets import read_token
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -41,6 +43,13 @@ class Endpoint:
     def has_credentials(self) -> bool:
         """Whether an `Authorization` is made of the settings."""
         return any((self.api_key, self.api_key_file, self.basic_auth, self.oauth))
+
+    def read_secret(self, path: Path) -> str:
+        """Return the token or secret in a file. Raises RefusedError where there is none."""
+        try:
+            return read_token(path)
+        except ValueError as error:
+            raise RefusedError(f"{self.hints.credential} in {path} {error}; {self.hints.key}") from error
 
 
 @dataclass(frozen=True, slots=True)

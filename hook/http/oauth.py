@@ -9,7 +9,7 @@ from typing import Any
 from hook.errors import BudgetError, RefusedError, UnavailableError, one_line
 from hook.http.answers import Answer, read
 from hook.http.endpoint import OAuthClient
-from hook.secrets import check_token, keep_out, read_token
+from hook.secrets import check_token, keep_out
 
 RENEW_SECONDS = 30.0
 """How long before its end a token is replaced, since a request may wait in the server; at most half of its time."""
@@ -61,8 +61,9 @@ class Tokens:
         # It takes a quarter of a second to be imported, and most runs need none of it.
         from oauthlib.oauth2 import BackendApplicationClient, MissingTokenError, OAuth2Error
 
+        secret = self._client.server.read_secret(self._client.secret_file)
         client = BackendApplicationClient(self._client.client_id)
-        form = client.prepare_request_body(include_client_id=True, client_secret=self._secret())
+        form = client.prepare_request_body(include_client_id=True, client_secret=secret)
         answer = self._post(self._client.path, form)
         sentence, hints = f"{answer.what} answered {answer.status}", answer.server.hints
         if answer.status not in _CLIENT_STATUSES:
@@ -82,10 +83,3 @@ class Tokens:
                 raise RefusedError(f"{sentence} ({word}): {hints.key}") from error
         read(answer)
         raise RefusedError(f"{sentence} without an access_token; probably not {hints.server}: {hints.address}")
-
-    def _secret(self) -> str:
-        try:
-            return read_token(self._client.secret_file)
-        except ValueError as error:
-            hints = self._client.server.hints
-            raise RefusedError(f"{hints.credential} in {self._client.secret_file} {error}; {hints.key}") from error

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 
-_FORBIDDEN = re.compile(r"[^!-~\u00a1-\ud7ff\ue000-\U0010ffff]|[<>\"\\^`{|}]")
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\xa0\ud800-\udfff<>\"\\^`{|}]")
 """What a URL cannot hold, also as an international name: white space, control characters, brackets, invalid UTF-8."""
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\.?")
 

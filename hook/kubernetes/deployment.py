@@ -29,7 +29,7 @@ def wait_for_rollout(name: str, environ: Mapping[str, str], request_timeout_seco
     yet, RefusedError where it cannot be read, and ConfigError outside of a pod.
     """
     objects = Objects(own_pod(VARIABLE, "rollout", environ), request_timeout_seconds, deadline)
-    with doing("rollout.waiting", lambda: {"remaining_seconds": round(deadline.remaining())}):
+    with doing("rollout.waiting"):
         replicas, unread = retry(lambda: _replicas(objects, name), deadline, "rollout.retry_scheduled")
     for reason in unread:
         log.warning("rollout.operator_unread", cause=reason, hint=_UNREAD)

@@ -21,15 +21,9 @@ QUERY_PATH = "/v1/vector-io/query"
 EMBEDDINGS_PATH = "/v1/embeddings"
 OLD_EMBEDDINGS_PATH = "/v1/openai/v1/embeddings"
 
-QUERY_TEXT = "register-collections asks whether this vector store answers"
-"""No text that anybody inserts: up to 0.3.5 faiss answers 400 to the very words of a chunk."""
-
-TRIAL_TEXT = QUERY_TEXT
-"""The content of the one chunk of a throw-away vector store."""
-
-QUERY_PARAMS = {"max_chunks": 1, "score_threshold": -1.0}
-"""The best chunk, whatever its score: with the threshold of 0 that all releases take else, one whose cosine is negative
-would look like none (POST /v1/vector-io/query)."""
+TRIAL_TEXT = QUERY_TEXT = "register-collections asks whether this vector store answers"
+"""The one chunk of a throw-away vector store, and no text that anybody inserts: up to 0.3.5 faiss answers 400 to the
+very words of a chunk."""
 
 MAX_FAILURES = 3
 """Answers of 5xx to one write before giving up: ogx 1.5.0 without its Milvus answers 500 to each create, and keeps an
@@ -110,8 +104,7 @@ class LlamaStack:
         """Return the same server on one more connection, which another worker of it may take."""
         other = copy(self)
         other._http = self._http.another()
-        other._dialect = copy(self._dialect or find_dialect(self._http, self.run_id)[0])
-        other._dialect.http = other._http
+        other._dialect = self._spoken()
         return other
 
     def close(self) -> None:
@@ -121,45 +114,42 @@ class LlamaStack:
     def vector_stores(self) -> tuple[VectorStore, ...]:
         """Return every vector store, in the dialect that the server turns out to speak."""
         if self._dialect is None:
-            self._dialect, stores = find_dialect(self._http, self.run_id)
+            self._dialect, stores = find_dialect(self._http)
             return stores
-        return self._list(self._dialect)
+        return self._list()
 
     def create_vector_store(self, target: Target) -> VectorStore:
         """Create a vector store and return it as the server shows it. From 0.3.0 on a second call makes another."""
-        dialect = self._dialect or find_dialect(self._http, self.run_id)[0]
+        dialect = self._spoken()
         try:
-            return dialect.create_vector_store(target)
+            answer = self._http.post(dialect.path, dialect.body(target, self.run_id), once=True)
         except RefusedError as error:
             # Up to 0.3.5 that is also the answer where there is no such model.
             if error.status == 404:
-                self._list(dialect)
+                self._list()
             raise
+        return dialect.read(answer, f"POST {dialect.path}")
 
     def delete_vector_store(self, store_id: str) -> None:
         """Delete a vector store; a second time it is simply gone. Only `hook.registration.deletion` calls this."""
-        dialect = self._dialect or find_dialect(self._http, self.run_id)[0]
+        path = self._spoken().path_of(store_id)
         try:
-            dialect.delete_vector_store(store_id)
+            self._http.delete(path)
         except RefusedError as error:
             if not is_unknown_id(error, store_id):
-                self._list(dialect)
+                self._list()
                 raise
 
     def prove(self, store_id: str, kind: str, questions: Sequence[str], query_seconds: float | None = None) -> Proof:
         """Return what this connection proves of a vector store of a provider of this kind.
 
         `questions` are `insert`, of nothing, which goes as far as the provider's own table of vector stores, and
-        `query`, which goes through embedding model and backend and writes nothing. Both ids are given, since a
-        release reads only one of them. `query_seconds` is the query's own time limit.
-        Raises UnavailableError where the server is not there at all.
+        `query`, which goes through embedding model and backend and writes nothing. `query_seconds` is the query's own
+        time limit. Raises UnavailableError where the server is not there at all.
         """
-        ids = {"vector_store_id": store_id, "vector_db_id": store_id}
         asks = {
-            INSERT: lambda: self._http.post(INSERT_PATH, ids | {"chunks": []}),
-            QUERY: lambda: self._http.post(
-                QUERY_PATH, ids | {"query": QUERY_TEXT, "params": QUERY_PARAMS}, timeout_seconds=query_seconds
-            ),
+            INSERT: lambda: self._insert(store_id, []),
+            QUERY: lambda: self._query(store_id, QUERY_TEXT, 1, query_seconds),
         }
         outcomes = []
         for question in questions:
@@ -169,7 +159,7 @@ class LlamaStack:
                 break
         if proof.verdict is Verdict.LOST and self._dialect is not None and store_id not in self._lost_ids:
             # Once for each, since a replaced server knows none of them.
-            self._list(self._dialect)
+            self._list()
             self._lost_ids.add(store_id)
         if proof.verdict is Verdict.UNDECIDED and self.release is None and not self._has_asked_release_again:
             # The release tells what is dead, and a dead backend makes this answer late, too (0.7.3: 5 s and more).
@@ -199,29 +189,34 @@ class LlamaStack:
 
         From 0.4.0 on the client brings the vector; older ones read or ignore it (POST /v1/vector-io/insert).
         """
-        document = {"document_id": store_id}
-        chunk = {
-            "content": TRIAL_TEXT,
-            "metadata": document,
-            "chunk_id": store_id,
-            "chunk_metadata": document,
-            "embedding": list(vector),
-            "embedding_model": target.model.id,
-            "embedding_dimension": target.embedding_dimension,
-        }
-        self._http.post(INSERT_PATH, {"vector_store_id": store_id, "vector_db_id": store_id, "chunks": [chunk]})
+        vectors = {"embedding_model": target.model.id, "embedding_dimension": target.embedding_dimension}
+        places = {key: {"document_id": store_id} for key in ("metadata", "chunk_metadata")}
+        chunk = {"content": TRIAL_TEXT, "chunk_id": store_id, "embedding": list(vector), **places, **vectors}
+        self._insert(store_id, [chunk])
 
     def contents(self, store_id: str, query: str, count: int) -> tuple[str, ...]:
-        """Return the content of up to so many chunks that a query finds first (POST /v1/vector-io/query)."""
-        ids = {"vector_store_id": store_id, "vector_db_id": store_id}
-        answer = self._http.post(QUERY_PATH, ids | {"query": query, "params": QUERY_PARAMS | {"max_chunks": count}})
-        chunks = field(answer, "chunks", list, f"POST {QUERY_PATH}")
+        """Return the content of up to so many chunks that a query finds first."""
+        chunks = field(self._query(store_id, query, count), "chunks", list, f"POST {QUERY_PATH}")
         return tuple(shown(mapping(chunk).get("content")) or "" for chunk in chunks)
 
-    def _list(self, dialect: Dialect) -> tuple[VectorStore, ...]:
+    def _insert(self, store_id: str, chunks: Sequence[Mapping[str, Any]]) -> Any:
+        return self._http.post(INSERT_PATH, _ids(store_id) | {"chunks": chunks})
+
+    def _query(self, store_id: str, query: str, count: int, seconds: float | None = None) -> Any:
+        # The best chunks, whatever their score: with the threshold of 0 that all releases take else, one whose cosine
+        # is negative would look like none (POST /v1/vector-io/query).
+        params = {"max_chunks": count, "score_threshold": -1.0}
+        return self._http.post(QUERY_PATH, _ids(store_id) | {"query": query, "params": params}, timeout_seconds=seconds)
+
+    def _spoken(self) -> Dialect:
+        if self._dialect is None:
+            self._dialect, _ = find_dialect(self._http)
+        return self._dialect
+
+    def _list(self) -> tuple[VectorStore, ...]:
         """Return the list. Raises ReplacedError where the server has none any more in the dialect that it spoke."""
         try:
-            return dialect.vector_stores()
+            return self._spoken().vector_stores(self._http)
         except RefusedError as error:
             if error.status != 404:
                 raise
@@ -230,6 +225,11 @@ class LlamaStack:
 
     def _items(self, path: str) -> list[Mapping[str, Any]]:
         return [mapping(item) for item in field(self._http.get(path), "data", list, f"GET {path}")]
+
+
+def _ids(store_id: str) -> dict[str, Any]:
+    """Return both ids of a request, since a release reads only one of them."""
+    return {"vector_store_id": store_id, "vector_db_id": store_id}
 
 
 def _outcome(question: str, ask: Callable[[], Any]) -> Outcome:

@@ -3,6 +3,7 @@
 Which one a server speaks is found by asking it, since version numbers of distributions say little.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
@@ -10,9 +11,6 @@ from urllib.parse import quote
 from hook.domain import Target, VectorStore
 from hook.errors import RefusedError, UnavailableError, one_line
 from hook.http import Http, mapping
-
-VECTOR_STORES = "/v1/vector_stores"
-VECTOR_DBS = "/v1/vector-dbs"
 
 PAGE_SIZE = 100
 """The most that 0.6.0 and newer accept as `limit`; older releases take any number (GET /v1/vector_stores)."""
@@ -30,38 +28,41 @@ _T = TypeVar("_T")
 
 
 class Dialect(Protocol):
-    """How one generation of servers lists and creates vector stores; both raise as `Http` does."""
+    """How one generation of servers lists, creates and deletes vector stores. What asks raises as `Http` does."""
 
-    http: Http
-    """The connection on which it asks."""
+    path: str
+    """Of the list and of a create."""
 
-    def vector_stores(self) -> tuple[VectorStore, ...]:
+    def vector_stores(self, http: Http) -> tuple[VectorStore, ...]:
         """Return every vector store of the server."""
 
-    def create_vector_store(self, target: Target) -> VectorStore:
-        """Create a vector store and return it as the server shows it."""
+    def body(self, target: Target, run_id: str) -> Mapping[str, Any]:
+        """Return the body of a create."""
 
-    def delete_vector_store(self, store_id: str) -> None:
-        """Delete a vector store; `hook.registration.deletion` decides which, and nothing else calls this."""
+    def read(self, item: Any, what: str, now: float | None = None) -> VectorStore:
+        """Return one that the server shows, at that time of its own clock."""
+
+    def path_of(self, store_id: str) -> str:
+        """Return the path by which one is deleted."""
 
 
-def find_dialect(http: Http, run_id: str) -> tuple[Dialect, tuple[VectorStore, ...]]:
+def find_dialect(http: Http) -> tuple[Dialect, tuple[VectorStore, ...]]:
     """Return the dialect that the server speaks, and the list by which it was found.
 
     `/v1/vector_stores` is there from 0.3.0 on, `/v1/vector-dbs` up to 0.2.24, and no release has both.
     Raises RefusedError if the server has neither.
     """
-    newer, older = VectorStoresDialect(http, run_id), VectorDbsDialect(http)
+    newer, older = VectorStoresDialect(), VectorDbsDialect()
     # The newer one once more, where the server was upgraded between the two questions.
     dialects: tuple[Dialect, ...] = (newer, older, newer)
     for dialect in dialects:
         try:
-            return dialect, dialect.vector_stores()
+            return dialect, dialect.vector_stores(http)
         except RefusedError as error:
             if error.status != 404:
                 raise
     raise RefusedError(
-        f"{http.url} answers 404 to both GET {VECTOR_STORES} and GET {VECTOR_DBS}: it is not LlamaStack, or it "
+        f"{http.url} answers 404 to both GET {newer.path} and GET {older.path}: it is not LlamaStack, or it "
         "runs without the vector_io API; check LLAMA_STACK_URL and the `apis` of its configuration"
     )
 
@@ -69,23 +70,21 @@ def find_dialect(http: Http, run_id: str) -> tuple[Dialect, tuple[VectorStore, .
 class VectorStoresDialect:
     """0.3.0 and newer: the server gives each vector store an id of its own, and its name never resolves."""
 
-    def __init__(self, http: Http, run_id: str) -> None:
-        self.http = http
-        self._run_id = run_id
+    path = "/v1/vector_stores"
 
-    def vector_stores(self) -> tuple[VectorStore, ...]:
+    def vector_stores(self, http: Http) -> tuple[VectorStore, ...]:
         """Return every vector store. Raises UnavailableError if the list changes while it is read.
 
         The cursor `after` is the last id of the page before. All releases start anew at an id that they do not know,
         as when that store was just deleted, and their order can change between two pages: what is seen twice says
         that something else may not have been seen at all.
         """
-        what = f"GET {VECTOR_STORES}"
+        what = f"GET {self.path}"
         stores: dict[str, VectorStore] = {}
         query = {"limit": str(PAGE_SIZE)}
         for _ in range(MAX_PAGES):
-            answer, now = self.http.get_dated(VECTOR_STORES, query)
-            page = [_read_vector_store(item, what, now) for item in field(answer, "data", list, what)]
+            answer, now = http.get_dated(self.path, query)
+            page = [self.read(item, what, now) for item in field(answer, "data", list, what)]
             for store in page:
                 if stores.setdefault(store.id, store) is not store:
                     twice = f"'{one_line(store.id, 100)}' came twice"
@@ -96,8 +95,8 @@ class VectorStoresDialect:
         endless = f"no end of the list after {MAX_PAGES} pages"
         raise RefusedError(f"{what}: {endless}; probably not LlamaStack: check LLAMA_STACK_URL")
 
-    def create_vector_store(self, target: Target) -> VectorStore:
-        """Create a vector store; a second call makes a second one of the same name.
+    def body(self, target: Target, run_id: str) -> Mapping[str, Any]:
+        """Return the body of a create; a second one makes a second vector store of the same name.
 
         It is made under the alias, where there is one, since the configured id cannot be asked for. The metadata says
         for which id that was. So it is found when the alias changes, and where the server or a person changes its name.
@@ -107,29 +106,41 @@ class VectorStoresDialect:
         dimension for the releases up to 0.3.5, whose list shows neither; newer ones overwrite it with the same
         (POST /v1/vector_stores).
         """
-        answer = self.http.post(
-            VECTOR_STORES,
-            {
-                "name": target.alias or target.name,
-                "provider_id": target.provider.id,
-                "embedding_model": target.model.id,
-                "embedding_dimension": target.embedding_dimension,
-                "metadata": {
-                    **target.metadata,
-                    "embedding_model": target.model.id,
-                    "embedding_dimension": str(target.embedding_dimension),
-                    MADE_BY_KEY: f"{MADE_BY_PREFIX}{self._run_id}",
-                    DECLARED_AS_KEY: target.name,
-                },
-            }
-            | ({} if target.chunking_strategy is None else {"chunking_strategy": target.chunking_strategy}),
-            once=True,
-        )
-        return _read_vector_store(answer, f"POST {VECTOR_STORES}")
+        metadata = {
+            **target.metadata,
+            "embedding_model": target.model.id,
+            "embedding_dimension": str(target.embedding_dimension),
+            MADE_BY_KEY: f"{MADE_BY_PREFIX}{run_id}",
+            DECLARED_AS_KEY: target.name,
+        }
+        chunking = {} if target.chunking_strategy is None else {"chunking_strategy": target.chunking_strategy}
+        return {"name": target.alias or target.name, **_vectors(target), "metadata": metadata, **chunking}
 
-    def delete_vector_store(self, store_id: str) -> None:
-        """Delete a vector store (DELETE /v1/vector_stores/ID)."""
-        self.http.delete(f"{VECTOR_STORES}/{path_segment(store_id)}")
+    def read(self, item: Any, what: str, now: float | None = None) -> VectorStore:
+        """Return one that the server shows, at that time of its own clock."""
+        metadata, files = (mapping(mapping(item).get(key)) for key in ("metadata", "file_counts"))
+        made_by = str(metadata.get(MADE_BY_KEY))
+        is_ours = made_by.startswith(MADE_BY_PREFIX)
+        created_at = _seconds(mapping(item).get("created_at"))
+        return VectorStore(
+            id=field(item, "id", str, what),
+            name=text(item.get("name")),
+            # Every release shows a status; without one it is not «completed».
+            status=shown(item.get("status")) or "",
+            created_at=created_at,
+            age_seconds=None if now is None or created_at in (0, UNKNOWN_AGE) else now - created_at,
+            # Also where one of them is missing: whatever is attached counts.
+            files=max((number(count) or 0 for count in files.values()), default=0),
+            files_completed=number(files.get("completed")) or 0,
+            files_failed=number(files.get("failed")) or 0,
+            made_by=made_by.removeprefix(MADE_BY_PREFIX) if is_ours else None,
+            declared_as=text(metadata.get(DECLARED_AS_KEY)) if is_ours else None,
+            **_shown_vectors(metadata),
+        )
+
+    def path_of(self, store_id: str) -> str:
+        """Return the path by which one is deleted (DELETE /v1/vector_stores/ID)."""
+        return f"{self.path}/{path_segment(store_id)}"
 
 
 class VectorDbsDialect:
@@ -138,36 +149,42 @@ class VectorDbsDialect:
     These releases have an OpenAI-style list as well, but what is made there gets an id of its own from 0.2.15 on.
     """
 
-    def __init__(self, http: Http) -> None:
-        self.http = http
+    path = "/v1/vector-dbs"
 
-    def vector_stores(self) -> tuple[VectorStore, ...]:
+    def vector_stores(self, http: Http) -> tuple[VectorStore, ...]:
         """Return every vector store; the list has no pages (GET /v1/vector-dbs)."""
-        what = f"GET {VECTOR_DBS}"
-        return tuple(_read_vector_db(item, what) for item in field(self.http.get(VECTOR_DBS), "data", list, what))
+        what = f"GET {self.path}"
+        return tuple(self.read(item, what) for item in field(http.get(self.path), "data", list, what))
 
-    def create_vector_store(self, target: Target) -> VectorStore:
-        """Create a vector store of that very id; a second call changes nothing, but another target replaces it.
+    def body(self, target: Target, run_id: str) -> Mapping[str, Any]:  # noqa: ARG002  there is no metadata
+        """Return the body of a create; a second one changes nothing, but with another target it replaces.
 
         Without `provider_vector_db_id`, 0.2.21 to 0.2.24 would make up an id; there is no name and no metadata
         (POST /v1/vector-dbs).
         """
-        answer = self.http.post(
-            VECTOR_DBS,
-            {
-                "vector_db_id": target.name,
-                "provider_vector_db_id": target.name,
-                "provider_id": target.provider.id,
-                "embedding_model": target.model.id,
-                "embedding_dimension": target.embedding_dimension,
-            },
-            once=True,
-        )
-        return _read_vector_db(answer, f"POST {VECTOR_DBS}")
+        return {"vector_db_id": target.name, "provider_vector_db_id": target.name, **_vectors(target)}
 
-    def delete_vector_store(self, store_id: str) -> None:
-        """Delete a vector store by the newer path: DELETE /v1/vector-dbs leaves a row behind (0.2.24)."""
-        self.http.delete(f"/v1/openai{VECTOR_STORES}/{path_segment(store_id)}")
+    def read(self, item: Any, what: str, now: float | None = None) -> VectorStore:  # noqa: ARG002  it shows no age
+        """Return one that the server shows."""
+        identifier = field(item, "identifier", str, what)
+        return VectorStore(id=identifier, name=identifier, **_shown_vectors(item))
+
+    def path_of(self, store_id: str) -> str:
+        """Return the newer path by which one is deleted: DELETE /v1/vector-dbs leaves a row behind (0.2.24)."""
+        return f"/v1/openai{VectorStoresDialect.path}/{path_segment(store_id)}"
+
+
+def _vectors(target: Target) -> dict[str, Any]:
+    """Return what each release is told of where the vectors go."""
+    return {
+        "provider_id": target.provider.id,
+        "embedding_model": target.model.id,
+        "embedding_dimension": target.embedding_dimension,
+    }
+
+
+def _shown_vectors(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: shown(values.get(key)) for key in ("provider_id", "embedding_model", "embedding_dimension")}
 
 
 def path_segment(store_id: str) -> str:
@@ -183,44 +200,9 @@ def path_segment(store_id: str) -> str:
     raise RefusedError(f"the id {one_line(ascii(store_id), 100)} cannot be a part of a path, so nothing was sent")
 
 
-def _read_vector_store(item: Any, what: str, now: float | None = None) -> VectorStore:
-    metadata, files = (mapping(mapping(item).get(key)) for key in ("metadata", "file_counts"))
-    made_by = str(metadata.get(MADE_BY_KEY))
-    is_ours = made_by.startswith(MADE_BY_PREFIX)
-    created_at = _seconds(mapping(item).get("created_at"))
-    return VectorStore(
-        id=field(item, "id", str, what),
-        name=text(item.get("name")),
-        # Every release shows a status; without one it is not «completed».
-        status=shown(item.get("status")) or "",
-        created_at=created_at,
-        age_seconds=None if now is None or created_at in (0, UNKNOWN_AGE) else now - created_at,
-        # Also where one of them is missing: whatever is attached counts.
-        files=max((number(count) or 0 for count in files.values()), default=0),
-        files_completed=number(files.get("completed")) or 0,
-        files_failed=number(files.get("failed")) or 0,
-        provider_id=shown(metadata.get("provider_id")),
-        embedding_model=shown(metadata.get("embedding_model")),
-        embedding_dimension=shown(metadata.get("embedding_dimension")),
-        made_by=made_by.removeprefix(MADE_BY_PREFIX) if is_ours else None,
-        declared_as=text(metadata.get(DECLARED_AS_KEY)) if is_ours else None,
-    )
-
-
 def _seconds(value: Any) -> int:
     is_time = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < UNKNOWN_AGE
     return int(value) if is_time else UNKNOWN_AGE
-
-
-def _read_vector_db(item: Any, what: str) -> VectorStore:
-    identifier = field(item, "identifier", str, what)
-    return VectorStore(
-        id=identifier,
-        name=identifier,
-        provider_id=shown(item.get("provider_id")),
-        embedding_model=shown(item.get("embedding_model")),
-        embedding_dimension=shown(item.get("embedding_dimension")),
-    )
 
 
 def field(answer: Any, key: str, kind: type[_T], what: str) -> _T:

@@ -6,6 +6,6 @@ read.
 
 from hook.output import addresses
 from hook.output.emit import emit
-from hook.output.report import Report, closing_sentence
+from hook.output.report import Report
 
-__all__ = ["Report", "addresses", "closing_sentence", "emit"]
+__all__ = ["Report", "addresses", "emit"]

@@ -2,11 +2,13 @@
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hook.domain import GOOD_STATES, Finding, State, exit_code
-from hook.errors import ExitCode, one_line, printable
+from hook.errors import ConfigError, ExitCode, HookError, Stopped, one_line, printable
+from hook.progress import Progress
+from hook.secrets import masked
 
 SCHEMA = "register-collections/report/v1"
 TERMINATION_MESSAGE_BYTES = 4096
@@ -35,6 +37,42 @@ class Report:
     brief: str | None = None
     """The message without what the list of collections says already; None where that is the message."""
 
+    @classmethod
+    def of(cls, progress: Progress, error: BaseException | None, elapsed_seconds: float) -> "Report":
+        """Return the result of a run. Texts are masked in it; names and addresses are data and stay as they are."""
+        findings = tuple(
+            replace(
+                finding,
+                id=finding.id if finding.addressed_by or finding.id is None else masked(finding.id),
+                alias=progress.aliases.get(name),
+                detail=masked(finding.detail),
+            )
+            for name, finding in progress.findings.items()
+        )
+        brief = None
+        if error is None:
+            code = exit_code(findings, tells_changes=progress.tells_changes)
+            message, brief = closing_sentences(
+                progress.command, findings, progress.server_url or "", len(progress.warnings)
+            )
+        elif isinstance(error, HookError | Stopped):
+            code, message = error.exit_code, str(error)
+        else:
+            code, cause = ExitCode.UNEXPECTED, one_line(f"{type(error).__name__}: {error}")
+            message = f"This is a bug in register-collections: {cause}; report it with the traceback in the log"
+        return cls(
+            command=progress.command,
+            exit_code=code,
+            message=masked(message),
+            brief=brief and masked(brief),
+            findings=findings,
+            problems=tuple(map(masked, error.problems)) if isinstance(error, ConfigError) else (),
+            warnings=tuple(map(masked, progress.warnings)),
+            server_url=progress.server_url,
+            server_version=progress.server_version and masked(progress.server_version),
+            elapsed_seconds=elapsed_seconds,
+        )
+
     @property
     def verdict(self) -> str:
         """Return the message without what stands above it in a list of problems or collections."""
@@ -50,20 +88,20 @@ def counts(findings: tuple[Finding, ...]) -> dict[str, int]:
     return dict(Counter(finding.state.value for finding in findings))
 
 
-def closing_sentence(
-    command: str, findings: tuple[Finding, ...], url: str, warnings: int = 0, *, brief: bool = False
-) -> str:
+def closing_sentences(
+    command: str, findings: tuple[Finding, ...], url: str, warnings: int = 0
+) -> tuple[str, str | None]:
     """Return the verdict of a run that was not cut short: how many collections are verified, or the first failure.
 
-    A `brief` one leaves out the cause of the failure.
+    The second one leaves out the cause of a failure.
     """
+    if command == "prune":
+        return _of_prune(findings, url), None
     enabled = tuple(finding for finding in findings if finding.state is not State.DISABLED)
     off = f"; {len(findings) - len(enabled)} more disabled" if len(enabled) < len(findings) else ""
-    if not enabled and command != "prune":
+    if not enabled:
         declared = f"all {len(findings)} declared collections are disabled" if findings else "no collection is declared"
-        return f"{declared}; no server was asked"
-    if command == "prune":
-        return _closing_sentence_of_prune(findings, url)
+        return f"{declared}; no server was asked", None
     total = f"{len(enabled)} collection{'s' * (len(enabled) > 1)}"
     failed = tuple(finding for finding in enabled if finding.state not in GOOD_STATES)
     if failed:
@@ -71,28 +109,25 @@ def closing_sentence(
         cause = next(finding for finding in failed if exit_code([finding]) is exit_code(failed))
         by_cause = counts(tuple(sorted(failed, key=lambda finding: finding.state is not cause.state)))
         states = ", ".join(f"{number} {state}" for state, number in by_cause.items())
-        first = f"{states}; first: " if len(failed) > 1 else ""
-        if brief:
-            return f"{len(failed)} of {total} failed on {url}{off}: {states}"
-        return f"{len(failed)} of {total} failed on {url}{off}: {first}'{cause.name}' is {cause.state}: {cause.detail}"
+        sentence, first = f"{len(failed)} of {total} failed on {url}{off}", f"{states}; first: " * (len(failed) > 1)
+        return f"{sentence}: {first}'{cause.name}' is {cause.state}: {cause.detail}", f"{sentence}: {states}"
     if command == "validate":
         noted = f", {warnings} warning{'s' * (warnings > 1)}" if warnings else ""
-        return f"{total}, valid{noted}{off}"
+        return f"{total}, valid{noted}{off}", None
     if command == "plan":
         planned = [finding.name for finding in enabled if finding.state is State.PLANNED]
         if not planned:
-            return f"nothing to create: {total} on {url}{off}"
-        return f"would create {len(planned)} of {total} on {url}: {one_line(', '.join(planned))}{off}"
+            return f"nothing to create: {total} on {url}{off}", None
+        return f"would create {len(planned)} of {total} on {url}: {one_line(', '.join(planned))}{off}", None
     new = sum(finding.state is State.REGISTERED for finding in enabled)
     shares = f"{new} new, {len(enabled) - new} already there"
-    unverified = sum(finding.unverified for finding in enabled)
-    if unverified:
-        verified = len(enabled) - unverified
-        return f"{total} registered on {url}: {shares}; {verified} verified, {unverified} unverified{off}"
-    return f"{total} registered and verified on {url}: {shares}{off}"
+    if unverified := sum(finding.unverified for finding in enabled):
+        shares += f"; {len(enabled) - unverified} verified, {unverified} unverified"
+        return f"{total} registered on {url}: {shares}{off}", None
+    return f"{total} registered and verified on {url}: {shares}{off}", None
 
 
-def _closing_sentence_of_prune(findings: tuple[Finding, ...], url: str) -> str:
+def _of_prune(findings: tuple[Finding, ...], url: str) -> str:
     if not findings:
         return f"nothing to prune on {url}"
     deleted = sum(finding.state is State.DELETED for finding in findings)
@@ -111,12 +146,12 @@ def as_dict(report: Report) -> dict[str, Any]:
         "problems": list(report.problems),
         "warnings": list(report.warnings),
         "server": {"url": report.server_url, "version": report.server_version},
-        "collections": [_collection(finding, finding.detail) for finding in report.findings],
+        "collections": list(map(_collection, report.findings)),
         "elapsed_seconds": round(report.elapsed_seconds, 3),
     }
 
 
-def _collection(finding: Finding, detail: str) -> dict[str, Any]:
+def _collection(finding: Finding) -> dict[str, Any]:
     return {
         "name": finding.name,
         "alias": finding.alias,
@@ -125,7 +160,7 @@ def _collection(finding: Finding, detail: str) -> dict[str, Any]:
         "addressed_by": finding.addressed_by,
         "verified": finding.state in (State.PRESENT, State.REGISTERED) and not finding.unverified,
         "lost_ids": list(finding.lost_ids),
-        "detail": detail,
+        "detail": finding.detail,
     }
 
 
@@ -147,7 +182,7 @@ def termination_message(report: Report) -> bytes:
     body["server"]["url"] = body["server"]["url"] and printable(body["server"]["url"], 200)
     findings = report.failures_first()
     # No more than 40 fit.
-    items = [_collection(each, one_line(each.detail, 160)) for each in findings[:40]]
+    items = [_collection(replace(each, detail=one_line(each.detail, 160))) for each in findings[:40]]
     while True:
         body |= {"collections": items, "collections_omitted": len(findings) - len(items)}
         content = line + b"\n" + json.dumps(body, separators=(",", ":")).encode()

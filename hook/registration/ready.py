@@ -21,7 +21,7 @@ def wait_until_ready(server: LlamaStack, url: str, deadline: Deadline) -> tuple[
         return server.vector_stores()
 
     try:
-        with doing("health.waiting", lambda: {"remaining_seconds": round(deadline.remaining())}):
+        with doing("health.waiting"):
             stores = retry(ready, deadline, "health.retry_scheduled")
     except UnavailableError as error:
         raise UnavailableError(f"The server {url} was not ready within {deadline.seconds:g} s: {error}") from error

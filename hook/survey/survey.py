@@ -88,16 +88,13 @@ class Survey:
             return found
 
         try:
-            with doing("survey.progress", self._progress):
+            with doing("survey.progress", lambda: self._answers.progress()):
                 return retry(attempt, self._deadline, "proof.retry_scheduled", max_failures=MAX_FAILURES)
         except UnavailableError:
             if latest is None:
                 raise
             # The others' proofs stand, whatever one backend does.
             return latest
-
-    def _progress(self) -> dict[str, float]:
-        return {**self._answers.progress(), "remaining_seconds": round(self._deadline.remaining())}
 
     def shift(self) -> None:
         """Let another worker take the next request of each connection, as where a balancer gives each one its turn."""

@@ -16,6 +16,7 @@ from typing import Any, cast
 import pytest
 
 from hook import logs
+from hook.deadline import Deadline
 from hook.heartbeat import beating, doing
 from hook.timings import Timings
 from tests.fake_llamastack import FakeLlamaStack, hang
@@ -60,22 +61,18 @@ def test_waiting_is_followed(server: FakeLlamaStack, run: Run) -> None:
 def test_the_innermost_activity_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("info", "json", {})
 
-    with beating(SOON), doing("outer", lambda: {"remaining_seconds": 1}):
-        with doing("inner", lambda: {"remaining_seconds": 2}):
+    with beating(Deadline(60, timings=SOON)):
+        with doing("outer"):
+            with doing("inner", lambda: {"done": 1}):
+                time.sleep(0.2)
             time.sleep(0.2)
         time.sleep(0.2)
     time.sleep(0.1)
 
     events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    assert [*dict.fromkeys(event["event"] for event in events)] == ["inner", "outer"]
-
-
-def test_nothing_to_do_is_nothing_to_say(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure("info", "json", {})
-    with beating(SOON):
-        time.sleep(0.2)
-
-    assert capsys.readouterr().err == ""
+    assert [*dict.fromkeys(event["event"] for event in events)] == ["inner", "outer", "run.progress"]
+    assert {event.get("done") for event in events} == {1, None}
+    assert all(0 < event["remaining_seconds"] <= 60 for event in events)
 
 
 def test_without_a_thread_the_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +80,7 @@ def test_without_a_thread_the_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> No
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", none_left)
-    with beating(SOON):
+    with beating(Deadline(60, timings=SOON)):
         reached = True
 
     assert reached

@@ -422,7 +422,7 @@ answers = st.lists(
 def test_any_pager_ends(drawn: list[Any]) -> None:
     """With each vector store once, or with the hook's own error."""
     script = Script(drawn)
-    listed, error = attempt(VectorStoresDialect(cast(Http, script), "a-run").vector_stores)
+    listed, error = attempt(lambda: VectorStoresDialect().vector_stores(cast(Http, script)))
 
     ids = [store.id for store in listed or ()]
     assert len(set(ids)) == len(ids)
@@ -434,7 +434,7 @@ def test_any_pager_ends(drawn: list[Any]) -> None:
 @given(st.lists(st.text(min_size=1, max_size=6), unique=True, max_size=30), st.integers(1, 12))
 def test_a_pager_that_is_honest_is_read_to_its_end(ids: list[str], size: int) -> None:
     """Whatever the size of its pages."""
-    listed = VectorStoresDialect(cast(Http, Pages(ids, size)), "a-run").vector_stores()
+    listed = VectorStoresDialect().vector_stores(cast(Http, Pages(ids, size)))
 
     assert [store.id for store in listed] == ids
 
@@ -452,9 +452,9 @@ def test_any_answer_is_read_or_refused(drawn: list[Any]) -> None:
 def calls(drawn: list[Any], target: Target) -> Iterator[Any]:
     """Yield every call that reads an answer."""
     http = cast(Http, Script(drawn))
-    for dialect in (VectorStoresDialect(http, "a-run"), VectorDbsDialect(http)):
-        yield dialect.vector_stores
-        yield lambda dialect=dialect: dialect.create_vector_store(target)
+    for dialect in (VectorStoresDialect(), VectorDbsDialect()):
+        yield lambda dialect=dialect: dialect.vector_stores(http)
+        yield lambda dialect=dialect: dialect.read(http.post(dialect.path, dialect.body(target, "a-run")), "POST")
     server = LlamaStack(cast(Http, Script(drawn)))
     yield from (server.check_health, server.version, server.models, server.providers)
 

@@ -70,7 +70,7 @@ def test_every_release_of_the_matrix_is_recorded() -> None:
 @pytest.mark.parametrize("release", RELEASES)
 def test_the_dialect_is_found(release: str, replay: Callable[..., Http]) -> None:
     """By asking, on a server that has nothing yet."""
-    dialect, stores = find_dialect(replay(release, "list_empty", "list_of_the_other_dialect"), "a-run")
+    dialect, stores = find_dialect(replay(release, "list_empty", "list_of_the_other_dialect"))
 
     assert isinstance(dialect, VectorDbsDialect if release in DBS_RELEASES else VectorStoresDialect)
     assert stores == ()

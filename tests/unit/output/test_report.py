@@ -11,7 +11,7 @@ from hook.errors import ExitCode
 from hook.output.report import (
     TERMINATION_MESSAGE_BYTES,
     Report,
-    closing_sentence,
+    closing_sentences,
     render_json,
     termination_message,
 )
@@ -157,12 +157,12 @@ def test_text_cannot_be_forged_by_a_server() -> None:
 )
 def test_the_closing_sentence_names_the_first_cause(command: str, findings: tuple[Finding, ...], expected: str) -> None:
     """It is the line that Kubernetes shows, so it has to be enough."""
-    assert closing_sentence(command, findings, URL) == expected
+    assert closing_sentences(command, findings, URL)[0] == expected
 
 
 @pytest.mark.parametrize(("warnings", "expected"), [(1, "1 warning"), (2, "2 warnings")])
 def test_a_valid_configuration_with_warnings_says_so(warnings: int, expected: str) -> None:
-    assert closing_sentence("validate", (VALID,), URL, warnings) == f"1 collection, valid, {expected}"
+    assert closing_sentences("validate", (VALID,), URL, warnings)[0] == f"1 collection, valid, {expected}"
 
 
 @pytest.mark.parametrize("finding", [MISSING, DISABLED, VALID, replace(PRESENT, unverified=True)])
