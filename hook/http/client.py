@@ -153,11 +153,11 @@ class Http:
         return self._exchange(method, path, present, timeout_seconds, **content)
 
     def _exchange(
-        self, method: str, path: str, headers: Mapping[str, str], timeout_seconds: float | None, **content: Any
+        self, method: str, path: str, own: Mapping[str, str], timeout_seconds: float | None, **content: Any
     ) -> Answer:
         """Return the answer to a request whose `content` is what requests calls params, json and headers."""
         what = f"{method} {path}"
-        content["headers"] = {**headers, **content.get("headers", {})}
+        content["headers"] = {**own, **content.get("headers", {})}
         timeout = self._request_timeout_seconds if timeout_seconds is None else timeout_seconds
         timeout = min(timeout, self._deadline.remaining())
         if timeout <= 0:
@@ -187,7 +187,7 @@ class Http:
         else:
             # 0.7.3 closes the connection once it has logged its error, and resets what is sent on it meanwhile.
             session.close()
-        answer = Answer(what, response.status_code, response.headers, body, bool(headers), self._server)
+        answer = Answer(what, response.status_code, response.headers, body, bool(own), self._server)
         if self._proxy is not None and not answer.is_json and self._server.url.startswith("http:"):
             return replace(answer, server=behind(self._proxy, self._server))
         return answer

@@ -116,26 +116,27 @@ def _read(outcome: Outcome, store_id: str, kind: str) -> Proof:
     unknown id says that nobody knows the vector store any more.
     """
     again = frozenset({outcome.question})
+    told = partial(Proof, next_questions=again, costly=True)
     error = outcome.error
     # First, since an id can be any text, also one that the server says of something else.
     if isinstance(error, RefusedError) and is_unknown_id(error, store_id):
-        return Proof(Verdict.LOST, str(error), next_questions=again, costly=True)
+        return told(Verdict.LOST, str(error))
     if outcome.question == INSERT and takes_no_inserts(error):
-        return Proof(Verdict.ALIVE, next_questions=again, costly=True, reads_only=str(error))
+        return told(Verdict.ALIVE, reads_only=str(error))
     if isinstance(error, RefusedError):
         expected = re.search(r"Expected (\d{1,9}), got 0", error.detail)
         if outcome.question == INSERT and expected:
-            return Proof(Verdict.ALIVE, embedding_dimension=int(expected[1]), next_questions=again, costly=True)
+            return told(Verdict.ALIVE, embedding_dimension=int(expected[1]))
         if outcome.question == INSERT and _REFUSALS_OF_NOTHING.get(kind, "\0") in error.detail:
-            return Proof(Verdict.ALIVE, next_questions=again, costly=True)
+            return told(Verdict.ALIVE)
         if outcome.question == QUERY and kind == "qdrant" and "Collection " in error.detail:
-            return Proof(Verdict.UNDECIDED, str(error), next_questions=again, costly=True)
+            return told(Verdict.UNDECIDED, str(error))
         # Red Hat's policy gives `update`, which an insert needs, to the owner alone.
         reads = outcome.question == INSERT and error.status == 403
         hint = "; if this token may only read, set HOOK_PROVE=read" if reads else ""
-        return Proof(Verdict.REFUSED, f"{error}{hint}", next_questions=again, costly=True)
+        return told(Verdict.REFUSED, f"{error}{hint}")
     if isinstance(error, UnavailableError):
-        return Proof(Verdict.DEAD, str(error), next_questions=again, costly=True, timed_out=error.timed_out)
+        return told(Verdict.DEAD, str(error), timed_out=error.timed_out)
     is_right = outcome.answer is None if outcome.question == INSERT else _is_query_answer(outcome.answer)
     if not is_right:
         shown = one_line(str(outcome.answer), 100)

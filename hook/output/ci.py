@@ -4,19 +4,17 @@ import re
 
 from hook.domain import GOOD_STATES
 from hook.errors import printable
-from hook.output.report import Report
+from hook.output.report import CELL_CHARACTERS, Report
 
 _PLACE = re.compile(
     r"(?P<file>(?:(?!: ).)+?(?:\.(?i:ya?ml|json)(?=:)|(?=:\d+:\d+: ))):(?:(?P<line>\d+):(?:(?P<col>\d+):)?)? "
 )
 """Where a problem of the configuration is, before the problem itself. Without its line a file is known by its name."""
-_CELL = 2000
 
 
 def render_markdown(report: Report) -> str:
     """Return a heading, the verdict and a table of the collections, for a pull request or the summary of a job."""
-    outcome = "OK" if report.exit_code.is_success else f"FAILED ({report.exit_code.name.lower()})"
-    lines = [f"### register-collections {report.command}: {outcome}", "", _escaped(report.verdict), ""]
+    lines = [f"### register-collections {report.command}: {report.outcome}", "", _escaped(report.verdict), ""]
     lines += [f"- {_escaped(problem)}" for problem in report.problems]
     lines += [f"- warning: {_escaped(warning)}" for warning in report.warnings]
     if report.findings:
@@ -28,7 +26,7 @@ def render_markdown(report: Report) -> str:
 
 def _escaped(text: str) -> str:
     """Return a text on one line that Markdown shows as it is."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", printable(text, _CELL))
+    return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", printable(text, CELL_CHARACTERS))
 
 
 def render_github(report: Report) -> str:
@@ -52,7 +50,7 @@ def _annotation(level: str, text: str) -> str:
 
 
 def _data(text: str) -> str:
-    return printable(text, _CELL).replace("%", "%25")
+    return printable(text, CELL_CHARACTERS).replace("%", "%25")
 
 
 def _property(text: str) -> str:

@@ -11,6 +11,8 @@ from hook.progress import Progress
 from hook.secrets import masked
 
 SCHEMA = "register-collections/report/v1"
+CELL_CHARACTERS = 2000
+"""What a person is shown of one name, detail or problem."""
 TERMINATION_MESSAGE_BYTES = 4096
 """What the kubelet keeps of a container's termination message."""
 _TERMINATION_LINE_BYTES = 1024
@@ -72,6 +74,11 @@ class Report:
             server_version=progress.server_version and masked(progress.server_version),
             elapsed_seconds=elapsed_seconds,
         )
+
+    @property
+    def outcome(self) -> str:
+        """Return in one word, or two, how it ended."""
+        return "OK" if self.exit_code.is_success else f"FAILED ({self.exit_code.name.lower()})"
 
     @property
     def verdict(self) -> str:

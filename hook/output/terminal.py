@@ -4,13 +4,10 @@ import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from hook.domain import GOOD_STATES, Finding, State
+from hook.domain import GOOD_STATES, Finding
 from hook.errors import printable
-from hook.output.report import ID_HINT, Report
+from hook.output.report import CELL_CHARACTERS, ID_HINT, Report
 
-_RED, _GREEN = "31", "32"
-_CELL = 2000
-"""Characters of one cell or detail."""
 _MARK = ""
 """The head of the column with the numbers of footnotes."""
 
@@ -18,18 +15,17 @@ _MARK = ""
 def render_text(report: Report, columns: int | None = None, *, colors: bool = False) -> str:
     """Return the report for a terminal of so many columns, or with lines of any length where that is None."""
     texts = [*report.problems, *(f"warning: {each}" for each in report.warnings)]
-    paragraphs = [printable(text, _CELL) for text in texts]
+    paragraphs = [printable(text, CELL_CHARACTERS) for text in texts]
     lines = [line for paragraph in paragraphs for line in _wrapped(paragraph, columns)]
     # Of a configuration that is wrong, the problems alone, as a linter prints them.
     if report.findings and not report.problems:
         lines += [*_table(report.failures_first(), columns, colors=colors), ""]
     if any(finding.addressed_by == "id" for finding in report.findings):
         lines.append(ID_HINT)
-    good = report.exit_code.is_success
-    outcome = "OK" if good else f"FAILED ({report.exit_code.name.lower()})"
+    outcome, good = report.outcome, report.exit_code.is_success
     verdict = f"{outcome}, exit code {int(report.exit_code)}, {report.elapsed_seconds:.1f} s: {report.verdict}"
-    text = "\n".join(_wrapped(printable(verdict, _CELL), columns))
-    return "\n".join([*lines, text.replace(outcome, _painted(outcome, _GREEN if good else _RED, colors=colors), 1)])
+    text = "\n".join(_wrapped(printable(verdict, CELL_CHARACTERS), columns))
+    return "\n".join([*lines, text.replace(outcome, _painted(outcome, good=good, colors=colors), 1)])
 
 
 def _table(findings: Sequence[Finding], columns: int | None, *, colors: bool) -> list[str]:
@@ -37,7 +33,7 @@ def _table(findings: Sequence[Finding], columns: int | None, *, colors: bool) ->
 
     What several rows share is said once below the table. An id for which a line has no space stands below it.
     """
-    details = [printable(finding.detail, _CELL) for finding in findings]
+    details = [printable(finding.detail, CELL_CHARACTERS) for finding in findings]
     notes = [detail for detail, count in Counter(filter(None, details)).items() if count > 1]
     addresses = {finding.addressed_by for finding in findings} - {None}
     table = _varying(
@@ -57,7 +53,7 @@ def _table(findings: Sequence[Finding], columns: int | None, *, colors: bool) ->
     for number, finding in enumerate(findings):
         row = {head: cells[number].ljust(widths[head]) for head, cells in table.items()}
         if "STATE" in row:
-            row["STATE"] = _state(finding.state, row["STATE"], colors=colors)
+            row["STATE"] = _painted(row["STATE"], good=finding.state in GOOD_STATES, colors=colors)
         lines.append("  ".join(row.values()).rstrip())
         below = ids[number].strip("-"), "" if details[number] in notes else details[number]
         lines += [line for text in below if text for line in _wrapped(text, columns, "  ")]
@@ -69,17 +65,13 @@ def _table(findings: Sequence[Finding], columns: int | None, *, colors: bool) ->
 
 def _varying(table: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     """Return the columns that differ from row to row; with one row, those that say something."""
-    cells = {head: [printable(cell, _CELL) for cell in column] for head, column in table.items()}
+    cells = {head: [printable(cell, CELL_CHARACTERS) for cell in column] for head, column in table.items()}
     of_one = [head for head in ("STATE", "ID") if len(cells[head]) == 1 and cells[head] != ["-"]]
     return {head: each for head, each in cells.items() if head in ("COLLECTION", *of_one) or len(set(each)) > 1}
 
 
-def _state(state: State, cell: str, *, colors: bool) -> str:
-    return _painted(cell, _GREEN if state in GOOD_STATES else _RED, colors=colors)
-
-
-def _painted(text: str, color: str, *, colors: bool) -> str:
-    return f"\x1b[{color}m{text}\x1b[0m" if colors else text
+def _painted(text: str, *, good: bool, colors: bool) -> str:
+    return f"\x1b[{32 if good else 31}m{text}\x1b[0m" if colors else text
 
 
 def _wrapped(text: str, columns: int | None, indent: str = "") -> list[str]:
