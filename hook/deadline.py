@@ -1,12 +1,17 @@
 """The one wall-clock budget that every wait and every request of a run stays inside."""
 
+import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
 
 from hook import signals
 from hook.errors import Stopped, UnavailableError
 from hook.timings import DEFAULT_TIMINGS, Timings
+
+T = TypeVar("T")
 
 SLICE_SECONDS = 0.1
 """How long to block at a time, and so how long a signal waits."""
@@ -73,3 +78,30 @@ def sleep(seconds: float) -> None:
         heed_signals()
         time.sleep(min(SLICE_SECONDS, seconds))
         seconds -= SLICE_SECONDS
+
+
+def within(seconds: float, call: Callable[[], T]) -> T:
+    """Return what `call` returns, or raise what it raises, TimeoutError after so many seconds, or Stopped at a signal.
+
+    It is for what cannot be interrupted. A thread that is given up ends with the process. Raises UnavailableError,
+    before anything is called, where no thread can be started.
+    """
+    heed_signals()
+    outcome: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            outcome.put((call(), None))
+        except BaseException as error:  # noqa: BLE001  raised again by the caller
+            outcome.put((None, error))
+
+    start_thread(run)
+    limit = Deadline(seconds)
+    while limit.remaining() > 0:
+        heed_signals()
+        with suppress(queue.Empty):
+            result, error = outcome.get(timeout=min(SLICE_SECONDS, limit.remaining()))
+            if error is not None:
+                raise error
+            return result  # type: ignore[return-value]
+    raise TimeoutError

@@ -12,7 +12,7 @@ import requests
 from urllib3.connection import HTTPConnection
 
 from hook import __version__
-from hook.deadline import Deadline
+from hook.deadline import Deadline, within
 from hook.errors import BudgetError, RefusedError, UnavailableError, one_line
 from hook.http import tls
 from hook.http.answers import Answer, is_compressed, read
@@ -22,7 +22,6 @@ from hook.http.failures import is_timeout, no_answer
 from hook.http.hints import Hints
 from hook.http.oauth import Tokens
 from hook.http.proxies import behind, checked_proxy
-from hook.http.total_timeout import within
 from hook.logs import log
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
@@ -171,6 +170,7 @@ class Http:
                 self._has_answered = True
                 return response, _read(response, what, self._server.hints)
 
+        # The timeout of requests starts anew with every byte and does not cover name resolution.
         try:
             response, body = _logged(method, path, lambda: within(timeout + _GRACE_SECONDS, exchange))
         except TimeoutError as error:
