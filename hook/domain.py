@@ -9,30 +9,36 @@ from hook.errors import ExitCode
 
 
 @dataclass(frozen=True, slots=True)
-class Collection:
-    """One configured entry: what shall be registered."""
+class Declared:
+    """What a collection is called, and what a vector store that is created for it gets."""
 
     name: str
     """`vector_db_id` or `vector_store_id`: what consumers know it by."""
+    alias: str | None = field(default=None, kw_only=True)
+    """`vector_store_name`: a second name, under which a release that makes up the ids gets it."""
+    metadata: Mapping[str, str | float | bool] = field(default_factory=dict, hash=False, kw_only=True)
+    chunking_strategy: Mapping[str, Any] | None = field(default=None, hash=False, kw_only=True)
+    """It is given where the release has a place for it; of a vector store that is there it is not compared."""
+    declared: frozenset[str] = field(default=frozenset(), repr=False, compare=False, kw_only=True)
+    """The names of all collections of the file: what has one of them as its id is that collection's alone."""
+    labels: frozenset[str] = field(default=frozenset(), repr=False, compare=False, kw_only=True)
+    """Those names, and all aliases of the file, also of what is disabled: what has one of them is nobody's leftover."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collection(Declared):
+    """One configured entry: what shall be registered."""
+
     embedding_model: str | None = None
     """The model as configured, with or without the provider's prefix, or None for the default."""
     provider_id: str | None = None
     """The vector_io provider, or None for the only one that the server has, or the default."""
     embedding_dimension: int | None = None
     """The length of a vector, or None for the default model's, or the model's own."""
-    alias: str | None = None
-    """`vector_store_name`: a second name, under which a release that makes up the ids gets it."""
-    metadata: Mapping[str, str | float | bool] = field(default_factory=dict, hash=False)
-    chunking_strategy: Mapping[str, Any] | None = field(default=None, hash=False)
-    """What a vector store that is created gets besides; of one that is there it is not compared."""
     default_embedding_model: str | None = None
     default_embedding_dimension: int | None = None
     default_provider_id: str | None = None
     """What the same file's `vector_stores` names for entries without one; the model has its provider's prefix."""
-    declared: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
-    """The names of all collections of the file, whichever of them are asked for."""
-    labels: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
-    """Those names, and the aliases of all collections of the file, the disabled ones included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +69,12 @@ class Provider:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Target(Declared):
     """A collection as this server must be asked for it."""
 
-    name: str
     provider: Provider
     model: Model
     embedding_dimension: int
-    alias: str | None = None
-    """Its second name; one that is created gets it as its name, where the server makes up the id."""
-    metadata: Mapping[str, str | float | bool] = field(default_factory=dict, hash=False)
-    chunking_strategy: Mapping[str, Any] | None = field(default=None, hash=False)
-    """What a vector store that is created gets besides, where the release has a place for it."""
-    declared: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
-    """The names of all collections of the file: what has one of them as its id is that collection's alone."""
-    labels: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
-    """Those names, and all aliases of the file: what has one of them is nobody's leftover."""
     providers: Mapping[str, Provider] = field(default_factory=dict, hash=False, repr=False, compare=False)
     """By id, the vector_io providers of the server, on any of which a vector store of that name may be."""
 
@@ -178,7 +174,7 @@ class Observation:
 
 
 class State(StrEnum):
-    """What is known of one configured collection."""
+    """What is known of one configured collection; `Verdict` has what some of the words mean."""
 
     VALID = "valid"
     PRESENT = "present"
@@ -190,11 +186,10 @@ class State(StrEnum):
     DUPLICATED = "duplicated"
     LOST = "lost"
     DIVIDED = "divided"
-    """Some workers of the server know it, and others do not."""
     HIDDEN = "hidden"
     """It works for the hook, and the consumers' token does not see it."""
     UNAVAILABLE = "unavailable"
-    """It is known, but what stands behind it does not answer."""
+    """It is dead, or the server itself does not answer."""
     REJECTED = "rejected"
     UNPUBLISHED = "unpublished"
     ORPHANED = "orphaned"
@@ -230,14 +225,10 @@ class Finding:
         return "name" if self.id == self.name else "id"
 
 
+_MISMATCHES = (State.MISSING, State.DRIFTED, State.DUPLICATED, State.LOST, State.DIVIDED, State.HIDDEN)
 _EXIT_CODES = {
     State.REJECTED: ExitCode.REFUSED,
-    State.MISSING: ExitCode.MISMATCH,
-    State.DRIFTED: ExitCode.MISMATCH,
-    State.DUPLICATED: ExitCode.MISMATCH,
-    State.LOST: ExitCode.MISMATCH,
-    State.DIVIDED: ExitCode.MISMATCH,
-    State.HIDDEN: ExitCode.MISMATCH,
+    **dict.fromkeys(_MISMATCHES, ExitCode.MISMATCH),
     State.UNPUBLISHED: ExitCode.UNPUBLISHED,
     State.UNAVAILABLE: ExitCode.UNAVAILABLE,
     State.UNKNOWN: ExitCode.UNAVAILABLE,

@@ -119,7 +119,15 @@ class Reader(Values):
         strategy = self._chunking_strategy(entry.get(_CHUNKING), f"{path}.{_CHUNKING}")
         if len(self.problems) == problems_before:
             self.paths[name] = path
-            yield Collection(name, model or None, provider_id, dimension, alias or None, metadata, strategy)
+            yield Collection(
+                name,
+                model or None,
+                provider_id,
+                dimension,
+                alias=alias or None,
+                metadata=metadata,
+                chunking_strategy=strategy,
+            )
 
     def _name(self, section: Section, entry: dict[Any, Any], alias: str | None, path: str) -> str | None:
         """Return the collection's name, empty where its id expands to nothing, and None for a problem.

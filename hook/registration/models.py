@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from hook.deadline import Deadline
 from hook.domain import Finding, Model, Provider, State, Target
 from hook.errors import HookError, RefusedError
-from hook.llamastack import FIRST_OGX, FIRST_SIZED, LlamaStack
+from hook.llamastack import LlamaStack, releases
 from hook.logs import log
 from hook.registration import remedies
 
@@ -68,11 +68,11 @@ def file_warnings(
     1.5.0). vLLM refuses that of each model that is not said to be able to (ogx-ai/ogx#5109). ogx also needs a provider
     of `file_processors`, which 0.7.3 does not (1.0.4 to 1.5.0).
     """
-    if server.release is None or server.release < FIRST_SIZED:
+    if server.release is None or server.release < releases.FIRST_SIZED:
         return ()
     warnings = []
     apis = {provider.api for provider in providers}
-    if server.release >= FIRST_OGX and "files" in apis and "file_processors" not in apis:
+    if server.release >= releases.FIRST_OGX and "files" in apis and "file_processors" not in apis:
         log.warning("files.no_processor", hint=remedies.NO_FILE_PROCESSOR)
         warnings.append(remedies.NO_FILE_PROCESSOR)
     for model, target in {target.model.id: target for target in targets}.items():

@@ -4,16 +4,7 @@ from collections.abc import Iterable
 
 from hook.domain import Target, VectorStore
 from hook.errors import one_line
-from hook.llamastack import (
-    FIRST_DECLARED,
-    FIRST_OGX,
-    FIRST_STORES,
-    Release,
-    breaks_at_restart,
-    keeps,
-    keeps_from,
-    named,
-)
+from hook.llamastack import Release, releases
 from hook.registration.candidates import is_server_made
 from hook.registration.resolve import quoted
 
@@ -24,17 +15,17 @@ NOT_CREATED = (
 
 def lost(target: Target, release: Release | None) -> str:
     """Return why a listed vector store is unknown to its provider, and what helps on this release."""
-    kind, first = target.provider.kind, keeps_from(target.provider.kind, release)
-    kept = keeps(kind, release)
+    kind, first = target.provider.kind, releases.keeps_from(target.provider.kind, release)
+    kept = releases.keeps(kind, release)
     if kept:
         cause = f"{kind} keeps its vector stores on this release, so its storage was replaced: give it a persistent one"
     elif first is None or release is None:
         cause = "a restart of the server lost it, as Milvus before ogx 1.2.4 does"
     else:
-        cause = f"a restart of the server lost it, as {kind} before {named(first)} does"
+        cause = f"a restart of the server lost it, as {kind} before {releases.named(first)} does"
     remedies = [_declare(release)]
     if not kept:
-        remedies.append("upgrade" if first is None else f"upgrade to {named(first)} or newer")
+        remedies.append("upgrade" if first is None else f"upgrade to {releases.named(first)} or newer")
     if is_server_made(target.name):
         remedies.append(f"or {_OWN_NAME}: nothing takes the place of an id that a server made")
     else:
@@ -78,8 +69,8 @@ def no_files(refusal: str) -> str:
 
 def divided(target: Target, release: Release | None) -> str:
     """Return why only some workers know a vector store, and what helps on this release."""
-    remedies = [_declare(release)]
-    if keeps(target.provider.kind, release) is not False and not breaks_at_restart(target.provider.kind, release):
+    remedies, kind = [_declare(release)], target.provider.kind
+    if releases.keeps(kind, release) is not False and not releases.breaks_at_restart(kind, release):
         remedies.append("restart all of its pods, so that each reads the list anew")
     remedies.append("or run LlamaStack with one worker and one replica")
     return (
@@ -97,9 +88,9 @@ def unshared(target: Target) -> str:
 
 
 def _declare(release: Release | None) -> str | None:
-    if release is not None and release < FIRST_STORES:
+    if release is not None and release < releases.FIRST_STORES:
         return "declare it in vector_dbs of the server's configuration"
-    if release is not None and release < FIRST_DECLARED:
+    if release is not None and release < releases.FIRST_DECLARED:
         return None
     since = " (0.4.3 and newer)" if release is None else ""
     return f"declare it in registered_resources.vector_stores{since}"
@@ -108,13 +99,13 @@ def _declare(release: Release | None) -> str | None:
 def dead_backend(target: Target, release: Release | None) -> str:
     """Return what to do where the embedding model answers and the vector store does not."""
     kind = target.provider.kind
-    if kind == "sqlite-vec" and release is not None and release < FIRST_STORES:
+    if kind == "sqlite-vec" and release is not None and release < releases.FIRST_STORES:
         return (
             "a restart of LlamaStack makes sqlite-vec up to 0.2.24 forget it: run `register`, which makes it known "
             "again with its chunks; if that does not help, see LlamaStack's log"
         )
     remedy = failed_backend(target, release)
-    if breaks_at_restart(kind, release):
+    if releases.breaks_at_restart(kind, release):
         remedy += "; if it answers, upgrade: pgvector of ogx 1.1 fails after each restart of PostgreSQL or LlamaStack"
     elif kind == "pgvector":
         remedy += "; if its table is gone, restart LlamaStack, which makes an empty one, and ingest the documents again"
@@ -123,6 +114,6 @@ def dead_backend(target: Target, release: Release | None) -> str:
 
 def failed_backend(target: Target, release: Release | None) -> str:
     """Return how a backend is brought back, also for a collection that was never registered."""
-    if target.provider.kind == "pgvector" and (release is None or release < FIRST_OGX):
+    if target.provider.kind == "pgvector" and (release is None or release < releases.FIRST_OGX):
         return "once its PostgreSQL is back, restart LlamaStack, which up to 0.7.3 never connects again"
     return "look at that backend and at LlamaStack's log"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from hook.domain import Collection, Finding, Model, Provider, State, Target, VectorStore
 from hook.errors import RefusedError, one_line
-from hook.llamastack import FIRST_OGX, Release
+from hook.llamastack import Release, releases
 from hook.tables import sharing
 
 _ADD = "add one to LlamaStack's own configuration"
@@ -143,7 +143,7 @@ def sharing_tables(
     for provider in {target.provider for target in targets}:
         named = [each.name for each in targets if each.provider == provider and (names_are_ids or each.name in ids)]
         listed = [store_id for store_id, provider_id in ids.items() if provider_id == provider.id]
-        is_unquoted = provider.kind == "pgvector" and release is not None and release < FIRST_OGX
+        is_unquoted = provider.kind == "pgvector" and release is not None and release < releases.FIRST_OGX
         shared = sharing([*named, *listed], provider.kind, folds_case=names_are_ids or is_unquoted)
         for name in shared.keys() & set(named):
             detail = (

@@ -54,7 +54,7 @@ registered_resources:
 
     (found,) = parse(text, {}).collections
 
-    assert found == Collection("docs", "sentence-transformers/m", "milvus", 384, "Documents")
+    assert found == Collection("docs", "sentence-transformers/m", "milvus", 384, alias="Documents")
 
 
 def test_both_sections_are_read() -> None:

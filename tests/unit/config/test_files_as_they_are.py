@@ -47,8 +47,8 @@ def test_red_hat_s_configmap_is_read_as_it_is() -> None:
         "ibm-granite/granite-embedding-125m-english",
         "milvus-shared",
         768,
-        "HR documents",
-        {"description": "Policies, for everyone", "pages": 12, "public": True, "rating": 4.5},
+        alias="HR documents",
+        metadata={"description": "Policies, for everyone", "pages": 12, "public": True, "rating": 4.5},
     )
     assert config.aliases == {found.name: "HR documents"}
     assert config.warnings == {}
