@@ -53,7 +53,7 @@ def test_the_store_of_the_declared_id_is_the_collection(server: FakeLlamaStack, 
     assert len(server.stores) == 1
 
 
-def test_a_missing_one_is_created_under_its_alias_and_found_by_it(server: FakeLlamaStack, ask: Ask) -> None:
+def test_one_created_under_its_alias_is_found_by_it(server: FakeLlamaStack, ask: Ask) -> None:
     """The server makes up the id; a second run makes no second one."""
     outcome = ask("register")
     found = only(outcome)
@@ -81,7 +81,7 @@ def test_the_declared_id_comes_before_others_of_the_alias(server: FakeLlamaStack
     assert (outcome.exit_code, only(outcome)["id"]) == (0, ID)
 
 
-def test_two_of_the_alias_are_duplicates_where_the_declared_id_is_not_there(server: FakeLlamaStack, ask: Ask) -> None:
+def test_two_of_an_alias_without_the_declared_id_are_duplicates(server: FakeLlamaStack, ask: Ask) -> None:
     server.add(ALIAS)
     server.add(ALIAS)
 
@@ -240,7 +240,7 @@ def test_metadata_are_passed_on_and_ours_stay_ours(server: FakeLlamaStack, ask: 
     }
 
 
-def test_the_older_dialect_takes_the_id_and_neither_alias_nor_metadata(run: Run, config: Path) -> None:
+def test_the_older_dialect_takes_the_id_alone(run: Run, config: Path) -> None:
     """It has no field for them."""
     with FakeLlamaStack("dbs") as server:
         outcome = run(server.url, config=str(config))

@@ -175,7 +175,7 @@ def test_milvus_is_undecided_for_them_as_for_the_hook(run: Run, tmp_path: Path) 
     assert outcome.detail().startswith("unverified: ")
 
 
-def test_what_has_answered_the_hook_with_a_chunk_is_not_fresh_for_them(run: Run, tmp_path: Path) -> None:
+def test_what_holds_a_chunk_for_the_hook_is_not_fresh_for_them(run: Run, tmp_path: Path) -> None:
     """So a query of theirs that fails is no answer of an empty vector store."""
     with FakeLlamaStack(version="0.7.3", provider_type="remote::milvus") as server:
         server.api_key, server.consumer_key = "the-hook-s", "the-consumers-"

@@ -78,7 +78,7 @@ def test_what_is_not_configured_is_the_only_possibility() -> None:
     assert resolve(Collection("docs", "granite"), [GRANITE], [MILVUS]) == TARGET
 
 
-def test_a_dimension_that_the_server_does_not_say_can_be_configured() -> None:
+def test_a_dimension_that_the_server_does_not_say_is_configured() -> None:
     found = resolve(Collection("docs", "granite", embedding_dimension=512), [Model("granite", None, None)], [MILVUS])
 
     assert found.embedding_dimension == 512
@@ -360,7 +360,7 @@ def test_only_lists_that_differ_are_a_note() -> None:
     assert finding == Finding("docs", State.PRESENT, "vs_1", note)
 
 
-def test_lists_that_differ_are_division_where_nothing_else_can_tell() -> None:
+def test_lists_that_differ_are_division_where_nothing_else_tells() -> None:
     """Milvus up to 0.3.5 answers errors to all that is asked, and a process serves only what it lists."""
     proofs = {"vs_1": Proof(Verdict.UNDECIDED, "500", costly=True)}
 
@@ -370,7 +370,7 @@ def test_lists_that_differ_are_division_where_nothing_else_can_tell() -> None:
     assert "11 of 20 connections do not list it" in finding.detail
 
 
-def test_a_backend_that_does_not_answer_makes_a_collection_unavailable() -> None:
+def test_a_backend_that_does_not_answer_is_unavailable() -> None:
     """What is known of it stands in the proof; what differs comes first, since it explains more."""
     dead = Proof(Verdict.DEAD, "the backend does not answer")
 
@@ -420,9 +420,7 @@ def test_the_remedies_are_those_of_provider_and_release(kind: str, release: Rele
         ("pgvector", (0, 3, 5), ["restart all of its pods", "one worker"]),
     ],
 )
-def test_the_remedies_of_division_are_those_of_provider_and_release(
-    kind: str, release: Release, remedies: list[str]
-) -> None:
+def test_the_remedies_of_division_go_by_provider_and_release(kind: str, release: Release, remedies: list[str]) -> None:
     """A restart helps only where the provider survives it."""
     target = replace(TARGET, provider=Provider("milvus", kind))
     look = Observation(20, (store(),), {"vs_1": 20}, {"vs_1": Proof(Verdict.DIVIDED, "9 of 20")})

@@ -30,7 +30,7 @@ def ids(server: FakeLlamaStack) -> set[str]:
     return {str(each["id"]) for each in server.stores}
 
 
-def test_it_lists_what_no_collection_declares_and_deletes_nothing(server: FakeLlamaStack, run: Run) -> None:
+def test_it_lists_what_nobody_declares_and_deletes_nothing(server: FakeLlamaStack, run: Run) -> None:
     made(server, "docs")
     old = made(server, "laws", created_at=1_700_000_000)
 

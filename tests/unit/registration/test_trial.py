@@ -1,42 +1,23 @@
 """The throw-away vector store: only where nothing else can tell, and never left behind."""
 
-import json
 import os
 import signal
 import time
-import uuid
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from hook.llamastack.api import TRIAL_TEXT
 from hook.registration.trial import MAX_WORKERS
-from tests.fake_llamastack import CANARY, GRANITE_ID, FakeLlamaStack, answer, hang, reset
+from tests.fake_llamastack import CANARY, FakeLlamaStack, answer, hang, reset
 from tests.unit.conftest import Run, Waits, entries
+from tests.unit.registration.conftest import CREATE, LIST, canaries, ids
 
-CREATE = "POST /v1/vector_stores"
 INSERT = "POST /v1/vector-io/insert"
 QUERY = "POST /v1/vector-io/query"
-LIST = "GET /v1/vector_stores"
-DELETED = "DELETE /v1/vector_stores/"
 EMBED = "POST /v1/embeddings"
 ONE = entries("red_hat_docs")
-
-
-@pytest.fixture
-def milvus() -> Any:
-    """Return a stand-in of 0.7.3 with Milvus."""
-    with FakeLlamaStack(version="0.7.3", provider_type="remote::milvus") as fake:
-        yield fake
-
-
-def canaries(server: FakeLlamaStack) -> list[str]:
-    """Return the names of the throw-away stores that were created, by the requests."""
-    bodies = [request.body for request in server.requests if request.line in (CREATE, "POST /v1/vector-dbs")]
-    names = [str(body.get("name") or body.get("vector_db_id")) for body in bodies]
-    return [name for name in names if name.startswith(CANARY)]
 
 
 def embeds(handler: Any) -> None:
@@ -60,7 +41,7 @@ def test_one_proves_all_that_was_made_on_a_provider(
     assert len(server.stores) == 3
 
 
-def test_an_insert_that_fails_there_makes_the_collections_unavailable(milvus: FakeLlamaStack, run: Run) -> None:
+def test_an_insert_that_fails_makes_collections_unavailable(milvus: FakeLlamaStack, run: Run) -> None:
     """Milvus is dead, which neither the empty insert nor the query of a fresh store can tell."""
 
     def dies(handler: Any) -> None:
@@ -120,7 +101,7 @@ def test_what_was_there_before_is_tried_too(milvus: FakeLlamaStack, run: Run, fi
     assert (outcome.exit_code, outcome.states, outcome.detail()) == (0, ["present"], "")
 
 
-def test_a_connection_that_breaks_before_one_is_made_is_no_failure(milvus: FakeLlamaStack, run: Run) -> None:
+def test_a_connection_that_breaks_before_the_trial_is_no_failure(milvus: FakeLlamaStack, run: Run) -> None:
     """The chunk is sent again."""
     milvus.fault(INSERT, reset, times=1)
 
@@ -227,179 +208,6 @@ def test_one_that_cannot_be_deleted_is_told(milvus: FakeLlamaStack, run: Run) ->
     outcome = run(milvus.url, collections=ONE)
 
     assert "canary.not_deleted" in outcome.event_names()
-
-
-def leave(server: FakeLlamaStack, *contents: str, **fields: Any) -> str:
-    """Leave a throw-away store behind as a killed run would, two hours ago, and return its id."""
-    made_at = int(time.time()) + server.clock_seconds - 7200
-    # As earlier versions called it, by a UUID that tells when that was.
-    ticks = made_at * 10**7 + 0x01B21DD213814000
-    fields_of_uuid = (ticks & 0xFFFFFFFF, ticks >> 32 & 0xFFFF, ticks >> 48 & 0x0FFF | 0x1000, 0x80, 0, 1)
-    name = f"{CANARY}{uuid.UUID(fields=fields_of_uuid)}"
-    store_id = server.add(name, **({"run_id": "an earlier one", "declared_as": name, "created_at": made_at} | fields))
-    server.chunks[store_id] = [*contents]
-    return store_id
-
-
-def ids(server: FakeLlamaStack) -> set[str]:
-    return {store["id"] for store in server.stores}
-
-
-@pytest.mark.parametrize("clock_seconds", [0, -86_400, 86_400])
-@pytest.mark.parametrize("fields", [{}, {"declared_as": None}], ids=["of-now", "of-an-earlier-version"])
-def test_a_leftover_of_an_earlier_hour_is_swept(
-    milvus: FakeLlamaStack, run: Run, fields: dict[str, Any], clock_seconds: int
-) -> None:
-    """By the server's own clock."""
-    milvus.clock_seconds = clock_seconds
-    left = leave(milvus, TRIAL_TEXT, **fields)
-
-    outcome = run(milvus.url, collections=ONE)
-
-    assert left not in ids(milvus)
-    assert (outcome.exit_code, milvus.names()) == (0, ["red_hat_docs"])
-    assert outcome.event_names().count("canary.deleted") == 2
-
-
-def test_a_leftover_without_a_chunk_is_swept_where_that_can_be_told(run: Run) -> None:
-    """Its run was killed before the insert: qdrant says so, and Milvus answers as if it were dead."""
-    with FakeLlamaStack("0.3", provider_type="remote::qdrant") as server:
-        del server.chunks[leave(server)]
-        run(server.url, collections=ONE)
-
-    assert server.names() == ["red_hat_docs"]
-
-
-OTHERS: dict[str, tuple[Sequence[str], dict[str, Any]]] = {
-    "made by nobody": ([TRIAL_TEXT], {"run_id": None, "declared_as": None}),
-    "made by another program": ([TRIAL_TEXT], {"run_id": None}),
-    "with a file": ([TRIAL_TEXT], {"file_counts": {"total": 1}}),
-    "with a file that failed": ([TRIAL_TEXT], {"file_counts": {"failed": 1, "total": 0}}),
-    "with another chunk": ([TRIAL_TEXT, "a text of somebody's"], {}),
-    "with one chunk of somebody's": (["a text of somebody's"], {}),
-    "younger than an hour": ([TRIAL_TEXT], {"created_at": int(time.time()) - 3000}),
-    "of no known age": ([TRIAL_TEXT], {"created_at": -1}),
-    "made at the epoch": ([TRIAL_TEXT], {"created_at": 0}),
-    "renamed, a collection's": ([TRIAL_TEXT], {"declared_as": "hr_docs"}),
-    "of another provider": ([TRIAL_TEXT], {"provider_id": "faiss-first"}),
-}
-
-
-@pytest.mark.parametrize("what", OTHERS)
-def test_what_is_no_leftover_stays(milvus: FakeLlamaStack, run: Run, what: str) -> None:
-    contents, fields = OTHERS[what]
-    left = leave(milvus, *contents, **fields)
-    if what == "made by another program":
-        milvus.stores[-1]["metadata"]["created_by"] = "register-collections-ui 1"
-
-    outcome = run(milvus.url, collections=ONE)
-
-    assert outcome.exit_code == 0
-    assert left in ids(milvus)
-
-
-@pytest.mark.parametrize(
-    "name", [f"{CANARY}notes", f"{CANARY}{'-' * 36}", f"x{CANARY}{uuid.UUID(int=1)}", "docs", None]
-)
-def test_what_is_not_called_like_one_is_no_leftover(milvus: FakeLlamaStack, run: Run, name: str | None) -> None:
-    left = leave(milvus, TRIAL_TEXT, declared_as=None)
-    milvus.stores[-1]["name"] = name
-
-    run(milvus.url, collections=ONE)
-
-    assert left in ids(milvus)
-
-
-@pytest.mark.parametrize("key", ["vector_store_id", "vector_store_name"])
-@pytest.mark.parametrize("provider_id", ["milvus-shared", "__disabled__"])
-def test_a_declared_collection_is_no_leftover(
-    milvus: FakeLlamaStack, run: Run, tmp_path: Path, key: str, provider_id: str
-) -> None:
-    """By its id or by its alias, in whatever case the server shows that, and also where it is switched off."""
-    left = leave(milvus, TRIAL_TEXT, declared_as=None)
-    common = {"embedding_model": GRANITE_ID, "provider_id": "milvus-shared"}
-    declared = common | {"vector_store_id": "x", key: str(milvus.names()[0]).upper(), "provider_id": provider_id}
-    config = tmp_path / "assets.yaml"
-    stores = [common | {"vector_store_id": "red_hat_docs"}, declared]
-    config.write_text(json.dumps({"registered_resources": {"vector_stores": stores}}))
-
-    run(milvus.url, config=str(config))
-
-    assert canaries(milvus)
-    assert left in ids(milvus)
-
-
-def test_without_the_server_s_clock_nothing_is_swept(milvus: FakeLlamaStack, run: Run) -> None:
-    """The pod's own may be two hours ahead."""
-    milvus.tells_time = False
-    left = leave(milvus, TRIAL_TEXT)
-
-    run(milvus.url, collections=ONE)
-
-    assert left in ids(milvus)
-
-
-def test_the_clock_of_the_pod_does_not_count(milvus: FakeLlamaStack, run: Run) -> None:
-    """By ours it is two hours old, and by the server's it was made now, by a run that goes on."""
-    milvus.clock_seconds = -7200
-    left = leave(milvus, TRIAL_TEXT, created_at=int(time.time()) - 7200)
-
-    run(milvus.url, collections=ONE)
-
-    assert left in ids(milvus)
-
-
-@pytest.mark.parametrize("gateway_seconds", [-7200, 7200])
-def test_where_a_gateway_writes_the_date_nothing_is_swept(
-    milvus: FakeLlamaStack, run: Run, gateway_seconds: int
-) -> None:
-    """By its clock what another run makes now may be two hours old, and this run's own is."""
-    milvus.gateway_seconds = gateway_seconds
-    left = leave(milvus, TRIAL_TEXT)
-
-    run(milvus.url, collections=ONE)
-
-    assert left in ids(milvus)
-
-
-@pytest.mark.parametrize("path", ["GET /v1/vector_stores", "POST /v1/vector-io/query", "DELETE"])
-def test_a_leftover_that_cannot_be_looked_at_is_named(milvus: FakeLlamaStack, run: Run, path: str) -> None:
-    """A person may delete it."""
-    left = leave(milvus, TRIAL_TEXT)
-    path = f"DELETE /v1/vector_stores/{left}" if path == "DELETE" else path
-
-    def fail(handler: Any) -> None:
-        request = milvus.requests[-1]
-        is_left = left in request.path or (request.body or {}).get("vector_store_id") == left
-        is_last = request.method == "GET" and DELETED in milvus.lines()[-2]
-        handler.reply(*((403, {"detail": "no"}) if is_left or is_last else handler._answer(request)))
-
-    milvus.fault(path, fail)
-
-    outcome = run(milvus.url, collections=ONE)
-
-    assert left in ids(milvus)
-    named = [event["vector_store_ids"] for event in outcome.events if event["event"] == "canary.left_over"]
-    assert named == ([] if path.startswith("GET") else [[left]])
-
-
-def test_where_no_metadata_are_shown_a_leftover_is_only_named(run: Run) -> None:
-    """Up to 0.2.24 nothing tells who made it, or when."""
-    left, other = f"{CANARY}{uuid.uuid1()}", f"{CANARY}notes"
-    with FakeLlamaStack("dbs", provider_type="remote::milvus") as server:
-        for name in (left, other):
-            server.ask("POST", "/v1/vector-dbs", {}, server_body(name))
-        outcome = run(server.url, collections=ONE)
-
-    assert outcome.exit_code == 0
-    assert server.names() == [left, other, "red_hat_docs"]
-    (told,) = [event for event in outcome.events if event["event"] == "canary.left_over"]
-    assert (told["vector_store_ids"], told["level"]) == ([left], "warning")
-
-
-def server_body(name: str) -> dict[str, Any]:
-    """Return what makes a vector store up to 0.2.24."""
-    return {"vector_db_id": name, "provider_id": "milvus-shared", "embedding_model": "m", "embedding_dimension": 768}
 
 
 # What the server answers to its create
@@ -553,7 +361,7 @@ UNMEASURED = ["remote::weaviate", "remote::elasticsearch", "remote::infinispan",
     ("version", "kind"),
     [("0.7.3", "remote::milvus"), ("0.7.3", "remote::qdrant"), *(("1.5.0", kind) for kind in UNMEASURED)],
 )
-def test_a_chunk_that_no_query_finds_makes_a_collection_unavailable(run: Run, version: str, kind: str) -> None:
+def test_a_chunk_that_no_query_finds_is_unavailable(run: Run, version: str, kind: str) -> None:
     """An insert that is answered by 204 and kept nowhere; so it is for the next try of the Job."""
     with FakeLlamaStack(version=version, provider_type=kind, forgets_chunks=True) as server:
         outcomes = [run(server.url), run(server.url)]
@@ -578,7 +386,7 @@ def test_a_kind_that_nobody_has_measured_is_tried(run: Run, kind: str) -> None:
     assert len(server.stores) == 3
 
 
-def test_where_a_fresh_one_answers_as_if_it_were_full_a_trial_is_made(run: Run) -> None:
+def test_a_fresh_one_that_answers_like_a_full_one_needs_a_trial(run: Run) -> None:
     """Milvus Lite 3.0 with 0.5.4 finds nothing, and never fails."""
     with FakeLlamaStack(version="0.5.4", provider_type="inline::milvus") as server:
         server.fault(QUERY, answer(200, {"chunks": [], "scores": []}))
@@ -669,7 +477,7 @@ def test_without_time_to_delete_it_none_is_made(milvus: FakeLlamaStack, run: Run
     assert "too little time is left to verify 'red_hat_docs' with a throw-away store" in outcome.report["message"]
 
 
-def test_the_next_run_makes_the_one_that_the_budget_had_no_time_for(milvus: FakeLlamaStack, run: Run) -> None:
+def test_the_next_run_makes_what_the_budget_had_no_time_for(milvus: FakeLlamaStack, run: Run) -> None:
     """So one exit code 3 is all that comes of it."""
     run(milvus.url, "--timeout", "0.9", collections=ONE)
 
@@ -720,7 +528,7 @@ def test_a_signal_while_it_is_deleted_leaves_none_behind(milvus: FakeLlamaStack,
     assert (outcome.exit_code, milvus.names()) == (143, [])
 
 
-def test_what_another_run_makes_during_the_trial_is_not_made_twice(milvus: FakeLlamaStack, run: Run) -> None:
+def test_what_another_run_makes_during_the_trial_is_made_once(milvus: FakeLlamaStack, run: Run) -> None:
     """A trial takes its time, so what is missing is asked anew after it."""
 
     def meanwhile(handler: Any) -> None:

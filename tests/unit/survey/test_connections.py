@@ -145,7 +145,7 @@ def test_a_gateway_that_limits_requests_gets_one_at_a_time(
     assert at_once == [AT_ONCE, 1, 1]
 
 
-def test_a_gateway_that_resets_what_is_too_many_is_asked_with_patience(run: Run) -> None:
+def test_a_gateway_that_resets_what_is_too_many_needs_patience(run: Run) -> None:
     """After some looks that it broke into, there is one connection at a time."""
     with FakeLlamaStack(most_connections=3) as fake:
         fake.add("red_hat_docs")
@@ -231,7 +231,7 @@ def test_the_next_is_opened_a_moment_later(monkeypatch: pytest.MonkeyPatch) -> N
     assert slept == [APART_SECONDS] * 3
 
 
-def test_a_gateway_that_fails_every_third_request_is_asked_with_patience(run: Run) -> None:
+def test_a_gateway_that_fails_every_third_needs_patience(run: Run) -> None:
     """Also where only the health is asked, so that a worker is busy."""
     with FakeLlamaStack() as fake:
         asked: list[int] = []

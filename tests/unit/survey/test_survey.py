@@ -7,13 +7,10 @@ from typing import Any
 
 import pytest
 
-from hook.domain import Model, Proof, Provider, Target, VectorStore, Verdict
 from hook.registration.carry_out import Performer
 from hook.survey import connections, survey, turns
-from hook.survey.answers import FEWEST_PROOFS, FULLY_PROVEN, Answers
-from hook.survey.proof import united
+from hook.survey.answers import FEWEST_PROOFS, FULLY_PROVEN
 from hook.survey.survey import QUERIES
-from hook.survey.timed import Timed
 from hook.survey.turns import QUESTIONS
 from hook.timings import DEFAULT_TIMINGS
 from tests.fake_llamastack import FakeLlamaStack, answer
@@ -30,32 +27,6 @@ ONE = entries("red_hat_docs")
 ALL = ("--connections", "20")
 TURNS = ("--connections", "6")
 """Enough where each of two processes takes its turn, and chance decides nothing."""
-
-
-TARGET = Target("docs", Provider("milvus"), Model("granite", None, 768), 768)
-
-
-def in_turn(*said: Any) -> list[Timed[Any]]:
-    """Return answers that were given one after the other."""
-    return [Timed(each, float(number), number + 0.5) for number, each in enumerate(said)]
-
-
-def sweep_of(connections: int, *lists: list[str]) -> Answers:
-    """Return what was heard after these lists, one after the other."""
-    sweep = Answers(connections, QUERIES, DEFAULT_TIMINGS)
-    for ids in lists:
-        sweep.open({})
-        sweep.add_list([VectorStore(store_id, "docs") for store_id in ids], sweep.now())
-    return sweep
-
-
-def prove(sweep: Answers, wanted: dict[str, Target], proof: Proof) -> list[str]:
-    """Open a connection, answer with this proof what is due on it, and return that."""
-    due = sweep.open(wanted)[1]
-    for store_id in due:
-        sweep.question(store_id, TARGET)
-        sweep.add_proof(store_id, TARGET, proof, sweep.now())
-    return due
 
 
 @pytest.fixture(params=["per-connection", "per-request"])
@@ -76,7 +47,7 @@ def test_what_one_process_made_is_divided(two: FakeLlamaStack, run: Run) -> None
     assert len(two.stores) == 3
 
 
-def test_a_worker_that_takes_one_connection_after_the_other_hides_no_other(run: Run) -> None:
+def test_a_worker_that_takes_many_connections_hides_no_other(run: Run) -> None:
     """As one does on a busy machine, where the others wait for a core; while it is busy, another one answers."""
     with FakeLlamaStack(processes=2, keeps_connections=True) as fake:
         outcome = run(fake.url, *ALL, collections=ONE)
@@ -116,7 +87,7 @@ def test_a_store_that_goes_while_it_is_looked_at_is_not_divided(server: FakeLlam
     assert outcome.states == ["present"]
 
 
-def test_what_another_run_makes_while_it_is_looked_at_is_not_divided(run: Run) -> None:
+def test_what_another_run_makes_meanwhile_is_not_divided(run: Run) -> None:
     """A list shows it from then on; and on Milvus up to 0.3.5 nothing else tells which processes know it."""
     with FakeLlamaStack(generation="0.3", provider_type="inline::milvus") as fake:
         asked: list[int] = []
@@ -260,7 +231,7 @@ def test_what_another_process_lists_is_not_missing(two: FakeLlamaStack, run: Run
     assert len(two.stores) == 3
 
 
-def test_two_of_a_name_each_known_to_another_process_are_duplicated(two: FakeLlamaStack, run: Run) -> None:
+def test_two_of_a_name_on_different_processes_are_duplicated(two: FakeLlamaStack, run: Run) -> None:
     """Neither is deleted: consumers may use either."""
     for process in range(2):
         two.known_to[two.add("red_hat_docs")] = {process}
@@ -417,7 +388,7 @@ def test_what_seems_lost_is_asked_on_each_connection(run: Run) -> None:
     assert server.lines().count(INSERT) == 20
 
 
-def test_what_answers_slowly_with_an_error_is_not_asked_on_each_connection(run: Run, waits: Waits) -> None:
+def test_slow_errors_are_not_asked_for_on_each_connection(run: Run, waits: Waits) -> None:
     """Each costs the server a log; 20 for all that is lost, and at least 3 for each."""
     waits.set(lost_seconds=0.0)
     with FakeLlamaStack(version="0.7.3") as server:
@@ -429,7 +400,7 @@ def test_what_answers_slowly_with_an_error_is_not_asked_on_each_connection(run: 
     assert server.lines().count(INSERT) <= 3 * 6 + 2 * 3
 
 
-def test_a_process_that_goes_away_in_the_middle_starts_the_look_anew(server: FakeLlamaStack, run: Run) -> None:
+def test_a_process_that_goes_away_meanwhile_starts_all_anew(server: FakeLlamaStack, run: Run) -> None:
     """What it said before is void."""
     run(server.url)
     server.requests.clear()
@@ -442,7 +413,7 @@ def test_a_process_that_goes_away_in_the_middle_starts_the_look_anew(server: Fak
     assert server.lines().count(QUERY) == 1 + 3 * 3
 
 
-def test_a_gateway_that_fails_every_other_request_is_asked_with_patience(server: FakeLlamaStack, run: Run) -> None:
+def test_a_gateway_that_fails_every_other_request_needs_patience(server: FakeLlamaStack, run: Run) -> None:
     """No look would ever come to its end without."""
     run(server.url)
     asked: list[int] = []
@@ -510,125 +481,6 @@ def test_one_process_that_fails_is_a_failure_of_all(server: FakeLlamaStack, run:
     assert run(server.url, "check", "--connections", "10").exit_code == 3
 
 
-@pytest.mark.parametrize(
-    ("lives", "together"),
-    [
-        (["alive", "alive"], "alive"),
-        (["alive", "lost"], "divided"),
-        (["lost", "lost"], "lost"),
-        (["undecided", "lost"], "divided"),
-        (["undecided", "alive"], "undecided"),
-        (["alive", "dead", "lost"], "dead"),
-        (["refused", "alive"], "refused"),
-    ],
-)
-def test_the_worst_answer_counts(lives: list[str], together: str) -> None:
-    """Some inserts meet that process."""
-    assert united(in_turn(*(Proof(Verdict(life)) for life in lives))).verdict == together
-
-
-def test_what_some_have_lost_is_told_with_how_many_know_it() -> None:
-    """In the words of one that does not."""
-    proof = united(in_turn(Proof(Verdict.ALIVE), Proof(Verdict.LOST, "404"), Proof(Verdict.ALIVE)))
-
-    assert proof.detail == "2 of 3 connections know it; on the others: 404"
-
-
-def test_what_all_have_lost_is_told_in_the_last_ones_words() -> None:
-    proof = united(in_turn(Proof(Verdict.LOST, "first"), Proof(Verdict.LOST, "last")))
-
-    assert (proof.verdict, proof.detail) == (Verdict.LOST, "last")
-
-
-@pytest.mark.parametrize("proofs", [["alive", "undecided"], ["undecided", "alive"]])
-def test_what_one_cannot_tell_is_undecided(proofs: list[str]) -> None:
-    assert united(in_turn(*(Proof(Verdict(each)) for each in proofs))).verdict is Verdict.UNDECIDED
-
-
-def test_answers_that_take_turns_are_divided_and_the_first_is_told() -> None:
-    proof = united(in_turn(*(Proof(Verdict.ALIVE, found=found) for found in ("one", "another", "one"))))
-
-    assert (proof.verdict, proof.found) == (Verdict.DIVIDED, "one")
-
-
-def test_a_dimension_that_any_tells_counts() -> None:
-    proof = united(in_turn(Proof(Verdict.ALIVE), Proof(Verdict.ALIVE, embedding_dimension=384), Proof(Verdict.ALIVE)))
-
-    assert proof.embedding_dimension == 384
-
-
-@pytest.mark.parametrize(
-    ("each", "together"),
-    [((True, True), True), ((True, False), False), ((True, None), None), ((None, False), False)],
-)
-def test_it_is_empty_where_all_say_so(each: tuple[bool | None, ...], together: bool | None) -> None:
-    """One that found a chunk is enough to know better, and one that cannot tell is enough not to know."""
-    assert united(in_turn(*(Proof(Verdict.ALIVE, empty=empty, queried=True) for empty in each))).empty is together
-
-
-@pytest.mark.parametrize(
-    "proof", [Proof(Verdict.DEAD), Proof(Verdict.REFUSED), Proof(Verdict.UNDECIDED, costly=True, timed_out=True)]
-)
-def test_one_failure_is_enough(proof: Proof) -> None:
-    """It is not asked again on the other connections."""
-    sweep = sweep_of(20, ["vs_1"])
-    wanted = {"vs_1": TARGET}
-    assert prove(sweep, wanted, proof) == ["vs_1"]
-
-    assert sweep.open(wanted)[1] == []
-
-
-@pytest.mark.parametrize(
-    ("count", "costly", "most"), [(20, False, 20), (30, False, 13), (200, False, 3), (3, True, 6), (20, True, 3)]
-)
-def test_each_is_proven_so_often_and_no_more(count: int, costly: bool, most: int) -> None:
-    """400 proofs together, or 20 that an error answers, and at least 3 of each."""
-    ids = [f"vs_{number}" for number in range(count)]
-    sweep = sweep_of(20, *[ids] * 20)
-    wanted = dict.fromkeys(ids, TARGET)
-
-    for _ in range(most):
-        assert len(prove(sweep, wanted, Proof(Verdict.ALIVE, costly=costly))) == count
-
-    assert sweep.open(wanted)[1] == []
-    assert sweep.is_over()
-
-
-def test_of_many_each_is_asked_where_no_list_shows_it() -> None:
-    """Its few other proofs may all meet processes that know it; three such, or one that decides."""
-    ids = [f"vs_{number}" for number in range(200)]
-    wanted = dict.fromkeys(ids, TARGET)
-    sweep = sweep_of(20, ids)
-    prove(sweep, wanted, Proof(Verdict.ALIVE))
-
-    assert [sweep.due_by_list(wanted, ids[1:], []) for _ in range(4)] == [[ids[0]]] * 3 + [[]]
-
-    sweep = sweep_of(20, ids)
-    prove(sweep, wanted, Proof(Verdict.DEAD))
-    assert sweep.due_by_list(wanted, ids[1:], []) == []
-
-
-def test_what_a_connection_has_proven_is_not_due_by_its_list() -> None:
-    """It has told already that it does not know it."""
-    sweep = sweep_of(20, ["vs_1"])
-    wanted = {"vs_1": TARGET}
-    prove(sweep, wanted, Proof(Verdict.ALIVE))
-
-    assert sweep.due_by_list(wanted, [], ["vs_1"]) == []
-
-
-@pytest.mark.parametrize(("lists", "most"), [([["vs_1"], ["vs_1"]], 3), ([["vs_1"], []], 20)])
-def test_what_nobody_can_tell_is_asked_often_only_where_lists_differ(lists: list[list[str]], most: int) -> None:
-    """Each answer is an error, which costs the server a log."""
-    sweep = sweep_of(20, *lists * 10)
-    wanted = {"vs_1": TARGET}
-
-    for _ in range(most):
-        assert prove(sweep, wanted, Proof(Verdict.UNDECIDED, costly=True)) == ["vs_1"]
-
-    assert sweep.open(wanted)[1] == []
-
-
 def test_one_connection_needs_neither_pause_nor_thread(
     server: FakeLlamaStack, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -658,32 +510,6 @@ def test_the_documentation_says_how_many_requests_there_are() -> None:
     assert f"each connection sends at least {QUESTIONS} requests" in page
     assert f"queried at most {QUERIES} times a run" in page
     assert f"waits for {DEFAULT_TIMINGS.flooded_pause_seconds} s after each proof" in page
-
-
-def test_three_changes_of_the_lists_are_enough_and_the_detail_counts_them() -> None:
-    """One change is a create or a delete; there and away and back again is not."""
-    sweep = sweep_of(4, ["vs_1"], ["vs_1"], [], ["vs_1"])
-    sweep.add_proof("vs_1", TARGET, Proof(Verdict.LOST, "404"), sweep.now())
-
-    proof = sweep.together().proofs["vs_1"]
-
-    assert (proof.verdict, proof.detail) == (Verdict.DIVIDED, "3 of 4 connections list it; on the others: 404")
-
-
-def test_each_is_proven_at_once_and_again_on_connections_all_over() -> None:
-    """Of many: first on the one that shows it, and the rest spread, with nothing left after the last."""
-    ids = [f"vs_{number}" for number in range(200)]
-    wanted = dict.fromkeys(ids, TARGET)
-    sweep = sweep_of(20, ids)
-
-    assert sorted(prove(sweep, wanted, Proof(Verdict.ALIVE))) == sorted(ids)
-    assert 0 < len(prove(sweep, wanted, Proof(Verdict.ALIVE))) < len(ids) / 2
-    while sweep.open({})[0]:
-        pass
-    assert prove(sweep, wanted, Proof(Verdict.ALIVE)) != []
-    while not sweep.is_over():
-        prove(sweep, wanted, Proof(Verdict.ALIVE))
-    assert {len(proofs) for proofs in sweep._proofs.values()} == {FEWEST_PROOFS}
 
 
 def test_a_run_of_three_asks_little(server: FakeLlamaStack, run: Run) -> None:
