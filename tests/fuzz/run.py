@@ -27,6 +27,15 @@ SHORT = (
     b"kind: List\nitems:\n- {kind: Secret, data: {a: dmVjdG9yX2RiczogW10=}}\n---\nvector_dbs: []\n",
 )
 """Configurations of which a fuzzer changes the meaning by few bytes."""
+ODD = (
+    b"HTTP/1.1 503 x\r\nRetry-After: Wed, 21 Oct 2015 07:28:00 GMT\r\n\r\n<html><title>x</title>",
+    b"HTTP/1.1 302 x\r\nLocation: https://user:word@host:1/path?query\r\n\r\n",
+    b"HTTP/1.1 102 x\r\n\r\nHTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    b"HTTP/1.1 200 x\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\nSet-Cookie: a=b\r\n\r\n{}",
+    b'HTTP/1.0 401 x\r\nWWW-Authenticate: Bearer\r\n\r\n{"detail": {"errors": [{"loc": [1], "msg": "x"}]}}',
+    b"HTTP/1.1 422 x\r\n\r\n{\"error\": {\"message\": \"{'errors': [{'loc': ('body', 1), 'msg': 'x'}]}\"}}",
+)
+"""Answers that no server of the records gave."""
 
 
 def main() -> int:
@@ -73,7 +82,8 @@ def seeds_of(name: str) -> list[bytes]:
     from tests.fuzz.targets import OPERATIONS
 
     recorded = [json.loads(path.read_text()) for path in sorted(REPOSITORY.glob("tests/unit/answers/*.json"))]
-    return [
+    odd = [bytes([number]) + each for number in range(len(OPERATIONS)) for each in ODD]
+    return odd + [
         bytes([number]) + as_sent(answer)
         for release in recorded
         for each, answer in release.items()
