@@ -85,7 +85,7 @@ class TestStage02:
         return app_of_stage02
 
     @pytest.mark.needs("Argo CD 3.2")
-    def test_the_first_sync_registers_what_the_servers_configmap_declares(self, app: App) -> None:
+    def test_the_first_sync_registers_what_the_server_declares(self, app: App) -> None:
         """And the app is Synced and Healthy after it, with its CronJob suspended."""
         assert app.hook()["hookPhase"] == "Succeeded"
         assert {"red_hat_docs", "acme_corporate", "eu_ai_act"} <= {store["name"] for store in app.room.stores()}
@@ -151,9 +151,7 @@ class TestStage02:
     ],
     ids=["2-config", "4-refused", "5-drifted", "5-duplicated"],
 )
-def test_a_failed_hook_is_a_failed_sync_with_its_exit_code_and_sentence(
-    app: App, declared: str, code: int, says: str
-) -> None:
+def test_a_failed_hook_is_a_failed_sync_with_its_words(app: App, declared: str, code: int, says: str) -> None:
     """After one try, which waits for no other run of the hook: what was made before is settled.
 
     The sync result has the Job's message, the pod's node the program's; the app is Healthy still.
@@ -184,7 +182,7 @@ def test_a_failed_hook_is_a_failed_sync_with_its_exit_code_and_sentence(
     assert f": {app.room.outcome().last.sentence}" in app.room.must(*sentences)
 
 
-def test_addresses_that_nobody_may_publish_are_a_failed_sync_with_exit_code_6(app: App) -> None:
+def test_addresses_nobody_may_publish_fail_the_sync_with_6(app: App) -> None:
     """The component's Role is left out; the collections stay registered."""
     content = stage02(app.room)
     content["components"] = ["../manifests/components/publish-ids"]
@@ -216,7 +214,7 @@ def test_a_sync_registers_and_publishes_on_0_7_3(api: Api, tmp_path: Path) -> No
 
 
 @pytest.mark.long(55)
-def test_a_server_that_stays_away_is_exit_code_3_after_three_tries(app: App) -> None:
+def test_a_server_that_stays_away_is_3_after_three_tries(app: App) -> None:
     app.room.connect(None)
     commit(app, collections("away"), HOOK_TIMEOUT_SECONDS="5")
     app.create()
@@ -289,7 +287,7 @@ def test_a_failed_commit_is_not_tried_again_and_the_next_one_is(app: App) -> Non
 
 @pytest.mark.long(40)
 @pytest.mark.needs("Argo CD 3.2")
-def test_a_fix_that_is_pushed_while_argo_cd_retries_is_taken_with_refresh(app: App) -> None:
+def test_a_fix_pushed_while_argo_cd_retries_needs_a_refresh(app: App) -> None:
     """And each retry has deleted the Job of the one before. There are too many of them for it to wait for their end."""
     commit(app, collections("retried", model="no-such-model"))
     retry = {"limit": 100, "refresh": True, "backoff": {"duration": "3s", "maxDuration": "3s"}}
@@ -333,7 +331,7 @@ def test_a_commit_that_changes_a_setting_runs_the_hook(app: App) -> None:
     assert app.job_uid() != before
 
 
-def test_a_job_of_the_same_name_that_is_there_already_is_replaced(app: App) -> None:
+def test_a_job_of_the_name_that_is_there_already_is_replaced(app: App) -> None:
     """Such as the one with curl that was there before the product."""
     app.room.must("create", "job", HOOK, f"--image={IMAGE}", "--", "false")
     before = app.job_uid()
@@ -344,7 +342,7 @@ def test_a_job_of_the_same_name_that_is_there_already_is_replaced(app: App) -> N
     assert app.job_uid() != before
 
 
-def test_what_waits_for_its_address_within_the_app_stops_the_sync_before_the_hook(app: App) -> None:
+def test_what_waits_for_its_address_in_the_app_stops_the_sync(app: App) -> None:
     """PostSync waits until all is healthy, and the pod for what only the hook writes."""
     content = app.room.kustomization("publish-ids", config=collections("deadlock"))
     content["resources"].append("consumer.yaml")
@@ -411,7 +409,7 @@ def test_the_base_and_its_components_can_be_a_remote_base(app: App) -> None:
     assert app.status() == ("Synced", "Healthy")
 
 
-def test_what_openshift_and_the_hook_write_leaves_the_app_in_sync(app: App) -> None:
+def test_what_openshift_and_the_hook_write_stays_in_sync(app: App) -> None:
     """The service CA in one ConfigMap, and the addresses in another one, which is not the app's."""
     room = app.room
     app.commit(room.kustomization("service-ca", "publish-ids", config=collections("written")))
@@ -428,7 +426,7 @@ def test_what_openshift_and_the_hook_write_leaves_the_app_in_sync(app: App) -> N
 
 @pytest.mark.long(240)
 @pytest.mark.needs("Argo CD 3.2")
-def test_the_apps_health_is_that_of_the_last_run_of_the_self_heal_component(app: App) -> None:
+def test_the_apps_health_is_that_of_the_last_self_heal_run(app: App) -> None:
     """Degraded from a failed run to the next good one, unless an annotation says that the CronJob does not count.
 
     Before the first good one a failed one does not count either.

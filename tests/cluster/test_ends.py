@@ -46,7 +46,7 @@ def released(room: Room, *names: str) -> None:
         room.api.patch(room.name, "pods", name, {"metadata": {"finalizers": None}})
 
 
-def test_an_evicted_pod_says_so_and_runs_again_without_being_counted(room: Room) -> None:
+def test_an_evicted_pod_says_so_and_runs_again_uncounted(room: Room) -> None:
     """As a drain evicts it."""
     pod = waiting(room)
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": room.name}}
@@ -99,7 +99,7 @@ def test_a_pod_whose_job_is_deleted_ends_in_time_with_its_report(room: Room) -> 
     assert '"exit_code": 143' in log
 
 
-def test_at_the_jobs_deadline_the_pod_goes_and_the_job_says_only_that(room: Room) -> None:
+def test_at_its_deadline_the_job_says_only_that(room: Room) -> None:
     """The program says why, but to nobody: its pod is deleted. So the budget of a run stays below the deadline."""
     pod = waiting(room, deadline=12)
     state, seconds = ended(room, pod)

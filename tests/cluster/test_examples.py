@@ -177,7 +177,7 @@ class TestIngest:
         (store,) = room.stores("ingest_by_job")
         assert room.must("logs", "job/ingest", "-c", "ingest") == f"started with {store['id']}\n"
 
-    def test_the_job_does_not_start_where_the_collection_is_not_usable(self, room: Room) -> None:
+    def test_the_job_does_not_start_without_a_usable_collection(self, room: Room) -> None:
         """And its init container says why."""
         room.must("apply", "-f", "-", stdin=self.example(room, "ingest_job.yaml", "ingest_in_vain"))
 
@@ -192,7 +192,7 @@ class TestIngest:
         assert "terminated" not in main["state"]
 
     @pytest.mark.needs("Helm")
-    def test_the_helm_hook_starts_with_the_address_after_the_charts_own(self, room: Room) -> None:
+    def test_the_helm_hook_starts_after_the_charts_own(self, room: Room) -> None:
         """Both charts are of one release: the weights say which hook is first."""
         chart = room.folder / "chart"
         (chart / "templates").mkdir(parents=True)

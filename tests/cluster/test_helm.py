@@ -166,7 +166,7 @@ def test_a_failed_upgrade_shows_the_programs_log(helm: Helm) -> None:
     assert helm.status() == "failed"
 
 
-def test_an_atomic_upgrade_that_fails_is_rolled_back_without_another_run(helm: Helm) -> None:
+def test_an_atomic_upgrade_that_fails_is_rolled_back_unrun(helm: Helm) -> None:
     """What was registered before is still there, and the Job that stays is the failed one."""
     helm.must("install", names=["helm_atomic"])
     before = helm.room.stores("helm_atomic")
@@ -185,7 +185,7 @@ def test_an_upgrade_after_a_failure_mends_the_release(helm: Helm) -> None:
     assert helm.status() == "deployed"
 
 
-def test_an_image_that_cannot_be_pulled_fails_at_the_jobs_deadline(helm: Helm) -> None:
+def test_an_image_that_cannot_be_pulled_fails_at_the_deadline(helm: Helm) -> None:
     """Since no program ever starts; that Helm's own time is longer, the tests of the manifests show."""
     values = "timeoutSeconds=5,activeDeadlineSeconds=10,backoffLimit=0"
     done = helm.chart("install", "--set-string", "image.tag=none", "--set", values)
@@ -233,7 +233,7 @@ class TestUninstall:
         assert helm("uninstall", RELEASE, "--wait").returncode == 0
         return helm, notes
 
-    def test_it_leaves_the_last_run_the_addresses_and_the_vector_stores(self, uninstalled: tuple[Helm, str]) -> None:
+    def test_it_leaves_the_last_run_the_addresses_and_the_stores(self, uninstalled: tuple[Helm, str]) -> None:
         room = uninstalled[0].room
 
         assert of_the_chart(room, "job,cronjob,configmap,serviceaccount,role,rolebinding") == {

@@ -47,7 +47,7 @@ def install_overlay(room: Room, overlay: str, port: int = 8321, **settings: str)
 
 
 @pytest.mark.parametrize("overlay", KINDS)
-def test_the_overlay_registers_what_the_servers_configmap_declares(room: Room, overlay: str) -> None:
+def test_the_overlay_registers_what_the_server_declares(room: Room, overlay: str) -> None:
     """Though its operator makes Service and Deployment late, and on another port."""
     collection, name = f"of_{overlay.replace('-', '_')}", NAMES[overlay]
     # The room has made one for another server.

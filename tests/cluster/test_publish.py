@@ -67,7 +67,7 @@ def test_a_collection_that_was_made_anew_is_published_anew(room: Room) -> None:
     assert published(room)["data"]["published_anew"] not in (None, before)
 
 
-def test_without_the_role_it_is_exit_code_6_and_the_collections_stay(room: Room) -> None:
+def test_without_the_role_it_is_6_and_the_collections_stay(room: Room) -> None:
     installed(room, "published_no_role")
     room.must("delete", "role", HOOK)
     room.api.request("DELETE", f"/api/v1/namespaces/{room.name}/configmaps/{PUBLISHED}")
@@ -80,7 +80,7 @@ def test_without_the_role_it_is_exit_code_6_and_the_collections_stay(room: Room)
 
 
 @pytest.mark.long(80)
-def test_an_api_server_that_does_not_answer_does_not_repeat_the_registration(room: Room) -> None:
+def test_a_silent_api_server_repeats_no_registration(room: Room) -> None:
     """Which Kubernetes' own variable lets it look for elsewhere; the Job has one pod."""
     settings = {"KUBERNETES_SERVICE_HOST": room.facts.address, "KUBERNETES_SERVICE_PORT": "9"}
     room.install("publish-ids", config=collections("published_nowhere"), **settings)
@@ -150,7 +150,7 @@ def test_its_role_permits_one_configmap_by_name_and_nothing_else(room: Room) -> 
     }
 
 
-def test_a_kustomization_without_a_namespace_gives_the_right_as_well(room: Room) -> None:
+def test_a_kustomization_without_a_namespace_gives_the_right(room: Room) -> None:
     """Kubernetes takes a ServiceAccount without a namespace for one of the RoleBinding's own."""
     content = room.kustomization("publish-ids", config=collections("published"))
     del content["namespace"]

@@ -41,7 +41,7 @@ def test_a_deleted_collection_is_registered_anew_within_a_period(room: Room) -> 
 
 
 @pytest.mark.long(125)
-def test_a_second_vector_store_of_the_name_fails_each_run_until_it_is_gone(room: Room) -> None:
+def test_a_second_store_of_the_name_fails_each_run_while_there(room: Room) -> None:
     """And no run touches either."""
     port = room.facts.servers[room.server]
     installed(room, "healed_twice")

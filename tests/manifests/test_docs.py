@@ -114,7 +114,7 @@ FIELDS_OF_BUILDS = {
 """Those of build.openshift.io/v1 that the page needs (openshift/api, build/v1/types.go)."""
 
 
-def test_the_build_of_openshift_has_its_fields_and_those_of_the_containerfile() -> None:
+def test_the_build_of_openshift_has_the_containerfiles_fields() -> None:
     (build,) = documents("BuildConfig")
     (stream,) = documents("ImageStream")
     strategy = build["spec"]["strategy"]["dockerStrategy"]

@@ -48,7 +48,7 @@ def hook_annotations(manifest: Any) -> dict[str, str]:
 
 
 @every_rendering
-def test_the_program_waits_for_the_server_within_a_budget_that_the_job_outlives(name: str) -> None:
+def test_the_job_outlives_the_budget_of_the_program(name: str) -> None:
     """PostSync does not mean that the server is ready."""
     spec, _ = job_specs(name)
     tries = spec["backoffLimit"] + 1
@@ -316,7 +316,7 @@ def test_what_is_published_is_not_what_is_read(name: str) -> None:
 
 
 @every_rendering
-def test_no_service_sends_the_pod_requests_and_its_own_reach_the_server(name: str) -> None:
+def test_no_service_sends_the_pod_requests_its_own_arrive(name: str) -> None:
     """The Service `llamastack` selects `app: llama-stack`; the operator's NetworkPolicy admits its part-of label."""
     labels = pod(name)["metadata"]["labels"]
 

@@ -548,7 +548,7 @@ def test_the_chart_keeps_the_text_of_values() -> None:
     assert "'${env.MODEL:=a: b}'" in done.stdout
 
 
-def test_the_chart_declares_each_collection_in_the_section_of_its_id(tmp_path: Path) -> None:
+def test_the_chart_declares_each_collection_where_its_id_is(tmp_path: Path) -> None:
     """And an alias and metadata of a vector store are the program's."""
     values = [
         {"vector_store_id": "hr", "vector_store_name": "HR documents", "metadata": {"owner": "hr", "since": 1000000}},

@@ -82,7 +82,7 @@ def test_ci_runs_what_ci_run_runs() -> None:
     assert len(here) > 5
 
 
-def test_the_image_is_released_for_two_architectures_with_sbom_provenance_and_signature() -> None:
+def test_the_image_is_released_for_two_architectures_and_signed() -> None:
     (build,) = (step for step in steps("release.yaml", "image") if step.get("id") == "build")
 
     assert build["with"]["platforms"] == "linux/amd64,linux/arm64"
