@@ -25,10 +25,12 @@ $(VENV)/.ready: pyproject.toml requirements-dev.txt
 demo: $(VENV)/.ready ## Show the hook on a real llama-stack 0.3.5 with Milvus Lite.
 	@$(BIN)/python tests/live/demo.py
 
+COVER ?= --cov
+
 # Compiled once and kept, also where this shell says otherwise: the tests start the program many times.
 test: export PYTHONDONTWRITEBYTECODE =
-test: $(VENV)/.ready ## Run the tests that need no server, with every branch of hook/ covered.
-	$(BIN)/python -m pytest --cov --numprocesses 3
+test: $(VENV)/.ready ## Run the tests that need no server, with every branch of hook/ covered; COVER= is faster.
+	$(BIN)/python -m pytest $(COVER) --numprocesses 3
 
 lint: $(VENV)/.ready ## Check style and types.
 	$(BIN)/ruff check .

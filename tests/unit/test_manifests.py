@@ -27,7 +27,7 @@ HELM_TIMEOUT_SECONDS = 300
 
 
 def load(path: Path) -> Any:
-    return yaml.safe_load(path.read_text())
+    return yaml.load(path.read_text(), yaml.CSafeLoader)
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -114,7 +114,7 @@ def test_the_build_sees_only_what_it_copies() -> None:
 def definitions(path: Path) -> dict[str, Any]:
     """Return the schemas of custom resources in a file, or in each of a folder, by their names."""
     files = path.glob("*.yaml") if path.is_dir() else [path]
-    found = [each for file in files for each in yaml.safe_load_all(file.read_text())]
+    found = [each for file in files for each in yaml.load_all(file.read_text(), yaml.CSafeLoader)]
     return {each["metadata"]["name"]: each["spec"] for each in found}
 
 
