@@ -60,6 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if everything and closing not in PAGE.read_text():
         print(f"docs/maintainers/{PAGE.name} claims another line", file=sys.stderr)
         return 1
+    if violations:
+        print("`python -m tests.faults.run NAME` repeats a fault", file=sys.stderr)
     return 1 if violations else 0
 
 
