@@ -186,7 +186,7 @@ def test_a_denial_shows_no_body(server: FakeLlamaStack, run: Run, status: int, b
 
     message = run(server.url, environ={"LLAMA_STACK_API_KEY": KEY}).report["message"]
 
-    remedy = r"check LLAMA_STACK_API_KEY_FILE \(Helm: apiKeySecret\.name\)"
+    remedy = r"check LLAMA_STACK_API_KEY_FILE \(Helm: apiKeySecret\.name\)" + ", and its roles" * (status == 403)
     assert re.fullmatch(rf"GET /v1/health answered {status}: [a-zA-Z0-9.: ]+; {remedy}", message)
 
 
