@@ -25,11 +25,9 @@ _MOST_ENTRIES, _MOST_KEYS = 100, 30
 
 def mistaken_lists(document: Document) -> dict[str, str]:
     """Return what to do about each list that looks like a section, is not read and has entries, by its path."""
-    return {
-        document.prefix + ".".join(path): f"LlamaStack does not read this list: {_advice(document.content, path)}"
-        for path in _mistaken(document.content)
-        if value_at(document.content, path)
-    }
+    found = [path for path in _mistaken(document.content) if value_at(document.content, path)]
+    shown = {path: document.prefix + ".".join(one_line(key, 60) for key in path) for path in found}
+    return {shown[path]: f"LlamaStack does not read this list: {_advice(document.content, path)}" for path in found}
 
 
 def has_empty_list(content: Any) -> bool:

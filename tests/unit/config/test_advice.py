@@ -98,6 +98,13 @@ def test_each_entry_may_have_a_key_of_its_own() -> None:
     assert problem.endswith("in its entries rename vector_db_id to vector_store_id, id to vector_store_id")
 
 
+def test_a_key_cannot_forge_a_line() -> None:
+    """It is a part of the place, and can hold any character."""
+    (problem,) = problems({"vector_dbs\x1b[2J": [{"vector_db_id": "a"}]})
+
+    assert problem.startswith("vector_dbs\\x1b[2J: LlamaStack does not read this list")
+
+
 def test_a_key_that_is_no_text_needs_no_advice() -> None:
     (problem,) = problems("vector_databases: [{1: 2, vector_db_id: a}]")
 
