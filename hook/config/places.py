@@ -34,12 +34,17 @@ class Origin:
     """Of the value in its manifest, and a colon."""
     is_secret: bool = False
 
-    def at(self, mark: Any) -> str:
+    def line_and_column(self, mark: Any) -> tuple[int, int]:
         """Return the place in the file of PyYAML's mark, or of the text's begin for None, as editors count."""
         line, column = (mark.line, mark.column) if mark else (0, 0)
         if self.end is not None:
             line, column = min((line, column), self.end)
-        return f"{self.file}:{self.line + line + 1}:{self.column + column + 1}"
+        return self.line + line + 1, self.column + column + 1
+
+    def at(self, mark: Any) -> str:
+        """Return that place with the file's name."""
+        line, column = self.line_and_column(mark)
+        return f"{self.file}:{line}:{column}"
 
     def problem(self, mark: Any, text: str) -> str:
         """Return what is wrong at a mark, or with the whole text for None."""

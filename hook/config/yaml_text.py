@@ -68,7 +68,7 @@ def _documents(loader: "_Loader", lines: list[str], origin: Origin) -> Iterator[
         number += 1
         loader.doubled = []
         node = loader.get_node()
-        place = f"document {number} (line {origin.line + node.start_mark.line + 1})"
+        place = f"document {number} (line {origin.line_and_column(node.start_mark)[0]})"
         yield Document(place, loader.construct_document(node), node, lines, origin, sorted(loader.doubled))
 
 

@@ -23,12 +23,16 @@ data:
 """
 
 
-def places(text: str) -> list[str]:
-    """Return line, column and path of each problem, or what is wrong without a path."""
+def problems(text: str) -> tuple[str, ...]:
     with pytest.raises(ConfigError) as caught:
         parse(text, {}, name="f.yaml")
-    assert all(problem.startswith("f.yaml:") for problem in caught.value.problems)
-    return [": ".join(problem.removeprefix("f.yaml:").split(": ")[:2]) for problem in caught.value.problems]
+    return tuple(caught.value.problems)
+
+
+def places(text: str) -> list[str]:
+    """Return line, column and path of each problem, or what is wrong without a path."""
+    assert all(problem.startswith("f.yaml:") for problem in problems(text))
+    return [": ".join(problem.removeprefix("f.yaml:").split(": ")[:2]) for problem in problems(text)]
 
 
 @pytest.mark.parametrize(
@@ -131,3 +135,11 @@ def test_a_warning_has_its_place_too() -> None:
     found = parse("vector_dbs:\n- vector_db_id: a\n  owner: hr\n", {}, name="f.yaml").warnings
 
     assert list(found) == ["f.yaml:3:3: vector_dbs[0].owner"]
+
+
+def test_no_document_is_on_a_line_that_the_file_lacks() -> None:
+    encoded = b64encode(b"vector_dbs: [{vector_db_id: a}]\n---\nvector_dbs: [{vector_db_id: b}]\n").decode()
+
+    (problem,) = problems(f"kind: Secret\ndata:\n  run.yaml: {encoded}\n")
+
+    assert "document 2 (line 3) of data[run.yaml]" in problem
