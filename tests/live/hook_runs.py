@@ -29,11 +29,12 @@ class Reachable(Protocol):
 
 
 class Hook:
-    """Runs the hook as a user would, with one configuration file."""
+    """Runs the hook as a user would, with one configuration file and these settings."""
 
-    def __init__(self, server: Reachable, content: Mapping[str, Any]) -> None:
+    def __init__(self, server: Reachable, content: Mapping[str, Any], **settings: str) -> None:
         self._server = server
         self._content = content
+        self._settings = settings
 
     def __enter__(self) -> "Hook":
         handle, path = tempfile.mkstemp(prefix="collections-", suffix=".yaml", dir=self._server.folder)
@@ -75,7 +76,7 @@ class Hook:
             LLAMA_STACK_URL=self._server.url,
             HOOK_CONFIG=str(self._config),
             HOOK_TIMEOUT_SECONDS=HOOK_TIMEOUT_SECONDS,
-            **settings,
+            **(self._settings | settings),
         )
         return run([sys.executable, "-m", "hook", command, "--output", "json", *options], environ)
 
@@ -89,6 +90,11 @@ class Hook:
         require([item["name"] for item in found] == names, f"`{command}` reports {found}")
         require(all(item["state"] == state for item in found), f"`{command}` finds them not {state}: {found}")
         return found
+
+
+def one_process(server: Reachable, content: Mapping[str, Any]) -> Hook:
+    """Return a hook that asks on few connections, which is enough to meet the only process."""
+    return Hook(server, content, HOOK_CONNECTIONS="3")
 
 
 def collections(*names: str, **changes: Any) -> dict[str, Any]:

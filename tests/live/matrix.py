@@ -34,7 +34,7 @@ from client import (
     stores,
 )
 from edits import DEFAULTS, TOKEN, TokenServer, declare, with_defaults, without_milvus
-from hook_runs import Hook, address, collections, ids
+from hook_runs import Hook, address, collections, ids, one_process
 from servers import RELEASES, Server, name, say
 from tables import print_table
 
@@ -165,7 +165,9 @@ def main(arguments: Sequence[str]) -> int:
         say(f"No such release: {', '.join(unknown)}; there are {', '.join(RELEASES)}")
         return 2
     columns = [Column(release) for release in releases]
-    return print_table(columns, Column.fill, lambda: render(columns), whole=releases == list(RELEASES))
+    # The longest first.
+    ordered = sorted(columns, key=lambda column: not column.expected.full)
+    return print_table(ordered, Column.fill, lambda: render(columns), whole=releases == list(RELEASES))
 
 
 def assets(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -351,7 +353,7 @@ class Column:
             {"embedding_model": "no/such-model"},
             {"embedding_dimension": 384},
         ):
-            with Hook(server, collections("wrong_docs", **wrong)) as hook:
+            with one_process(server, collections("wrong_docs", **wrong)) as hook:
                 hook.expect(4, "rejected", "register")
                 hook.expect(4, "rejected", "check")
             require(stores(server) == before, f"{wrong} changed the list")
@@ -360,7 +362,7 @@ class Column:
         create(server, "drifted_docs", OTHER_PROVIDER)
         before = stores(server)
         require(any(store["provider"] == OTHER_PROVIDER for store in before.values()), f"the server lists {before}")
-        with Hook(server, collections("drifted_docs")) as hook:
+        with one_process(server, collections("drifted_docs")) as hook:
             for command in ("register", "check"):
                 (found,) = hook.expect(5, "drifted", command)
                 require(OTHER_PROVIDER in found["detail"], f"{command} does not say what differs: {found}")
@@ -368,14 +370,14 @@ class Column:
 
     def _ask_for_a_server_s_id(self, server: Server) -> None:
         before = stores(server)
-        with Hook(server, assets(AI_ASSETS)) as hook:
+        with one_process(server, assets(AI_ASSETS)) as hook:
             for command in ("register", "check"):
                 (found,) = hook.run(5, command)["collections"]
                 require(found["state"] == "missing" and "restore it" in found["detail"], f"{command} says {found}")
         require(stores(server) == before, "the run changed the list")
 
     def _use_an_alias(self, server: Server) -> None:
-        with Hook(server, assets(AI_ASSETS | {"vector_store_id": "hr_policies"})) as hook:
+        with one_process(server, assets(AI_ASSETS | {"vector_store_id": "hr_policies"})) as hook:
             (made,) = hook.run(0, "register")["collections"]
             require((made["state"], made["alias"]) == ("registered", ALIAS), f"register says {made}")
             insert_and_query(server, address(made))
@@ -392,11 +394,11 @@ class Column:
     def _leave_the_model_out(self, server: Server) -> None:
         before = stores(server)
         content: dict[str, Any] = {"vector_dbs": [{"vector_db_id": "default_docs", "provider_id": PROVIDER}]}
-        with Hook(server, content) as hook:
+        with one_process(server, content) as hook:
             (refused,) = hook.expect(4, "rejected", "register")
             require(MODEL in refused["detail"], f"it does not say which models there are: {refused}")
             require(stores(server) == before, "the refused run changed the list")
-        with Hook(server, {"vector_dbs": [{"vector_db_id": "default_docs"}], "vector_stores": DEFAULTS}) as hook:
+        with one_process(server, {"vector_dbs": [{"vector_db_id": "default_docs"}], "vector_stores": DEFAULTS}) as hook:
             (registered,) = hook.expect(0, "registered", "register")
             insert_and_query(server, address(registered))
         if not is_old(server):
@@ -414,7 +416,7 @@ class Column:
             require(made == ours, f"the server's own create makes {made}, the hook's {ours}")
 
     def _make_two(self, server: Server) -> None:
-        with Hook(server, collections("twice_docs")) as hook:
+        with one_process(server, collections("twice_docs")) as hook:
             (empty,) = ids(hook.expect(0, "registered", "register"))
             # Their age is in seconds.
             time.sleep(1.1)
@@ -437,7 +439,7 @@ class Column:
                 self._wait_for_a_model(server, endpoint)
             with self.cell(READS):
                 self._only_read(server)
-            with self.cell(UNCUT), Hook(server, collections("filed_docs")) as hook:
+            with self.cell(UNCUT), one_process(server, collections("filed_docs")) as hook:
                 report = hook.run(0, "register")
                 require(NO_FILE_PROCESSOR in report["warnings"], f"register warns of {report['warnings']}")
                 with suppress(WrongError):
@@ -449,7 +451,7 @@ class Column:
     def _wait_for_a_model(self, server: Server, endpoint: lacking.LateEndpoint) -> None:
         model = {"embedding_model": f"{lacking.LATE_PROVIDER}/{lacking.LATE_MODEL}"}
         content = collections("late_docs", embedding_dimension=lacking.LATE_DIMENSION, **model)
-        with Hook(server, content) as hook:
+        with one_process(server, content) as hook:
             (found,) = hook.expect(3, "unavailable", "register", "--timeout", "12")
             require("does not list the embedding model 'emb/" in found["detail"], f"register says {found}")
             require(not stores(server), "something was created")
@@ -458,12 +460,12 @@ class Column:
             hook.expect(0, "registered", "register")
 
     def _only_read(self, server: Server) -> None:
-        with Hook(server, collections("nobody", provider_id=lacking.READ_ONLY)) as hook:
+        with one_process(server, collections("nobody", provider_id=lacking.READ_ONLY)) as hook:
             (refused,) = hook.expect(4, "rejected", "register")
             require("takes no inserts" in refused["detail"], f"register says {refused}")
         create(server, "portal", lacking.READ_ONLY)
         entries = [collections("portal", provider_id=lacking.READ_ONLY), collections("notes")]
-        with Hook(server, {"vector_dbs": [entry for each in entries for entry in each["vector_dbs"]]}) as hook:
+        with one_process(server, {"vector_dbs": [entry for each in entries for entry in each["vector_dbs"]]}) as hook:
             hook.run(0, "register")
             for command in ("check", "register"):
                 portal, notes = hook.expect(0, "present", command)
@@ -482,13 +484,13 @@ class Column:
         with (
             TokenServer() as tokens,
             Server(self.release, "run-decl.yaml", edit, TOKEN) as server,
-            Hook(server, collections(*NAMES)) as hook,
+            one_process(server, collections(*NAMES)) as hook,
         ):
             with self.cell(TOKENED):
                 self._try_tokens(server, hook)
             with (
                 self.cell(DECLARATION, DECLARED_SHOWN[self.expected.declared]),
-                Hook(server, collections(DECLARED)) as declared,
+                one_process(server, collections(DECLARED)) as declared,
             ):
                 hook_exit = 0 if self.expected.declared == "present" else 5
                 (found,) = declared.expect(hook_exit, self.expected.declared, "check", token=TOKEN)
@@ -496,7 +498,7 @@ class Column:
                     require(found["id"] == DECLARED and found["addressed_by"] == "name", f"check says {found}")
                     insert_and_query(server, DECLARED)
                     if not is_old(server):
-                        with Hook(server, assets(AI_ASSETS)) as hook:
+                        with one_process(server, assets(AI_ASSETS)) as hook:
                             (found,) = hook.run(0, "register", token=TOKEN)["collections"]
                             wanted = ("present", AI_ASSETS["vector_store_id"])
                             require((found["state"], found["id"]) == wanted, f"register says {found}")
@@ -523,9 +525,9 @@ class Column:
     def _try_blind_milvus(self) -> bool:
         """Fill the cell of a Milvus that finds nothing, and return whether the server crashed."""
         server = Server(self.release, "run-milvus.yaml")
-        with self.cell(MILVUS_BLIND), server, Hook(server, collections(NAMES[0])) as hook:
+        with self.cell(MILVUS_BLIND), server, one_process(server, collections(NAMES[0])) as hook:
             with self.cell(MILVUS_BLIND, "unavailable"):
-                (found,) = hook.expect(3, "unavailable", "register", "--connections", "3")
+                (found,) = hook.expect(3, "unavailable", "register")
                 require("not found by a query" in found["detail"], f"register says {found}")
                 require(not stores(server), f"something was created: {stores(server)}")
                 create(server, NAMES[0], PROVIDER)
@@ -533,7 +535,7 @@ class Column:
                 require(insert(server, made).ok, "the server does not take the insert")
                 chunks = must(query(server, made))["chunks"]
                 require(not chunks, f"the server's own answer to a query says otherwise: {chunks}")
-                said = hook.run(0, "check", "--connections", "3")["message"]
+                said = hook.run(0, "check")["message"]
                 require("1 unverified" in said, f"check says of the full one: {said}")
             return server.ended_by_itself()
         return False
@@ -541,7 +543,7 @@ class Column:
     def _try_milvus(self) -> bool:
         """Fill the Milvus cells, and return whether the server crashed."""
         server = Server(self.release, "run-milvus.yaml", declare(self.release))
-        with self.cell(MILVUS_RESTARTED), server, Hook(server, collections(*NAMES)) as hook:
+        with self.cell(MILVUS_RESTARTED), server, one_process(server, collections(*NAMES)) as hook:
             state = str(self.expected.milvus_restart)
             with self.cell(MILVUS_RESTARTED, state):
                 registered = hook.expect(0, "registered", "register")
@@ -559,7 +561,7 @@ class Column:
             if self.expected.declared == "present":
                 survived = "unavailable" if state == "unavailable" else "present"
                 shown = YES if survived == "present" else survived
-                with self.cell(MILVUS_DECLARED, shown), Hook(server, collections(DECLARED)) as declared:
+                with self.cell(MILVUS_DECLARED, shown), one_process(server, collections(DECLARED)) as declared:
                     declared.expect(EXIT_CODES[survived], survived, "check")
                     inserted = insert(server, DECLARED)
                     require(inserted.ok, f"the insert answered {inserted.status_code}: {inserted.text}")
@@ -584,7 +586,7 @@ class Column:
         require(stores(server) == before, "the further run changed the list")
 
     def _without_milvus(self) -> None:
-        with Server(self.release, edit=without_milvus) as server, Hook(server, collections(*NAMES)) as hook:
+        with Server(self.release, edit=without_milvus) as server, one_process(server, collections(*NAMES)) as hook:
             hook.run(3, "register")
             posts = server.log.read_text().count('"POST /v1/vector_stores HTTP')
             require(posts == 1, f"the server's log counts {posts} attempts")
