@@ -107,7 +107,7 @@ release-ref: $(VENV)/.ready ## Write the Git ref REF into all pages: main, or th
 release-check: $(VENV)/.ready ## Say whether version, changelog, chart and image tag agree; TAG=v1.2.3 is to be released.
 	@TAG=$(TAG) $(BIN)/python -m release.check
 
-test-cluster: $(VENV)/.ready ## Use Argo CD, Helm and Jobs on KUBECONFIG's cluster, else kind's, else one that is made here.
+test-cluster: $(VENV)/.ready ## Use Argo CD, Helm and Jobs on KUBECONFIG's cluster, else kind's, else one made here, with ARGOCD=FILE, HELM=FILE.
 	$(BIN)/python -m pytest tests/cluster --numprocesses 5 --durations 10 -v
 
 MUTATIONS := build/mutations/venv

@@ -25,6 +25,12 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "regi
 ARGOCD = os.environ.get("ARGOCD_NAMESPACE", "argocd")
 """The namespace of Argo CD, where its apps are."""
 
+GIVEN = {
+    "ARGOCD": ("argocd", "argocd-application-controller", "argocd-repo-server", "argocd-server"),
+    "HELM": ("helm",),
+}
+"""What a program of another version is called, by the variable that names its file."""
+
 _CLONE_NEWNET = 0x40000000
 _STARTED = time.monotonic()
 
@@ -145,12 +151,10 @@ class Place:
         namespaces = must("kubectl", "get", "namespaces", "--output=jsonpath={.items[*].metadata.name}").split()
         if not shutil.which("helm"):
             lacking["Helm"] = "no helm on PATH"
-        elif version(found := must("helm", "version", "--template={{.Version}}")) < (3, 18):
-            lacking["Helm 3.18"] = f"helm is {found}"
         if reason := _no_argocd(kinds, namespaces):
             lacking["Argo CD"] = reason
-        elif version(found := ask_argocd("version")["Version"]) < (3, 2):
-            lacking["Argo CD 3.2"] = f"it is {found}"
+        elif version(found := ask_argocd("version")["Version"]) < (3, 4):
+            lacking["Argo CD 3.4"] = f"it is {found}"
         if "routes.route.openshift.io" in kinds:
             lacking["a service CA of the tests' own"] = "OpenShift writes its own one"
         lacking["Argo CD on this machine"] = "it is in the cluster, and its Git is not ours to configure"
@@ -241,9 +245,14 @@ class Own(Place):
     def up(self) -> None:
         """Bring it up, and move into its network with all that is started from now on."""
         os.environ["KUBECONFIG"] = str(CACHE / "run" / "admin.kubeconfig")
-        os.environ["PATH"] = f"{CACHE / 'bin'}:{os.environ['PATH']}"
+        given = CACHE / "run" / "bin"
+        os.environ["PATH"] = f"{given}:{CACHE / 'bin'}:{os.environ['PATH']}"
         os.environ |= {"ARGOCD_SERVER": "127.0.0.1:8080", "ARGOCD_OPTS": "--plaintext"}
         must(HERE / "up" / "down.sh")
+        given.mkdir(parents=True)
+        for variable, names in GIVEN.items():
+            for name in names if os.environ.get(variable) else ():
+                (given / name).symlink_to(Path(os.environ[variable]).absolute())
         must(HERE / "up" / "up.sh", shown=True)
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
             os.environ.pop(name, None)  # nobody is there to be asked by a proxy

@@ -84,7 +84,6 @@ class TestStage02:
         """Take the app in the state that the test before left, which is a good one."""
         return app_of_stage02
 
-    @pytest.mark.needs("Argo CD 3.2")
     def test_the_first_sync_registers_what_the_server_declares(self, app: App) -> None:
         """And the app is Synced and Healthy after it, with its CronJob suspended."""
         assert app.hook()["hookPhase"] == "Succeeded"
@@ -169,6 +168,7 @@ def test_a_failed_hook_is_a_failed_sync_with_its_words(app: App, declared: str, 
     assert f"failed with exit code {code} matching FailJob rule at index 0" in app.hook()["message"]
     assert app.room.outcome().exit_codes == [code]
     assert "race.found" not in app.room.logs()
+    assert "finalizers" not in app.room.job()["metadata"]
     node = app.node("Pod")["health"]
     assert node["status"] == "Degraded"
     assert node["message"].startswith(app.room.outcome().last.sentence)
@@ -244,6 +244,39 @@ def test_a_server_that_comes_up_40_seconds_late_is_waited_for(app: App) -> None:
     assert len(app.room.stores("late")) == 1
 
 
+@pytest.mark.needs("Argo CD 3.4")
+def test_a_running_hook_whose_job_vanishes_ends_the_sync(app: App) -> None:
+    """Argo CD before 3.4 waits for it for ever. The next sync is none the worse for it."""
+    app.room.connect(None)
+    commit(app, collections("vanished"))
+    app.create()
+    assert app.sync("--async").returncode == 0
+    app.room.running()
+    # Argo CD holds the Job by a finalizer, which somebody has to take away.
+    app.room.must("patch", "job", HOOK, "--type=merge", "--patch", '{"metadata": {"finalizers": null}}')
+    app.room.must("delete", "job", HOOK)
+    app.room.api.until("the sync ends", lambda: app.operation().get("phase") in ("Error", "Failed"))
+    assert "is missing, it might have been deleted" in app.hook()["message"]
+    app.room.connect("0.3.5")
+    app.synced()
+
+    assert len(app.room.stores("vanished")) == 1
+
+
+def test_a_sync_that_is_terminated_leaves_no_job_behind(app: App) -> None:
+    """Argo CD takes away the finalizer by which it held the Job."""
+    app.room.connect(None)
+    commit(app, collections("terminated"))
+    app.create()
+    assert app.sync("--async").returncode == 0
+    app.room.running()
+    done = run("argocd", "app", "terminate-op", app.name)
+
+    assert done.returncode == 0, done.stderr
+    app.room.api.until("the Job is gone", lambda: app.room.job() is None)
+    app.room.api.until("the sync ends", lambda: app.operation().get("phase") == "Failed")
+
+
 @pytest.mark.long(30)
 def test_argo_cds_self_heal_runs_no_hook(app: App) -> None:
     revision = commit(app, collections("self_heal"))
@@ -286,7 +319,6 @@ def test_a_failed_commit_is_not_tried_again_and_the_next_one_is(app: App) -> Non
 
 
 @pytest.mark.long(40)
-@pytest.mark.needs("Argo CD 3.2")
 def test_a_fix_pushed_while_argo_cd_retries_needs_a_refresh(app: App) -> None:
     """And each retry has deleted the Job of the one before. There are too many of them for it to wait for their end."""
     commit(app, collections("retried", model="no-such-model"))
@@ -425,7 +457,6 @@ def test_what_openshift_and_the_hook_write_stays_in_sync(app: App) -> None:
 
 
 @pytest.mark.long(240)
-@pytest.mark.needs("Argo CD 3.2")
 def test_the_apps_health_is_that_of_the_last_self_heal_run(app: App) -> None:
     """Degraded from a failed run to the next good one, unless an annotation says that the CronJob does not count.
 

@@ -38,16 +38,16 @@ if ! command -v actionlint >/dev/null; then
   GOBIN="$tools/bin" go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 fi
 
-# Helm 4 beside the Helm 3 of the cluster's tests: it is called helm4 here.
-if ! command -v helm4 >/dev/null; then
+# Helm 3 beside the Helm 4 of the cluster's tests: it is called helm3 here.
+if ! command -v helm3 >/dev/null; then
   if ! command -v go >/dev/null; then
-    echo "helm4 is not on PATH, and there is no Go to build it with: install Helm 4 under that name" >&2
+    echo "helm3 is not on PATH, and there is no Go to build it with: install Helm 3 under that name" >&2
     exit 1
   fi
-  echo "Building Helm 4: some minutes, once …" >&2
+  echo "Building Helm 3: some minutes, once …" >&2
   folder=$(mktemp -d)
-  GOBIN="$folder" go install helm.sh/helm/v4/cmd/helm@v4.3.2
-  mv "$folder/helm" "$tools/bin/helm4"
+  GOBIN="$folder" go install helm.sh/helm/v3/cmd/helm@v3.22.0
+  mv "$folder/helm" "$tools/bin/helm3"
   rmdir "$folder"
 fi
 

@@ -1,4 +1,4 @@
-"""What the chart takes from its values besides the program's settings, in Helm 3 and in Helm 4."""
+"""What the chart takes from its values besides the program's settings, in Helm 4 and in Helm 3."""
 
 import json
 from pathlib import Path
@@ -204,8 +204,8 @@ def test_the_values_of_the_charts_page_render(shown: int, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", CHARTS)
-def test_helm_4_renders_the_same(name: str) -> None:
-    done = render(name, program="helm4")
+def test_helm_3_renders_the_same(name: str) -> None:
+    done = render(name, program="helm3")
 
     assert list(yaml.safe_load_all(done.stdout)) == list(yaml.safe_load_all(text(name))), done.stderr
 
@@ -215,7 +215,7 @@ def test_the_notes_promise_nothing_that_no_hooks_makes_untrue(tmp_path: Path) ->
     path = tmp_path / "values.yaml"
     path.write_text(json.dumps(VALUES))
     arguments = ("install", RELEASE, MANIFESTS / CHART, "--dry-run=client", "--no-hooks", "--values", path)
-    done = run(tool("helm4"), *arguments)
+    done = run(tool("helm"), *arguments)
     notes = done.stdout.partition("NOTES:")[2]
 
     assert "With --no-hooks there is no run: start one as below." in notes

@@ -215,7 +215,7 @@ def test_each_object_of_the_commands_is_one_of_the_manifests(page: str) -> None:
 def test_the_support_table_names_the_versions_that_are_used() -> None:
     modules = (ROOT / "tests/cluster/up/programs/go.mod").read_text()
     for name, module in (
-        ("Helm", "helm.sh/helm/v3 v"),
+        ("Helm", "helm.sh/helm/v4 v"),
         ("kustomize", "sigs.k8s.io/kustomize/kustomize/v5 v"),
         ("Argo CD", "github.com/argoproj/argo-cd/v3 v"),
         ("Kubernetes", "k8s.io/kubernetes v"),

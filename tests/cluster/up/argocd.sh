@@ -7,7 +7,7 @@ folder=$RUN/argocd
 mkdir -p "$folder"/{home,gpg,tls,ssh,tmp,plugins} "$RUN/git"
 kubectl apply --server-side -f "$CACHE/argocd-crds" -f "$HERE/argocd.yaml" >/dev/null
 # A definition that is too fresh has no conditions, which kubectl takes for an error.
-wait_for 60 kubectl wait --for=condition=Established --timeout=1s -f "$CACHE/argocd-crds"
+wait_for 60 kubectl wait --for=condition=Established --timeout=10s -f "$CACHE/argocd-crds"
 # What docs/argocd.md tells to do, for kinds that no operator runs here.
 definitions=../../../../shared/operators # the operators' own, where they are
 [ -d "$definitions" ] || definitions=operators.yaml
@@ -32,11 +32,11 @@ export ARGOCD_SSH_DATA_PATH=$folder/ssh ARGOCD_PLUGINSOCKFILEPATH=$folder/plugin
 # Makes https://kubernetes.default.svc the API server of the kubeconfig.
 export ARGOCD_FAKE_IN_CLUSTER=true
 cluster=(--kubeconfig "$RUN/argocd.kubeconfig" --namespace argocd --redis 127.0.0.1:6379
-  --repo-server 127.0.0.1:8081 --repo-server-plaintext)
-start argocd-repo-server "$BIN/argocd-repo-server" --disable-tls --address 127.0.0.1 --port 8081 --metrics-port 8084 \
+  --repo-server 127.0.0.1:8081)
+start argocd-repo-server argocd-repo-server --address 127.0.0.1 --port 8081 --metrics-port 8084 \
   --redis 127.0.0.1:6379 --loglevel warn
-start argocd-controller "$BIN/argocd-application-controller" "${cluster[@]}" --app-resync 10 --app-resync-jitter 0 \
+start argocd-controller argocd-application-controller "${cluster[@]}" --app-resync 10 --app-resync-jitter 0 \
   --metrics-port 8082 --loglevel info
-start argocd-server "$BIN/argocd-server" "${cluster[@]}" --insecure --disable-auth --address 127.0.0.1 --port 8080 \
+start argocd-server argocd-server "${cluster[@]}" --insecure --disable-auth --address 127.0.0.1 --port 8080 \
   --metrics-port 8083 --loglevel warn --staticassets "$folder"
 for port in 8080 8081 8082; do wait_for 120 bash -c "</dev/tcp/127.0.0.1/$port"; done

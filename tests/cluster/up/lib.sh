@@ -4,9 +4,10 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/register-collections/cluster
 BIN=$CACHE/bin   # the programs, which stay
 RUN=$CACHE/run   # the state of one cluster, which goes with it
+GIVEN=$RUN/bin   # links to the programs that ARGOCD and HELM name, in place of those in BIN
 LOGS=$CACHE/logs # of the last cluster
 export KUBECONFIG=$RUN/admin.kubeconfig
-export PATH=$BIN:$PATH
+export PATH=$GIVEN:$BIN:$PATH
 
 NETWORK=register-collections
 NODE=node1

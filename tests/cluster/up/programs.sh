@@ -3,7 +3,8 @@
 # pins; a program again only where that has changed.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-export GOTOOLCHAIN=local CGO_ENABLED=0 GOFLAGS=-buildvcs=false
+# Argo CD asks for a newer Go than most machines have; the module proxy has that, too.
+export GOTOOLCHAIN=go1.27.0 CGO_ENABLED=0 GOFLAGS=-buildvcs=false
 # A fifth less work: no debugging information, which is stripped anyway, and memory instead of the compiler's collector.
 export GOGC=400
 cheap=-gcflags=all=-dwarf=false
@@ -34,7 +35,7 @@ version_of() { go list -m -f '{{.Version}}' "$1"; }
 package() {
   case $1 in
     kube) echo ./kube ;;
-    helm) echo helm.sh/helm/v3/cmd/helm ;;
+    helm) echo helm.sh/helm/v4/cmd/helm ;;
     kustomize) echo sigs.k8s.io/kustomize/kustomize/v5 ;;
     argo) echo github.com/argoproj/argo-cd/v3/cmd ;;
   esac
@@ -49,11 +50,7 @@ linked() {
       local v=k8s.io/component-base/version
       echo "-X $v.gitVersion=$kubernetes -X $v.gitMajor=1 -X $v.gitMinor=$minor"
       ;;
-    helm)
-      local v=helm.sh/helm/v3/pkg/chartutil
-      echo "-X $v.k8sVersionMajor=1 -X $v.k8sVersionMinor=$minor" \
-        "-X helm.sh/helm/v3/internal/version.version=$(version_of helm.sh/helm/v3)"
-      ;;
+    helm) echo "-X helm.sh/helm/v4/internal/version.version=$(version_of helm.sh/helm/v4)" ;;
     argo) echo "-X github.com/argoproj/argo-cd/v3/common.version=$(version_of github.com/argoproj/argo-cd/v3 | tr -d v)" ;;
   esac
 }
@@ -68,7 +65,10 @@ for name in "${needed[@]}"; do
   for other in $(more_names "$name"); do ln -sf "$name" "$BIN/$other"; done
   if [ "$name" = argo ]; then
     mkdir -p "$CACHE/argocd-crds"
-    cp --no-preserve=mode "$(go list -m -f '{{.Dir}}' github.com/argoproj/argo-cd/v3)"/manifests/crds/*-crd.yaml "$CACHE/argocd-crds/"
+    module=$(go list -m -f '{{.Dir}}' github.com/argoproj/argo-cd/v3)
+    cp --no-preserve=mode "$module"/manifests/crds/*-crd.yaml "$CACHE/argocd-crds/"
+    # The repo server runs it for each commit, also where it verifies no signature.
+    install "$module/hack/git-verify-wrapper.sh" "$BIN/"
   fi
   # At the end: who finds it waits for nobody.
   echo "$key" >"$BIN/$name.key"
