@@ -469,14 +469,13 @@ def test_a_server_that_goes_away_for_good_ends_the_run(server: FakeLlamaStack, r
 def test_one_process_that_fails_is_a_failure_of_all(server: FakeLlamaStack, run: Run) -> None:
     """Some inserts meet it."""
     run(server.url)
-    asked: list[int] = []
+    server.known_to.clear()
+    server.processes = 2
 
-    def fail_at_times(handler: Any) -> None:
-        asked.append(1)
-        failing = len(asked) % 5 == 0
-        handler.reply(500 if failing else 200, {"chunks": [], "scores": []})
+    def fail_in_one(handler: Any) -> None:
+        handler.reply(500 if handler.process == 1 else 200, {"chunks": [], "scores": []})
 
-    server.fault(QUERY, fail_at_times, times=math.inf)
+    server.fault(QUERY, fail_in_one, times=math.inf)
 
     assert run(server.url, "check", "--connections", "10").exit_code == 3
 
