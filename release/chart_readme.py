@@ -21,7 +21,7 @@ A Job runs after each install and upgrade, and Helm fails if it fails. A CronJob
 
 ## Prerequisites
 
-- Kubernetes 1.29 or newer, and Helm 4, or Helm 3.22
+- Kubernetes 1.29 or newer, and Helm 4.2 or newer, or Helm 3.22
 - a LlamaStack or OGX server that the namespace reaches
 - the image of register-collections, where your cluster can pull it
 

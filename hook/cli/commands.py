@@ -87,8 +87,9 @@ COMMANDS = {
             "prune --config collections.yaml",
             _OF_SERVERS,
             "Use it only if one configuration declares all collections of the server. Give it all files and the same\n"
-            "variables as the hook. The metadata of a vector store do not name the configuration, so those of another\n"
-            "team's hook look like yours. What is declared, or younger than an hour, is never deleted.",
+            "variables as the hook. The metadata of a vector store does not name the configuration, so those of\n"
+            "another team's hook look like yours. Never deleted: what a collection uses, and what is younger than an\n"
+            "hour.",
             ok="nothing went wrong, whether or not something was listed or deleted",
         ),
     )

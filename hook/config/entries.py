@@ -150,8 +150,8 @@ class Reader(Values):
         table = self.text(entry, key, path)
         if table and table != name and not {f"{path}.{key}", f"{path}.{section.id_key}"} & self.warnings.keys():
             self.warnings[f"{path}.{key}"] = (
-                f"'{one_line(table, 100)}' is not the collection's id, so it names a table that exists already: no "
-                "create through the API can use that table; remove the key for a new one"
+                f"'{one_line(table, 100)}' is not the collection's id. The API cannot attach an existing table; "
+                "remove this key, and the server makes a new table"
             )
 
     def _note_unknown_key(self, key: str, section: Section, path: str) -> None:

@@ -20,7 +20,7 @@ from hook.domain import Collection, Finding, State
 from hook.errors import MAX_PROBLEMS, ConfigError, one_line
 
 _WHERE = "put your list there (kustomize: configMapGenerator with behavior: replace; Helm: collections); "
-_MEANT = "if that is intended, set --allow-empty or HOOK_ALLOW_EMPTY=true"
+_MEANT = "if that is intended, set --allow-empty or HOOK_ALLOW_EMPTY=true (Helm: allowEmpty)"
 _SUBFOLDER = "a subfolder, not read; if it declares collections, give it a --config of its own"
 _VARIABLES = "give the hook the server's variables too"
 

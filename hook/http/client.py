@@ -197,7 +197,7 @@ class Http:
         seconds = f"{self._deadline.seconds:g} s"
         if self._deadline.is_part:
             return f"the time limit of {seconds}", ""
-        return f"the run's timeout of {seconds}", "; raise HOOK_TIMEOUT_SECONDS"
+        return f"the run's timeout of {seconds}", "; raise HOOK_TIMEOUT_SECONDS (Helm: timeoutSeconds)"
 
     def _timeout_error(self, what: str, timeout: float) -> UnavailableError:
         # After a POST, what to do depends on what it was for, which the caller knows.

@@ -41,7 +41,7 @@ def of_kubernetes(component: str) -> Hints:
         server="the Kubernetes API",
         credential="the pod's token",
         key="mount a new token of this cluster's ServiceAccount",
-        rights=f"give the pod's ServiceAccount the Role of manifests/components/{component}",
+        rights=f"give the pod's ServiceAccount the Role of the component {component}",
         unreachable=f"{address}; then check the NetworkPolicies",
         failed="the API server may be overloaded or about to restart",
         authorities="the ca.crt beside the pod's token",

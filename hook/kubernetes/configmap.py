@@ -27,7 +27,7 @@ class Publisher:
         self, name: str, environ: Mapping[str, str], request_timeout_seconds: float, deadline: Deadline
     ) -> None:
         """Read what Kubernetes mounts into a pod. Raises ConfigError where it is not there."""
-        self._pod = own_pod("HOOK_PUBLISH_CONFIGMAP", "publish-ids", environ)
+        self._pod = own_pod("HOOK_PUBLISH_CONFIGMAP", "publish-ids (Helm: publishConfigMap)", environ)
         self._name = name
         self._request_timeout_seconds = request_timeout_seconds
         self._deadline = deadline

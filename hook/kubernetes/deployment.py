@@ -14,7 +14,8 @@ from hook.retry import retry
 
 VARIABLE = "HOOK_WAIT_FOR_DEPLOYMENT"
 _UNREAD = (
-    "a change that the operator has yet to carry out is not waited for; components/self-heal registers again later"
+    "a change that the operator has not yet carried out is not waited for; the component self-heal "
+    "(Helm: selfHeal.enabled) registers again later"
 )
 _MAX_COUNT = 2**31 - 1
 """The largest number of pods that the API can hold, an int32 (apps/v1, Deployment)."""
@@ -28,7 +29,9 @@ def wait_for_rollout(name: str, environ: Mapping[str, str], request_timeout_seco
     pod may read it. Raises UnavailableError where the budget ends before that, also for a Deployment that is not there
     yet, RefusedError where it cannot be read, and ConfigError outside of a pod.
     """
-    objects = Objects(own_pod(VARIABLE, "rollout", environ), request_timeout_seconds, deadline)
+    objects = Objects(
+        own_pod(VARIABLE, "rollout (Helm: waitForDeployment)", environ), request_timeout_seconds, deadline
+    )
     with doing("rollout.waiting"):
         replicas, unread = retry(lambda: _replicas(objects, name), deadline, "rollout.retry_scheduled")
     for reason in unread:

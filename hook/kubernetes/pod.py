@@ -38,7 +38,7 @@ def own_pod(variable: str, component: str, environ: Mapping[str, str]) -> Pod:
         read_token(token)
         namespace = files.read(SERVICE_ACCOUNT / "namespace", 253).decode().strip()
     except (OSError, ValueError) as error:
-        remedy = f"use manifests/components/{component}, which mounts the ServiceAccount's token"
+        remedy = f"use the component {component}, which mounts the ServiceAccount's token"
         raise SettingError([f"{variable}: no usable token in {SERVICE_ACCOUNT} ({error}); {remedy}"]) from error
     try:
         address = read_address(f"https://{f'[{host}]' if ':' in host else host}:{port}", "https://172.30.0.1:443")

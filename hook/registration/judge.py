@@ -138,7 +138,9 @@ class Judge:
         proof = seen.proofs[store.id]
         finding = Finding(target.name, State.PRESENT, store.id, "", lost_ids)
         if proof.verdict is Verdict.REFUSED:
-            return replace(finding, state=State.REJECTED, detail=f"a proof is refused: {proof.detail}")
+            return replace(
+                finding, state=State.REJECTED, detail=f"the server refused a test insert or query: {proof.detail}"
+            )
         differences = remarks.differences(target, store, seen)
         if proof.embedding_dimension not in (None, target.embedding_dimension):
             differences.append(f"inserts expect length {proof.embedding_dimension}, not {target.embedding_dimension}")

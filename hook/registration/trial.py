@@ -93,7 +93,7 @@ class _Trial:
                 elif may_be_one or (self._server.replaces and looks_left_over(store, labels)):
                     left.append(store.id)
         if left:
-            hint = "earlier runs may have left them; if they hold nothing of yours, delete them"
+            hint = "throw-away stores, probably left by killed runs; delete them if they hold none of your data"
             log.warning("canary.left_over", vector_store_ids=left, hint=hint)
 
     def _found(self, made: VectorStore, claim: Trial) -> str:

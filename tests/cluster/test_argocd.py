@@ -195,7 +195,7 @@ def test_addresses_nobody_may_publish_fail_the_sync_with_6(app: App) -> None:
     assert done.returncode != 0
     assert "failed with exit code 6 matching FailJob rule at index 0" in app.hook()["message"]
     assert app.room.outcome().exit_codes == [6]
-    assert "manifests/components/publish-ids" in app.node("Pod")["health"]["message"]
+    assert "the component publish-ids" in app.node("Pod")["health"]["message"]
     assert len(app.room.stores("argo_unpublished")) == 1
 
 

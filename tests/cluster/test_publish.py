@@ -74,7 +74,7 @@ def test_without_the_role_it_is_6_and_the_collections_stay(room: Room) -> None:
     outcome = room.again()
 
     assert (outcome.exit_codes, outcome.reason) == ([6], "PodFailurePolicy")
-    assert "manifests/components/publish-ids" in outcome.last.message
+    assert "the component publish-ids" in outcome.last.message
     assert published(room) is None
     assert len(room.stores("published_no_role")) == 1
 

@@ -468,11 +468,16 @@ def _creates() -> Iterator[Fault]:
 def _proofs() -> Iterator[Fault]:
     yield Fault("each new store is lost at once", at(PROVE, _not_found("Vector Store '{}'")), (5,), "lost")
     for what in ("Model '{}'", "File 'f' of Vector Store '{}'", "Vector Store '{}': Model 'm'", "Vector Store '{}-2'"):
-        yield Fault(f"not found: {what}", at(PROVE, _not_found(what)), (4,), "a proof is refused")
+        yield Fault(f"not found: {what}", at(PROVE, _not_found(what)), (4,), "refused a test insert or query")
     yield Fault("500 to each proof", at(PROVE, answer(500)), (3,), f"{PROVE} answered 500", budget=6)
     yield Fault("500 to one proof", at(PROVE, answer(500), times=1), (0,), budget=6)
-    yield Fault("400 to each proof", at(PROVE, answer(400)), (4,), "a proof is refused")
-    yield Fault("the server has no insert", at(PROVE, answer(404, {"detail": "Not Found"})), (4,), "a proof is refused")
+    yield Fault("400 to each proof", at(PROVE, answer(400)), (4,), "refused a test insert or query")
+    yield Fault(
+        "the server has no insert",
+        at(PROVE, answer(404, {"detail": "Not Found"})),
+        (4,),
+        "refused a test insert or query",
+    )
     yield Fault(
         "a proof with another dimension",
         at(PROVE, answer(400, {"detail": "Expected 384, got 0"})),

@@ -136,7 +136,9 @@ def test_nothing_declared_is_an_error_that_names_the_switch(run: Run, value: str
     outcome = run("http://stack", collections=[], environ={"HOOK_ALLOW_EMPTY": value})
 
     assert outcome.exit_code == 2
-    assert outcome.report["message"].endswith("; if that is intended, set --allow-empty or HOOK_ALLOW_EMPTY=true")
+    assert outcome.report["message"].endswith(
+        "; if that is intended, set --allow-empty or HOOK_ALLOW_EMPTY=true (Helm: allowEmpty)"
+    )
 
 
 def test_validate_warns_of_a_variable_that_only_the_server_has(run: Run) -> None:

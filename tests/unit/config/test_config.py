@@ -16,7 +16,7 @@ from tests.fake_llamastack import GRANITE
 MODEL = "embedding_model: m"
 NOTHING = "no collection is declared"
 WHERE = ": put your list there (kustomize: configMapGenerator with behavior: replace; Helm: collections)"
-MEANT = "if that is intended, set --allow-empty or HOOK_ALLOW_EMPTY=true"
+MEANT = "if that is intended, set --allow-empty or HOOK_ALLOW_EMPTY=true (Helm: allowEmpty)"
 NEITHER = "declares vector_dbs or registered_resources.vector_stores"
 UNSET = "the environment variable NONE is not set; set it, or write ${env.NONE:=DEFAULT}"
 FORMS = "only ${env.NAME}, ${env.NAME:=default} and ${env.NAME:+value}, not nested"

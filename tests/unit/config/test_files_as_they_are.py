@@ -135,9 +135,8 @@ class TestIds:
         entry = {"vector_store_id": "a", "provider_vector_store_id": "old_table"}
 
         assert parse(stores(entry), {}).warnings == {
-            "registered_resources.vector_stores[0].provider_vector_store_id": "'old_table' is not the collection's id, "
-            "so it names a table that exists already: no create through the API can use that table; remove the key for "
-            "a new one"
+            "registered_resources.vector_stores[0].provider_vector_store_id": "'old_table' is not the collection's id. "
+            "The API cannot attach an existing table; remove this key, and the server makes a new table"
         }
 
     @pytest.mark.parametrize("table", ["a", "${env.UNSET:=}", "${env.UNSET:=a}"])

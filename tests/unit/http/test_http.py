@@ -230,7 +230,7 @@ def test_a_used_up_budget_sends_nothing(server: FakeLlamaStack) -> None:
     time.sleep(0.02)
 
     assert str(failure(lambda: client.get(PATH))) == (
-        f"GET {PATH}: not sent: the run's timeout of 0.01 s is over; raise HOOK_TIMEOUT_SECONDS"
+        f"GET {PATH}: not sent: the run's timeout of 0.01 s is over; raise HOOK_TIMEOUT_SECONDS (Helm: timeoutSeconds)"
     )
     assert server.requests == []
 
@@ -241,7 +241,9 @@ def test_a_request_that_the_budget_cuts_short_says_so(server: FakeLlamaStack) ->
     error = failure(lambda: http(server.url, budget_seconds=0.2).get(PATH))
 
     assert isinstance(error, BudgetError)
-    assert str(error).endswith(", at the end of the run's timeout of 0.2 s; raise HOOK_TIMEOUT_SECONDS")
+    assert str(error).endswith(
+        ", at the end of the run's timeout of 0.2 s; raise HOOK_TIMEOUT_SECONDS (Helm: timeoutSeconds)"
+    )
 
 
 def test_speaking_tls_to_a_plain_port_is_refused(server: FakeLlamaStack) -> None:

@@ -366,7 +366,9 @@ def test_a_refusal_to_publish_has_its_own_sentence(
         f"The collections are registered, but publishing their addresses failed: GET {PATH} answered 403 "
         '(configmaps "ids" is forbidden: User cannot patch resource): access to '
     )
-    assert message.endswith(" is denied; give the pod's ServiceAccount the Role of manifests/components/publish-ids")
+    assert message.endswith(
+        " is denied; give the pod's ServiceAccount the Role of the component publish-ids (Helm: publishConfigMap)"
+    )
     assert len(server.stores) == 3
 
 
@@ -488,7 +490,8 @@ def test_an_unusable_token_is_an_error_and_not_shown(
     assert outcome.exit_code == 2
     assert outcome.report["problems"] == [
         f"HOOK_PUBLISH_CONFIGMAP: no usable token in {tmp_path}/serviceaccount (must hold one token of visible ASCII "
-        "characters and nothing else); use manifests/components/publish-ids, which mounts the ServiceAccount's token"
+        "characters and nothing else); use the component publish-ids (Helm: publishConfigMap), which mounts the "
+        "ServiceAccount's token"
     ]
     assert not any(part in str([outcome.report, outcome.events]) for part in ("7f3a", "second-line", "Traceback"))
     assert (server.requests, kubernetes.requests) == ([], [])

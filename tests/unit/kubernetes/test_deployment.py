@@ -194,7 +194,7 @@ def test_without_the_right_to_read_it_the_role_is_named(kubernetes: FakeKubernet
     outcome = waiting_run()
 
     assert outcome.exit_code == 4
-    assert "the Role of manifests/components/rollout" in outcome.report["message"]
+    assert "the Role of the component rollout (Helm: waitForDeployment)" in outcome.report["message"]
 
 
 def test_outside_of_a_pod_it_cannot_be_asked(run: Run, server: FakeLlamaStack) -> None:

@@ -37,7 +37,9 @@ def kubernetes(folder: Path) -> Iterator[FakeKubernetes]:
 
 def client(kubernetes: FakeKubernetes, **environ: str) -> Http:
     """Return a client of the API server, as a pod finds it."""
-    found = pod.own_pod("HOOK_PUBLISH_CONFIGMAP", "publish-ids", kubernetes.environ() | environ)
+    found = pod.own_pod(
+        "HOOK_PUBLISH_CONFIGMAP", "publish-ids (Helm: publishConfigMap)", kubernetes.environ() | environ
+    )
     return Http(found.server, 5, Deadline(10))
 
 
@@ -71,7 +73,7 @@ def test_a_denial_is_about_the_role(kubernetes: FakeKubernetes) -> None:
     kubernetes.forbidden = True
 
     assert refusal(kubernetes).endswith(
-        " is denied; give the pod's ServiceAccount the Role of manifests/components/publish-ids"
+        " is denied; give the pod's ServiceAccount the Role of the component publish-ids (Helm: publishConfigMap)"
     )
 
 

@@ -444,7 +444,7 @@ def test_a_refused_proof_is_a_rejection() -> None:
     """A store into which the hook may not insert is not proven."""
     finding = compare(store(), vs_1=Proof(Verdict.REFUSED, "403"))
 
-    assert finding == Finding("docs", State.REJECTED, "vs_1", "a proof is refused: 403")
+    assert finding == Finding("docs", State.REJECTED, "vs_1", "the server refused a test insert or query: 403")
 
 
 @pytest.mark.parametrize(

@@ -271,7 +271,7 @@ def test_an_insert_that_is_refused_is_a_rejection(server: FakeLlamaStack, run: R
     assert outcome.exit_code == 4
     assert sorted(outcome.states) == ["registered", "rejected", "rejected"]
     details = {item["detail"] for item in outcome.report["collections"]}
-    assert "a proof is refused: POST /v1/vector-io/insert answered 404: Not Found" in details
+    assert "the server refused a test insert or query: POST /v1/vector-io/insert answered 404: Not Found" in details
 
 
 def test_a_proof_is_repeated_when_it_gets_no_answer(server: FakeLlamaStack, run: Run) -> None:
