@@ -19,7 +19,7 @@ _MOST_VIEWS = 64
 """How many decodings of one text are searched, so that no text takes long."""
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|[ux]\{([0-9a-fA-F]{1,5})\}|x([0-9a-fA-F]{2})|([0-3][0-7]{2})|(.?))", re.S)
 _READABLE = re.compile(r"[^\x00-\x08\x0e-\x1f\x7f\ufffd]{6,}")
-"""A text within decoded bytes. In what is no text, a short secret would be found by chance."""
+"""A text within decoded bytes. In other bytes a short secret could be found by chance."""
 
 
 @dataclass(frozen=True, slots=True)

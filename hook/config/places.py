@@ -64,7 +64,7 @@ class Document:
     """Those of the text that it stands in."""
     origin: Origin
     doubled: Sequence[tuple[int, str]] = ()
-    """By its index in the text, each key that stands twice in a mapping, as a problem."""
+    """A problem for each key that a mapping has twice, by its index in the text."""
     prefix: str = ""
     """What stands before each path in it."""
     key: str | None = None
@@ -83,7 +83,7 @@ class Document:
 
     @property
     def duplicate_keys(self) -> list[str]:
-        """Return the problem of each key that stands twice."""
+        """Return the problem of each duplicate key."""
         return [text for _, text in self.doubled]
 
     @property

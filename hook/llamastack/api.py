@@ -203,8 +203,8 @@ class LlamaStack:
         return self._http.post(INSERT_PATH, _ids(store_id) | {"chunks": chunks})
 
     def _query(self, store_id: str, query: str, count: int, seconds: float | None = None) -> Any:
-        # The best chunks, whatever their score: with the threshold of 0 that all releases take else, one whose cosine
-        # is negative would look like none (POST /v1/vector-io/query).
+        # The best chunks, whatever their score. Every release's own threshold is 0, which would leave out a chunk whose
+        # cosine is negative (POST /v1/vector-io/query).
         params = {"max_chunks": count, "score_threshold": -1.0}
         return self._http.post(QUERY_PATH, _ids(store_id) | {"query": query, "params": params}, timeout_seconds=seconds)
 
