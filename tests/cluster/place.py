@@ -258,6 +258,8 @@ class Own(Place):
             os.environ.pop(name, None)  # nobody is there to be asked by a proxy
         self._outside = os.open("/proc/self/ns/net", os.O_RDONLY)
         _enter(os.open("/run/netns/register-collections", os.O_RDONLY | os.O_CLOEXEC))
+        helm = must("helm", "version", "--template={{.Version}}")
+        say(f"Argo CD {ask_argocd('version')['Version']} and Helm {helm}")
 
     def load(self, engine: str, image: str, names: Sequence[str]) -> None:
         """Import it into containerd."""
