@@ -55,6 +55,7 @@ def _verdicts(content: Any, collections: Sequence[Collection], reader: Reader) -
         if each.embedding_dimension is None:
             yield f"{path}.embedding_dimension", missing, is_declared
         if is_declared and each.provider_id is not None:
+            yield from file.unknown_provider(each.provider_id, f"{path}.provider_id")
             by_provider.setdefault(each.provider_id, []).append(each.name)
     for provider_id, kind in file.kinds.items():
         for name, other in sharing(by_provider.get(provider_id, ()), kind).items():
@@ -75,7 +76,8 @@ class _File:
             self._text(each, "provider_id"): kind_of(self._text(each, "provider_type") or "")
             for each in mappings(value_at(content, ("providers", "vector_io")))
         }
-        self._is_vague = False  # What hides a vector_io provider hides no model.
+        # What hides a vector_io provider hides no model. A part of a configuration may have no list of them.
+        self._may_have_more, self._is_vague = self._is_vague or not self.kinds, False
         inference = value_at(content, ("providers", "inference"))
         self._knows_providers = isinstance(inference, list)
         self._inference = {
@@ -83,12 +85,25 @@ class _File:
         }
         self._full_ids: dict[str, str] = {}
         """By a model's short name, its whole id."""
-        self._ids: set[str] = set()
+        self._types: dict[str, set[str]] = {}
+        """By its whole id, the `model_type` of each of its entries, empty where that is unknown here."""
         self._register(content)
 
+    def unknown_provider(self, provider_id: str, path: str) -> Iterator[_Verdict]:
+        """Yield why a vector_io provider is not there."""
+        if provider_id not in self.kinds and "${" not in provider_id and not self._may_have_more:
+            ids = ", ".join(f"'{each}'" for each in self.kinds if each != DISABLED)
+            remedy = "add it to providers.vector_io" + (f", or write one of {one_line(ids)}" if ids else "")
+            yield path, f"{_DECLARED_START} (Provider `{one_line(provider_id, 100)}` not found): {remedy}", True
+
     def unknown_model(self, model: str, path: str) -> Iterator[_Verdict]:
-        """Yield why a model may not be there when the vector stores are registered, which is by its whole id."""
-        if model in self._ids or "${" in model or not (self._ids or self._knows_providers):
+        """Yield why a model may not be there, by its whole id, or not embed, when the vector stores are registered."""
+        types = self._types.get(model, set())
+        if types and types.isdisjoint({"embedding", ""}):
+            text = f"Model '{one_line(model, 100)}' is of type '{one_line(min(types), 100)}'"
+            remedy = "give it model_type: embedding under registered_resources.models"
+            yield path, f"{_DECLARED_START} ({text}): {remedy}", True
+        if types or "${" in model or not (self._types or self._knows_providers):
             return
         full_id = self._full_ids.get(model)
         prefix, slash, name = model.partition("/")
@@ -120,7 +135,10 @@ class _File:
                 self._full_ids.setdefault(name, full_id)
             # ogx 1.5.0 takes the model's own name, with a prefix where there is none.
             prefixed = model_id.startswith(f"{provider_id}/")
-            self._ids |= {full_id, model_id if prefixed else f"{provider_id}/{model_id}"}
+            # Without a type LlamaStack takes it for an llm.
+            type_ = self._text(each, "model_type") or ("" if each.get("model_type") else "llm")
+            for name in (full_id, model_id if prefixed else f"{provider_id}/{model_id}"):
+                self._types.setdefault(name, set()).add(type_)
 
     def _text(self, entry: Mapping[Any, Any], key: str) -> str | None:
         """Return the expanded text, as it is where the variable of a `:+` is set, which the server may have."""

@@ -70,6 +70,45 @@ class TestKeys:
         }
 
 
+class TestProviders:
+    @pytest.mark.parametrize("provider_id", ["dbs", "st", "${env.P:=dbs}"])
+    def test_one_that_the_file_lacks_is_not_found(self, provider_id: str) -> None:
+        shown = provider_id.removeprefix("${env.P:=").removesuffix("}")
+
+        assert problems(configuration({"provider_id": provider_id})) == (
+            f"{STORE}.provider_id: {NOT_FOUND} (Provider `{shown}` not found): add it to providers.vector_io, or write "
+            "one of 'db'",
+        )
+
+    @pytest.mark.parametrize(
+        ("wanted", "listed"),
+        [
+            ("db", [{"provider_id": "${env.URL:+db}"}]),
+            ("${env.URL:=db}", [{"provider_id": "${env.URL:=db}"}]),
+            ("dbs", [{"provider_id": "${env.P:=__disabled__}"}]),
+            ("dbs", [{"provider_id": "${env.P}"}]),
+            ("dbs", None),
+        ],
+    )
+    def test_one_that_the_file_may_have_is_no_error(self, wanted: str, listed: Any) -> None:
+        """A part of a configuration has the providers elsewhere."""
+        content = json.loads(configuration({"provider_id": wanted}))
+        content["providers"]["vector_io"] = listed
+
+        assert warnings(json.dumps(content)) == {}
+
+    def test_one_that_is_unknown_here_may_be_right(self) -> None:
+        (hint,) = warnings(configuration({"provider_id": "${env.P}"}), allow_unset=True).values()
+
+        assert hint.startswith("the environment variable P is not set")
+
+    def test_one_that_is_switched_off_is_not_there(self) -> None:
+        content = json.loads(configuration({}))
+        content["providers"]["vector_io"][0]["provider_id"] = "__disabled__"
+
+        assert "(Provider `db` not found): add it to providers.vector_io" in problems(json.dumps(content))[0]
+
+
 class TestModels:
     @pytest.mark.parametrize("model", ["st/x/emb", "st/emb"])
     def test_a_registered_one_has_its_provider_s_prefix(self, model: str) -> None:
@@ -136,6 +175,24 @@ class TestModels:
         listed = configuration({"embedding_model": "vllm/x"}, models=[], inference=["${env.URL:+vllm}"])
         assert len(warnings(listed)) == 1
 
+    @pytest.mark.parametrize("kind", ["llm", "rerank", None, "${env.KIND:=llm}"])
+    @pytest.mark.parametrize("model", ["st/x/emb", "st/emb"])
+    def test_one_of_another_type_is_refused(self, model: str, kind: str | None) -> None:
+        """Without a `model_type` it is an llm (0.4.7, 0.7.3 and ogx 1.5.0)."""
+        text = configuration({"embedding_model": model}, models=[EMBEDDER | {"model_type": kind}])
+        shown = "rerank" if kind == "rerank" else "llm"
+
+        assert problems(text) == (
+            f"{STORE}.embedding_model: {NOT_FOUND} (Model '{model}' is of type '{shown}'): give it "
+            "model_type: embedding under registered_resources.models",
+        )
+
+    def test_a_type_that_is_unknown_here_may_be_right(self) -> None:
+        assert warnings(configuration({}, models=[EMBEDDER | {"model_type": "${env.KIND}"}])) == {}
+
+    def test_of_two_entries_of_a_model_one_may_embed(self) -> None:
+        assert warnings(configuration({}, models=[EMBEDDER | {"model_type": "llm"}, EMBEDDER])) == {}
+
     @pytest.mark.parametrize("off", [{"provider_id": "__disabled__"}, {"model_id": ""}])
     def test_one_that_is_switched_off_is_not_registered(self, off: dict[str, Any]) -> None:
         text = configuration({}, models=[EMBEDDER | off], inference=["other"])
@@ -191,8 +248,10 @@ class TestTables:
 
     def test_on_two_providers_they_are_not(self) -> None:
         text = configuration({"vector_store_id": "a-b"}, {"vector_store_id": "a_b", "provider_id": "p"}, kind="milvus")
+        content = json.loads(text)
+        content["providers"]["vector_io"].append({"provider_id": "p", "provider_type": "remote::milvus"})
 
-        assert names(text) == ["a-b", "a_b"]
+        assert names(json.dumps(content)) == ["a-b", "a_b"]
 
     @pytest.mark.parametrize("broken", [None, "milvus", ["milvus"], [{"provider_id": "db", "provider_type": 1}]])
     def test_providers_that_cannot_be_read_are_passed_over(self, broken: Any) -> None:
