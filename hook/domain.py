@@ -55,6 +55,8 @@ class Model:
     """Its provider, which configurations may put before its name on releases that do not (up to 0.2.15)."""
     kind: str = "embedding"
     """Its `model_type`, as `llm`; what has none is taken for an embedding model."""
+    other_ids: tuple[str, ...] = ()
+    """What else the server calls it, where it lists it twice (ogx 1.2.2: registered, and listed by its provider)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,8 @@ class FakeLlamaStack:
     """How many lists of models are empty before they show any, as where the endpoint starts after the server."""
     model_kind: str = "embedding"
     """The `model_type` of the second model."""
+    second_ids: dict[str, str] = field(default_factory=dict)
+    """What else it calls a model, by its id."""
     apis: tuple[str, ...] = ()
     """What it provides besides inference and vector_io."""
     model_is_down: bool = False
@@ -338,7 +340,9 @@ class _Handler(BaseHTTPRequestHandler):
                 if fake.models_after > 0:
                     fake.models_after -= 1
                     return 200, {"data": []}
-                return 200, {"data": [self._model(MINILM, 384), self._model(GRANITE, 768, fake.model_kind)]}
+                models = [self._model(MINILM, 384), self._model(GRANITE, 768, fake.model_kind)]
+                again = [each | {"id": fake.second_ids.get(each.get("id", ""))} for each in models]
+                return 200, {"data": [*(each for each in again if each["id"]), *models]}
             case "GET /v1/providers":
                 kinds = {fake.provider_ids[0]: "inline::faiss"} if len(fake.provider_ids) > 1 else {}
                 items = [
@@ -402,7 +406,8 @@ class _Handler(BaseHTTPRequestHandler):
             return 400, self._error("Input tag 'fixed_size_chunking' does not match")
         if body.get("provider_id") not in self.fake.provider_ids:
             return 400, self._error(f"Provider `{body.get('provider_id')}` not found")
-        if body.get("embedding_model") not in {f"sentence-transformers/{model}" for model in (MINILM, GRANITE)}:
+        ids = {f"sentence-transformers/{model}" for model in (MINILM, GRANITE)} | {*self.fake.second_ids.values()}
+        if body.get("embedding_model") not in ids:
             message = f"Model '{body.get('embedding_model')}' not found. Use 'client.models.list()'"
             return (404 if self.fake.generation == "0.3" else 400), self._error(message)
         shown = {"provider_id": body["provider_id"]}

@@ -57,7 +57,7 @@ def notes(store: VectorStore, proof: Proof, lost_ids: Sequence[str], *, is_regis
 
 def differences(target: Target, store: VectorStore, seen: Observation) -> list[str]:
     """Compare what each worker shows. Anyone can replace metadata, but a difference is always a fault."""
-    models = [name for name in (target.model.id, target.model.resource_id) if name is not None]
+    models = [*filter(None, (target.model.id, *target.model.other_ids, target.model.resource_id))]
     wanted = (["completed"], [target.provider.id], models, [str(target.embedding_dimension)])
     different = []
     for version in seen.versions.get(store.id, (store,)):

@@ -5,6 +5,7 @@ Everything here is a pure function of frozen values; nothing here reads, sends o
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from hook.domain import Collection, Finding, Model, Provider, State, Target, VectorStore
 from hook.errors import RefusedError, one_line
@@ -42,6 +43,7 @@ def resolve(collection: Collection, models: Sequence[Model], providers: Sequence
     """
     provider = _resolve_provider(collection, providers)
     model = _resolve_model(collection, models)
+    other_ids = tuple(each.id for each in models if each != model and _is_same(each, model))
     key, wanted, own = "embedding_dimension", collection.embedding_dimension, model.embedding_dimension
     if wanted is None and _matching(collection.default_embedding_model, models) == [model]:
         # The server takes it for other models, too, whose vectors then do not fit.
@@ -57,7 +59,7 @@ def resolve(collection: Collection, models: Sequence[Model], providers: Sequence
     return Target(
         collection.name,
         provider,
-        model,
+        replace(model, other_ids=other_ids),
         dimension,
         alias=collection.alias,
         metadata=collection.metadata,
@@ -179,20 +181,27 @@ def _resolve_model(collection: Collection, models: Sequence[Model]) -> Model:
     ids = quoted([model.id for model in models])
     if not models:
         raise RefusedError(f"the server has no embedding model; {_ADD}")
-    if wanted is None:
-        if len(models) == 1:
-            return models[0]
-        where = f"set embedding_model, here or as {_DEFAULT_MODEL}"
-        raise RefusedError(f"{where}: the server has {len(models)} embedding models ({ids})")
-    matches = _matching(wanted, models)
+    matches = models if wanted is None else _matching(wanted, models)
     if not matches:
         raise RefusedError(f"the server has no embedding model '{wanted}'{origin}; set one of {ids}")
-    if len(matches) > 1:
-        raise RefusedError(
-            f"the embedding model '{wanted}' could be any of {quoted([model.id for model in matches])}: "
-            "configure the whole id"
-        )
-    return matches[0]
+    first = next((model for model in matches if model.embedding_dimension is not None), matches[0])
+    if all(_is_same(model, first) for model in matches):
+        return first
+    if wanted is None:
+        where = f"set embedding_model, here or as {_DEFAULT_MODEL}"
+        raise RefusedError(f"{where}: the server has {len(models)} embedding models ({ids})")
+    raise RefusedError(
+        f"the embedding model '{wanted}' could be any of {quoted([model.id for model in matches])}: "
+        "configure the whole id"
+    )
+
+
+def _is_same(one: Model, other: Model) -> bool:
+    """Tell whether two entries of the list are one model at one provider, whose vectors are of one length."""
+    known = None not in (one.provider_id, one.resource_id)
+    names = (one.provider_id, one.resource_id) == (other.provider_id, other.resource_id)
+    lengths = {one.embedding_dimension, other.embedding_dimension} - {None}
+    return one == other or (known and names and len(lengths) < 2)
 
 
 def _matching(wanted: str | None, models: Sequence[Model]) -> list[Model]:

@@ -1,11 +1,12 @@
 """Which model a collection gets where the server lists it late, or as something else."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from hook.domain import Collection, Model, Provider
-from hook.registration.resolve import may_come, switched_off
+from hook.registration.resolve import may_come, resolve_all, switched_off
 from tests.fake_llamastack import GRANITE, GRANITE_ID, FakeLlamaStack, answer
 from tests.unit.conftest import Run, entries
 
@@ -203,3 +204,47 @@ def test_what_is_off_only_here_is_told_in_the_report(server: FakeLlamaStack, run
     assert outcome.states == ["disabled", "missing"]
     assert len(outcome.report["warnings"]) == 1
     assert "config.switched_off_here" in outcome.event_names()
+
+
+class TestAModelWithTwoIds:
+    """From ogx 1.2.2 on a registered model is listed once more, by its provider, if its own name is another one."""
+
+    SHORT = "sentence-transformers/granite"
+
+    @pytest.fixture(autouse=True)
+    def _twice(self, server: FakeLlamaStack) -> None:
+        server.second_ids = {GRANITE_ID: self.SHORT}
+
+    @pytest.mark.parametrize("model", [GRANITE, GRANITE_ID, SHORT])
+    @pytest.mark.parametrize("made_with", [GRANITE_ID, SHORT])
+    def test_a_store_made_with_the_other_one_has_not_drifted(
+        self, server: FakeLlamaStack, run: Run, model: str, made_with: str
+    ) -> None:
+        server.add("docs", embedding_model=made_with)
+
+        outcome = run(server.url, "check", collections=entries("docs", embedding_model=model))
+
+        assert (outcome.exit_code, outcome.states) == (0, ["present"])
+
+    def test_its_name_at_the_provider_means_either(self, server: FakeLlamaStack, run: Run) -> None:
+        assert run(server.url, collections=entries("docs", embedding_model=GRANITE)).states == ["registered"]
+
+
+@pytest.mark.parametrize(
+    ("other", "is_same"),
+    [
+        ({}, True),
+        ({"embedding_dimension": None}, True),
+        ({"embedding_dimension": 256}, False),
+        ({"provider_id": "vllm"}, False),
+        ({"resource_id": "other/granite"}, False),
+    ],
+)
+def test_the_only_model_may_be_listed_twice(other: dict[str, Any], is_same: bool) -> None:
+    """Of one that is shortened to several lengths there are several."""
+    models = [replace(GRANITE_MODEL, id="st/g", **other), GRANITE_MODEL]
+
+    targets, rejected = resolve_all([Collection("docs")], models, [FAISS])
+
+    assert [each.embedding_dimension for each in targets] == [768] * is_same
+    assert len(rejected) == (not is_same)
