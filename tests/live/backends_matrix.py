@@ -48,6 +48,8 @@ NOT_APPLICABLE = "–"
 MODEL_DOWN_FILE = "model-down"
 """What makes the stand-in for the built-in model fail, in the server's home."""
 
+AT_ONCE = 4
+"""Each waits for most of its time, for backends and models that do not answer."""
 NOT_FOUND = "the query does not find"
 MOST_CHUNKS = 200
 """More than any test inserts, so that the query finds each of them."""
@@ -229,7 +231,7 @@ def main() -> int:
     tried = {release: ONLY.get(release, tuple(BACKENDS)) for release in RELEASES}
     columns = [Column(each, kind) for each in releases if each in tried for kind in kinds if kind in tried[each]]
     whole = len(columns) == sum(map(len, tried.values()))
-    return print_table(columns, Column.fill, lambda: render(columns), whole=whole)
+    return print_table(columns, Column.fill, lambda: render(columns), whole=whole, at_once=AT_ONCE)
 
 
 def render(columns: Sequence[Column]) -> str:

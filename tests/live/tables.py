@@ -46,6 +46,7 @@ def print_table(
     render: Callable[[], str],
     *,
     whole: bool,
+    at_once: int = AT_ONCE,
 ) -> int:
     """Fill all, print the table and what is wrong, and return the exit code: 0 if nothing is.
 
@@ -53,7 +54,7 @@ def print_table(
     """
     close_all_on_signals()
     started = time.monotonic()
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         list(pool.map(fill, columns))
     table = render()
     print(table)
