@@ -67,5 +67,5 @@ def of_oauth() -> Hints:
 
 def of_proxy(host: str) -> Hints:
     """Return the hints for a proxy on the way to a host."""
-    remedy = f"this is the proxy of HTTP_PROXY or HTTPS_PROXY: correct it, or name {host} in NO_PROXY"
+    remedy = f"this is the proxy of HTTP_PROXY, HTTPS_PROXY or ALL_PROXY: correct it, or name {host} in NO_PROXY"
     return Hints("the proxy", unresolved=remedy, refused=remedy, unreachable=remedy, failed=remedy)

@@ -293,7 +293,7 @@ def test_a_proxy_is_named_where_it_fails(monkeypatch: pytest.MonkeyPatch) -> Non
     for error in errors:
         assert str(error) == (
             f"GET {PATH}: nothing listens on {proxy.removeprefix('http://')} (Connection refused); this is the proxy "
-            "of HTTP_PROXY or HTTPS_PROXY: correct it, or name a.invalid in NO_PROXY"
+            "of HTTP_PROXY, HTTPS_PROXY or ALL_PROXY: correct it, or name a.invalid in NO_PROXY"
         )
 
 

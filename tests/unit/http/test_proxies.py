@@ -127,7 +127,7 @@ def test_a_page_may_be_the_proxy_s_own(monkeypatch: pytest.MonkeyPatch, status: 
             Http(Endpoint("http://stack.example:8321"), 5, Deadline(5)).get("/v1/x")
 
     name = proxy.url.removeprefix("http://")
-    assert expected + f"{name} of HTTP_PROXY: correct that, or name stack.example in NO_PROXY" in str(caught.value)
+    assert expected + f"{name} of HTTP_PROXY or ALL_PROXY: correct that, or name stack.example in NO_PROXY" in str(caught.value)
 
 
 def test_an_answer_in_json_is_the_server_s(monkeypatch: pytest.MonkeyPatch) -> None:
