@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from functools import partial
+from unicodedata import normalize
 
 from hook.deadline import Deadline
 from hook.domain import VectorStore, Verdict
@@ -146,9 +147,10 @@ def looks_left_over(store: VectorStore, labels: frozenset[str]) -> bool:
 
 
 def _is_declared(store: VectorStore, labels: frozenset[str]) -> bool:
-    """Tell whether a vector store has the name of a declared collection, in upper or lower case."""
-    declared = {label.casefold() for label in labels}
-    return not declared.isdisjoint(each.casefold() for each in (store.id, *_names(store)))
+    """Tell whether a vector store has the name of a declared collection, in whatever case and form of characters."""
+    names = labels, {store.id, *_names(store)}
+    declared, shown = ({normalize("NFKC", name.casefold()) for name in some} for some in names)
+    return not declared.isdisjoint(shown)
 
 
 def _is_old_and_ours(store: VectorStore, now_seconds: float) -> bool:

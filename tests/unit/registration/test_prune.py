@@ -79,6 +79,16 @@ def test_with_data_it_deletes_what_it_lists(server: FakeLlamaStack, run: Run) ->
     assert ": holds 1 file and chunks; deleted" in outcome.detail("b")
 
 
+@pytest.mark.parametrize("name", ["cafe\u0301", "CAFE\u0301", "ｃａｆé"])
+def test_a_name_is_declared_in_whatever_characters(server: FakeLlamaStack, run: Run, name: str) -> None:
+    """An editor may write an accent as a character of its own: nobody sees a difference in the list."""
+    kept = made(server, name, file_counts={"total": 1})
+
+    outcome = run(server.url, "prune", "--yes", "--with-data", collections=entries("caf\u00e9"))
+
+    assert (outcome.report["collections"], ids(server)) == ([], {kept})
+
+
 def test_with_data_alone_deletes_nothing(server: FakeLlamaStack, run: Run) -> None:
     made(server, "b")
 
