@@ -43,8 +43,7 @@ def behind(proxy: str, server: Endpoint) -> Endpoint:
     """Return the endpoint whose answer, since it is not JSON, may be that of a proxy before it, for a message."""
     host = urlsplit(server.url).hostname
     name = Endpoint(_address(proxy).url).address
-    variables = "HTTP_PROXY or ALL_PROXY"
-    remedy = f"it may be the answer of the proxy {name} of {variables}: correct that, or name {host} in NO_PROXY"
+    remedy = f"it may come from the proxy {name} of HTTP_PROXY or ALL_PROXY: correct that, or name {host} in NO_PROXY"
     return replace(server, hints=replace(server.hints, address=remedy, failed=remedy, in_front=remedy))
 
 

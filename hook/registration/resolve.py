@@ -198,10 +198,9 @@ def _resolve_model(collection: Collection, models: Sequence[Model]) -> Model:
 
 def _is_same(one: Model, other: Model) -> bool:
     """Tell whether two entries of the list are one model at one provider, whose vectors are of one length."""
-    known = None not in (one.provider_id, one.resource_id)
-    names = (one.provider_id, one.resource_id) == (other.provider_id, other.resource_id)
+    names, others = ((each.provider_id, each.resource_id) for each in (one, other))
     lengths = {one.embedding_dimension, other.embedding_dimension} - {None}
-    return one == other or (known and names and len(lengths) < 2)
+    return one == other or (None not in names and names == others and len(lengths) < 2)
 
 
 def _matching(wanted: str | None, models: Sequence[Model]) -> list[Model]:

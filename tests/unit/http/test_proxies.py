@@ -108,12 +108,12 @@ def test_all_proxy_is_for_every_scheme(run: Run, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
-        (503, 'answered 503 with an HTML page "Squid"; it may be the answer of the proxy '),
+        (503, 'answered 503 with an HTML page "Squid"; it may come from the proxy '),
         (
             404,
-            'is not LlamaStack: GET /v1/x answered 404 with an HTML page "Squid"; it may be the answer of the proxy ',
+            'is not LlamaStack: GET /v1/x answered 404 with an HTML page "Squid"; it may come from the proxy ',
         ),
-        (407, "a proxy on the way wants credentials; it may be the answer of the proxy "),
+        (407, "a proxy on the way wants credentials; it may come from the proxy "),
     ],
 )
 def test_a_page_may_be_the_proxy_s_own(monkeypatch: pytest.MonkeyPatch, status: int, expected: str) -> None:
@@ -126,8 +126,8 @@ def test_a_page_may_be_the_proxy_s_own(monkeypatch: pytest.MonkeyPatch, status: 
         with pytest.raises(HookError) as caught:
             Http(Endpoint("http://stack.example:8321"), 5, Deadline(5)).get("/v1/x")
 
-    name = proxy.url.removeprefix("http://")
-    assert expected + f"{name} of HTTP_PROXY or ALL_PROXY: correct that, or name stack.example in NO_PROXY" in str(caught.value)
+    expected += f"{proxy.url.removeprefix('http://')} of HTTP_PROXY or ALL_PROXY: correct that, or name "
+    assert f"{expected}stack.example in NO_PROXY" in str(caught.value)
 
 
 def test_an_answer_in_json_is_the_server_s(monkeypatch: pytest.MonkeyPatch) -> None:
