@@ -102,11 +102,14 @@ class TestProviders:
 
         assert hint.startswith("the environment variable P is not set")
 
-    def test_one_that_is_switched_off_is_not_there(self) -> None:
+    @pytest.mark.parametrize("off", ["__disabled__", "", None])
+    def test_one_that_is_switched_off_is_not_there(self, off: str | None) -> None:
         content = json.loads(configuration({}))
-        content["providers"]["vector_io"][0]["provider_id"] = "__disabled__"
+        content["providers"]["vector_io"][0]["provider_id"] = off
 
-        assert "(Provider `db` not found): add it to providers.vector_io" in problems(json.dumps(content))[0]
+        assert problems(json.dumps(content)) == (
+            f"{STORE}.provider_id: {NOT_FOUND} (Provider `db` not found): add it to providers.vector_io",
+        )
 
 
 class TestModels:
