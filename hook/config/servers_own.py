@@ -94,7 +94,7 @@ class _File:
         if provider_id not in self.kinds and "${" not in provider_id and not self._may_have_more:
             ids = ", ".join(f"'{each}'" for each in self.kinds if each not in (None, "", DISABLED))
             remedy = "add it to providers.vector_io" + (f", or write one of {one_line(ids)}" if ids else "")
-            yield path, f"{_DECLARED_START} (Provider `{one_line(provider_id, 100)}` not found): {remedy}", True
+            yield path, f"{_DECLARED_START} (Provider '{one_line(provider_id, 100)}' not found): {remedy}", True
 
     def unknown_model(self, model: str, path: str) -> Iterator[_Verdict]:
         """Yield why a model may not be there, by its whole id, or not embed, when the vector stores are registered."""

@@ -76,6 +76,15 @@ class TestPassedOver:
         assert problems("a: 1\na: 2")[0].startswith("no key declares ")
 
 
+OWN = """
+providers: {vector_io: [{provider_id: db}], inference: []}
+registered_resources:
+  models: [{model_id: %s, provider_id: st}]
+  vector_stores: [{vector_store_id: a, embedding_model: st/hunter2, embedding_dimension: 8, provider_id: %s}]
+"""
+"""A server's own file, which does not have the model or registers it as an llm, and may lack the provider."""
+
+
 class TestSecrets:
     @pytest.mark.parametrize(
         "fields",
@@ -116,6 +125,8 @@ class TestSecrets:
             "vector_dbs: [*hunter2]",
             "vector_dbs: [!hunter2 x]",
             "vector_dbs: [{vector_db_id: hunter2}, {vector_db_id: hunter2}]",
+            OWN % ("m", "hunter2"),
+            OWN % ("hunter2", "db"),
         ],
     )
     @pytest.mark.parametrize("form", ["text", "json"])

@@ -76,7 +76,7 @@ class TestProviders:
         shown = provider_id.removeprefix("${env.P:=").removesuffix("}")
 
         assert problems(configuration({"provider_id": provider_id})) == (
-            f"{STORE}.provider_id: {NOT_FOUND} (Provider `{shown}` not found): add it to providers.vector_io, or write "
+            f"{STORE}.provider_id: {NOT_FOUND} (Provider '{shown}' not found): add it to providers.vector_io, or write "
             "one of 'db'",
         )
 
@@ -108,7 +108,7 @@ class TestProviders:
         content["providers"]["vector_io"][0]["provider_id"] = off
 
         assert problems(json.dumps(content)) == (
-            f"{STORE}.provider_id: {NOT_FOUND} (Provider `db` not found): add it to providers.vector_io",
+            f"{STORE}.provider_id: {NOT_FOUND} (Provider 'db' not found): add it to providers.vector_io",
         )
 
 
