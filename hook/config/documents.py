@@ -162,11 +162,13 @@ class _Search:
         found: list[Document] = []
         broken: list[str] = []
         for key, (field, text, is_encoded) in values.items():
-            if not isinstance(text, str) or self.key not in (None, key):
+            if self.key not in (None, key) or not (isinstance(text, str) or sections_of(text)):
                 continue
             path = f"{manifest.prefix}{field}[{one_line(str(key), 60)}]"
             place = f"{path.removeprefix(manifest.prefix)} of {manifest.place}"
             origin = manifest.value_origin(field, key, path, is_plain=not is_encoded, is_secret=kind == "Secret")
+            if not isinstance(text, str):
+                raise WrongError([origin.problem(None, "must be text; write `|` after the key")])
             try:
                 documents = self._read_value(text, is_encoded, origin)
             except WrongError as error:

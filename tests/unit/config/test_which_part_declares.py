@@ -156,6 +156,13 @@ class TestValuesThatCannotBeRead:
 
         assert problem.startswith("data[alerts.yaml]: not valid YAML: ")
 
+    @pytest.mark.parametrize("other", ["", f"\n---\n{ONE}"])
+    def test_a_mapping_in_place_of_a_text_is_a_problem(self, other: str) -> None:
+        """Kubernetes refuses such a ConfigMap, also where something else declares."""
+        text = f"kind: ConfigMap\ndata:\n  a.txt: [x]\n  run.yaml:\n    {ONE}{other}"
+
+        assert problems(text) == ("data[run.yaml]: must be text; write `|` after the key",)
+
 
 class TestOpenShiftTemplates:
     @pytest.mark.parametrize(
