@@ -257,14 +257,24 @@ class EmbeddingEndpoint:
     """An embedding model behind OpenAI's API, which can be down; it takes the provider's id of the built-in one."""
 
     def __init__(self) -> None:
-        self.port = free_port()
+        self.port = 0
+        """The same from its first start on."""
         self.is_asked = False
         """Whether the server's models are those of this endpoint."""
         self._server: _Endpoint | None = None
 
     def start(self) -> None:
-        """Answer, on the same port as ever."""
-        self._server = _Endpoint(("127.0.0.1", self.port), _EmbeddingHandler)
+        """Answer, on the same port as ever. Raises OSError where somebody else holds that."""
+        deadline = time.monotonic() + START_SECONDS
+        while self._server is None:
+            try:
+                self._server = _Endpoint(("127.0.0.1", self.port or free_port()), _EmbeddingHandler)
+            except OSError:
+                # Another program has just taken what was free.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+        self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def stop(self) -> None:
