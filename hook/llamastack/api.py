@@ -203,8 +203,8 @@ class LlamaStack:
         return self._http.post(INSERT_PATH, _ids(store_id) | {"chunks": chunks})
 
     def _query(self, store_id: str, query: str, count: int, seconds: float | None = None) -> Any:
-        # The best chunks, whatever their score. Every release's own threshold is 0, which would leave out a chunk whose
-        # cosine is negative (POST /v1/vector-io/query).
+        # The best chunks, whatever their score. The threshold of every release is 0, and leaves out chunks with a
+        # negative cosine (POST /v1/vector-io/query).
         params = {"max_chunks": count, "score_threshold": -1.0}
         return self._http.post(QUERY_PATH, _ids(store_id) | {"query": query, "params": params}, timeout_seconds=seconds)
 
