@@ -222,7 +222,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         super().setup()
-        self.process = self._next_process()
+        self.process = 0 if self.fake.per_request else self._next_process()
         self.is_consumer = False
         with self.fake.lock:
             self.fake.open_connections += 1

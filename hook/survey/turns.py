@@ -24,8 +24,6 @@ QUESTIONS_OF_LISTS = 2
 """The same where there is nothing to prove, and more connections are opened instead."""
 QUICK_SECONDS = 1.0
 """A failure that took longer is not repeated at once: the server has tried again itself, as with a model's endpoint."""
-EARLY = 3
-"""Among so many first questions of a connection is that for the list."""
 
 T = TypeVar("T")
 Wanted = Callable[[Sequence[VectorStore]], Mapping[str, Target]]
@@ -68,7 +66,7 @@ class Turns:
         overlap(range(min(at_once, len(others))), take_share, at_once, self._deadline.timings.apart_seconds)
 
     def take_another(self, _: int = 0) -> None:
-        """Ask on a connection of its own for the list and for the proofs that are due, in any order.
+        """Ask on a connection of its own for the list and for the proofs that are due.
 
         Where that is too little to keep the worker busy, it is asked for its health besides.
         """
@@ -77,11 +75,13 @@ class Turns:
             wanted = self._wanted(self._answers.stores)
             asks_list, due = self._answers.open(wanted)
             questions = in_any_order(self._proofs(server, wanted, due))
-            if asks_list:
-                # Early, since what lists take turns to show needs few proofs more.
-                questions.insert(random.randrange(EARLY), partial(self._list, server, shown))
             least = QUESTIONS if wanted else QUESTIONS_OF_LISTS
-            questions += [partial(self._patiently, server.check_health)] * (least - len(questions))
+            questions += [partial(self._patiently, server.check_health)] * (least - asks_list - len(questions))
+            if asks_list:
+                # First, since what lists take turns to show needs few proofs more; but not always, since what balances
+                # each request in turn would answer each list from the same replica.
+                place = random.randrange(len(questions) + 1) * random.randrange(2)
+                questions.insert(place, partial(self._list, server, shown))
             self._ask(questions)
             if asks_list:
                 wanted = self._wanted(self._answers.stores)

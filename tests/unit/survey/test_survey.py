@@ -47,6 +47,20 @@ def test_what_one_process_made_is_divided(two: FakeLlamaStack, run: Run) -> None
     assert len(two.stores) == 3
 
 
+@pytest.mark.parametrize("replica", range(4))
+def test_each_replica_is_asked_for_its_list_though_they_take_turns(
+    run: Run, monkeypatch: pytest.MonkeyPatch, replica: int
+) -> None:
+    """Where as many requests as replicas go over each connection, each list would be the same one's."""
+    monkeypatch.setattr(survey, "AT_ONCE", 1)
+    with FakeLlamaStack(processes=4, per_request=True) as fake:
+        fake.known_to[fake.add("red_hat_docs")] = {replica}
+        outcome = run(fake.url, *ALL, collections=ONE)
+
+        assert outcome.states == ["divided"]
+        assert CREATE not in fake.lines()
+
+
 def test_a_worker_that_takes_many_connections_hides_no_other(run: Run) -> None:
     """As one does on a busy machine, where the others wait for a core; while it is busy, another one answers."""
     with FakeLlamaStack(processes=2, keeps_connections=True) as fake:
