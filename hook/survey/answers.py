@@ -83,18 +83,34 @@ class Answers:
             self._wanted = tuple(wanted)
             due = [store_id for store_id in wanted if self._is_due(store_id)]
             self._begun.update(due)
+            return self.open_for_list(), due
+
+    def open_for_list(self) -> bool:
+        """Begin one more connection: tell whether it has to ask for the list."""
+        with self._lock:
+            asks = self.wants_lists()
             self._opened += 1
-            return self._opened <= self.connections, due
+            return asks
+
+    def wants_lists(self) -> bool:
+        """Tell whether one more connection has to ask for the list.
+
+        What seems to have vanished is looked for on twice as many, which costs less than to ask all anew.
+        """
+        with self._lock:
+            times = 2 if any(map(self._seems_vanished, self._wanted)) else 1
+            return self._opened < self.connections * times
 
     def due_by_list(self, wanted: Mapping[str, Target], shown: Collection[str], proven: Collection[str]) -> list[str]:
         """Return what else to prove on a connection whose list has `shown` these ids, and which has `proven` those.
 
         That is what nobody has proven yet, and what it does not show: of many, each is proven on few connections, which
-        may all be of those that know it.
+        may all be of those that know it. And it is what seems to have vanished, though it is shown here.
         """
         with self._lock:
             self._wanted = tuple(wanted)
             due = [store_id for store_id in wanted if store_id not in self._begun]
+            due += [store_id for store_id in shown if store_id in wanted and self._seems_vanished(store_id)]
             for store_id in self._begun.keys() & wanted.keys() - {*shown, *proven}:
                 self._missed[store_id] += 1
                 if self._missed[store_id] <= FEWEST_PROOFS and not self.is_decided(store_id):
@@ -161,7 +177,7 @@ class Answers:
     def is_over(self) -> bool:
         """Tell whether each list and each proof was taken as often as it has to be."""
         with self._lock:
-            return self._opened >= self.connections and all(self._left(store_id) <= 0 for store_id in self._wanted)
+            return not self.wants_lists() and all(self._left(store_id) <= 0 for store_id in self._wanted)
 
     def together(self) -> Observation:
         """Return what all of it says."""
@@ -174,7 +190,7 @@ class Answers:
         changed |= any(store_id in self._wanted and self._appeared(store_id) for store_id in proofs)
         stores = in_order(self._stores.values(), lists)
         versions = {store_id: tuple(some.values()) for store_id, some in self._versions.items()}
-        return Observation(self.connections, stores, dict(shown), proofs, versions, has_changed=changed)
+        return Observation(len(lists), stores, dict(shown), proofs, versions, has_changed=changed)
 
     def _lists_by(self, store_id: str) -> tuple[list[Timed[dict[str, int]]], list[Timed[dict[str, int]]]]:
         """Return the lists that show a vector store, and those that do not."""
@@ -201,6 +217,11 @@ class Answers:
         share = f"{len(shown)} of {len(self._lists)} connections list it"
         return Proof(Verdict.DIVIDED, f"{share}; on the others: {proof.detail}")
 
+    def _seems_vanished(self, store_id: str) -> bool:
+        """Tell whether all that know a vector store have said so before all that do not."""
+        lost = any(answer.said.verdict is Verdict.LOST for answer in self._proofs.get(store_id, []))
+        return lost and self._united(store_id).vanished
+
     def _is_due(self, store_id: str) -> bool:
         # As many as there are connections left for them.
         is_drawn = random.random() * max(1, self.connections - self._opened) < self._left(store_id)
@@ -212,7 +233,7 @@ class Answers:
         if done is None:
             return 0
         last = done[-1].said
-        if self.is_decided(store_id):
+        if self.is_decided(store_id) or self._seems_vanished(store_id):
             return 0
         share = self.connections * FULLY_PROVEN // len(self._wanted)
         if last.costly and not (last.verdict is Verdict.LOST and self._lost.remaining()):

@@ -115,6 +115,8 @@ class Survey:
                 answers.connections *= LISTS_EACH
             apart = self._deadline.timings.apart_seconds
             overlap(range(1, answers.connections), turns.take_another, at_once, apart)
+            if answers.wants_lists():
+                overlap(range(answers.connections), turns.take_another, at_once, apart)
             while not answers.is_over():
                 turns.take_another()
             turns.prove_what_was_disturbed()

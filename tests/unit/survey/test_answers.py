@@ -166,6 +166,37 @@ def test_three_changes_of_lists_are_enough_and_are_counted() -> None:
     assert (proof.verdict, proof.detail) == (Verdict.DIVIDED, "3 of 4 connections list it; on the others: 404")
 
 
+def test_what_seems_to_have_vanished_is_proven_where_a_list_shows_it() -> None:
+    """On twice as many connections, and nowhere else: where one knows it still, it is divided."""
+    sweep = sweep_of(4, ["vs_1"], ["vs_1"], ["vs_1"])
+    wanted = {"vs_1": TARGET}
+    prove(sweep, wanted, Proof(Verdict.ALIVE))
+    assert not sweep.wants_lists()
+    sweep.add_proof("vs_1", TARGET, Proof(Verdict.LOST, "404", costly=True), sweep.now())
+
+    assert sweep.wants_lists()
+    assert not sweep.is_over()
+    assert sweep.open(wanted) == (True, [])
+    assert sweep.due_by_list(wanted, ["vs_1"], []) == ["vs_1"]
+
+    sweep.add_proof("vs_1", TARGET, Proof(Verdict.ALIVE), sweep.now())
+    assert sweep.is_over()
+    assert sweep.together().proofs["vs_1"].verdict is Verdict.DIVIDED
+    assert not sweep.together().has_changed
+
+
+def test_what_vanished_is_looked_for_so_often_and_no_more() -> None:
+    """Then all is asked anew."""
+    sweep = sweep_of(4, ["vs_1"], ["vs_1"], ["vs_1"])
+    wanted = {"vs_1": TARGET}
+    prove(sweep, wanted, Proof(Verdict.ALIVE))
+    sweep.add_proof("vs_1", TARGET, Proof(Verdict.LOST, "404", costly=True), sweep.now())
+
+    assert [sweep.open(wanted) for _ in range(5)] == [(True, [])] * 4 + [(False, [])]
+    assert sweep.is_over()
+    assert sweep.together().has_changed
+
+
 def test_each_is_proven_at_once_and_again_all_over() -> None:
     """Of many: first on the one that shows it, and the rest spread, with nothing left after the last."""
     ids = [f"vs_{number}" for number in range(200)]
