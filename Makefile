@@ -30,7 +30,7 @@ COVER ?= --cov
 # Compiled once and kept, also where this shell says otherwise: the tests start the program many times.
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.ready ## Run the tests that need no server, with every branch of hook/ covered; COVER= is faster.
-	$(BIN)/python -m pytest $(COVER) --numprocesses 3
+	$(BIN)/python -m pytest $(COVER) --numprocesses 6 --dist worksteal
 
 lint: $(VENV)/.ready ## Check style and types.
 	$(BIN)/ruff check .
