@@ -99,6 +99,15 @@ def test_every_place_names_the_version_of_the_program(job: Any) -> None:
     assert f'image.version="{__version__}"' in CONTAINERFILE.read_text()
 
 
+def test_the_image_stands_on_a_base_whose_bytes_are_known() -> None:
+    """And on no other one."""
+    (base,) = re.findall(r"^ARG BASE_IMAGE=(\S+)$", CONTAINERFILE.read_text(), re.MULTILINE)
+    used = re.findall(r"^FROM (\S+)", CONTAINERFILE.read_text(), re.MULTILINE)
+
+    assert re.search(r"@sha256:[0-9a-f]{64}$", base)
+    assert set(used) == {"${BASE_IMAGE}"}
+
+
 def test_the_build_sees_only_what_it_copies() -> None:
     copied = {
         name
