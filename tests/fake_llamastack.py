@@ -375,7 +375,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _delete(self, store_id: str) -> tuple[int, Any]:
         kept = [store for store in self.fake.stores if _id(store) != store_id]
-        if len(kept) == len(self.fake.stores):
+        is_known = self.fake.shared_backend or self.process in self.fake.known_to.get(store_id, {self.process})
+        if len(kept) == len(self.fake.stores) or not is_known:
             return 400, self._error(f"Vector_store '{store_id}' not found")
         self.fake.stores[:] = kept
         return 200, {"id": store_id, "object": "vector_store.deleted", "deleted": True}

@@ -130,15 +130,17 @@ class LlamaStack:
             raise
         return dialect.read(answer, f"POST {dialect.path}")
 
-    def delete_vector_store(self, store_id: str) -> None:
-        """Delete a vector store; a second time it is simply gone. Only `hook.registration.deletion` calls this."""
+    def delete_vector_store(self, store_id: str) -> bool:
+        """Delete a vector store, and tell whether the worker knew it. Only `hook.registration.deletion` calls this."""
         path = self._spoken().path_of(store_id)
         try:
             self._http.delete(path)
         except RefusedError as error:
-            if not is_unknown_id(error, store_id):
-                self._list()
-                raise
+            if is_unknown_id(error, store_id):
+                return False
+            self._list()
+            raise
+        return True
 
     def prove(self, store_id: str, kind: str, questions: Sequence[str], query_seconds: float | None = None) -> Proof:
         """Return what this connection proves of a vector store of a provider of this kind.

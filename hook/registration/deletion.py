@@ -22,6 +22,9 @@ CLOCKS_SECONDS = 60
 """How old this run's own trial, made a moment ago, may look. What is more, or less, comes of two clocks: that of a
 gateway, which wrote the `Date`, and that of the server, which wrote `created_at`."""
 
+MAX_WORKERS = 10
+"""On how many connections a request is repeated at most, where other workers do not know the vector store (0.3.5)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:
@@ -177,5 +180,9 @@ def delete(
     if not may_delete(store, claim):
         return False
     call = partial(server.delete_vector_store, store.id)
-    retry(call, deadline, "request.retry_scheduled", max_failures=max_failures)
+    for _ in range(MAX_WORKERS):
+        if retry(call, deadline, "request.retry_scheduled", max_failures=max_failures):
+            break
+        # It is gone, or another worker knows it.
+        server.close()
     return True

@@ -12,14 +12,20 @@ from hook.domain import Proof, Target, VectorStore, Verdict
 from hook.errors import HookError, RefusedError, Stopped, UnavailableError, one_line
 from hook.llamastack import MAX_FAILURES, TRIAL_TEXT, LlamaStack, is_own_failure, is_unknown_id, takes_no_inserts
 from hook.logs import log
-from hook.registration.deletion import TRIAL_PREFIX, Leftover, Trial, delete, looks_left_over, may_delete
+from hook.registration.deletion import (
+    MAX_WORKERS,
+    TRIAL_PREFIX,
+    Leftover,
+    Trial,
+    delete,
+    looks_left_over,
+    may_delete,
+)
 from hook.retry import retry
 
 TRIAL_QUERIES = (TRIAL_TEXT, f"{TRIAL_TEXT}, and finds a chunk in it")
 """What a query for that chunk asks, in turn. The first has a cosine of 1, which Milvus finds with any threshold. Where
 a score is one divided by the distance, as with faiss up to 0.3.5, only the second can be answered."""
-MAX_WORKERS = 10
-"""On how many connections the chunk is inserted at most, where other workers do not know the vector store."""
 
 
 def try_out(server: LlamaStack, target: Target, deadline: Deadline) -> Proof:

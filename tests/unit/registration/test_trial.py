@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hook.llamastack.api import TRIAL_TEXT
-from hook.registration.trial import MAX_WORKERS
+from hook.registration.deletion import MAX_WORKERS
 from tests.fake_llamastack import CANARY, FakeLlamaStack, answer, hang, reset
 from tests.unit.conftest import Run, Waits, entries
 from tests.unit.registration.conftest import CREATE, LIST, canaries, ids
@@ -155,6 +155,17 @@ def test_where_the_answers_tell_there_is_none(run: Run) -> None:
         run(server.url)
 
     assert canaries(server) == []
+
+
+@pytest.mark.parametrize("per_request", [True, False])
+def test_none_is_left_on_a_replica_that_another_one_does_not_know(run: Run, per_request: bool) -> None:
+    """Where replicas take turns, the delete may meet one that says that it is gone."""
+    server = FakeLlamaStack(version="0.7.3", provider_type="remote::milvus", processes=3, per_request=per_request)
+    with server:
+        run(server.url, "--connections", "6")
+
+        assert len(canaries(server)) == 1
+        assert not any(str(store["name"]).startswith(CANARY) for store in server.stores)
 
 
 def test_another_process_that_takes_its_insert_proves_nothing(milvus: FakeLlamaStack, run: Run) -> None:
