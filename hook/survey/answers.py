@@ -83,14 +83,9 @@ class Answers:
             self._wanted = tuple(wanted)
             due = [store_id for store_id in wanted if self._is_due(store_id)]
             self._begun.update(due)
-            return self.open_for_list(), due
-
-    def open_for_list(self) -> bool:
-        """Begin one more connection: tell whether it has to ask for the list."""
-        with self._lock:
-            asks = self.wants_lists()
+            asks_list = self.wants_lists()
             self._opened += 1
-            return asks
+            return asks_list, due
 
     def wants_lists(self) -> bool:
         """Tell whether one more connection has to ask for the list.

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from contextlib import closing
 from functools import partial
 
 from hook.deadline import Deadline, sleep
@@ -100,7 +101,8 @@ class Survey:
         """Let another worker take the next request of each connection, as where a balancer gives each one its turn."""
         sleep(self._deadline.timings.shift_seconds)
         if random.random() < 0.5:
-            self._server.check_health()
+            with closing(self._server.another()) as other:
+                other.check_health()
 
     def _ask_all(self, wanted: Wanted, queries: int, *, patient: bool) -> Observation:
         """Ask once around: first for one proof of each vector store, since it says what to ask the others."""

@@ -61,8 +61,6 @@ class Turns:
 
         def take_share(number: int) -> None:
             with closing(self._server.another()) as other:
-                if self._answers.open_for_list():
-                    self._list(other, [])
                 self._ask(self._proofs(other, wanted, others[number::at_once]))
 
         overlap(range(min(at_once, len(others))), take_share, at_once, self._deadline.timings.apart_seconds)

@@ -316,8 +316,20 @@ def test_up_to_0_2_24_the_create_is_repeated_until_all_know_it(run: Run) -> None
     assert outcome.exit_code == 0
 
 
+def test_each_process_gets_each_create_though_they_take_turns(run: Run) -> None:
+    """As many collections as processes, each on a connection of its own, would meet the same ones in all turns."""
+    declared = entries(provider_id="faiss-first")
+    with FakeLlamaStack("dbs", processes=3) as fake:
+        run(fake.url, *ALL, collections=declared)
+        fake.known_to = {name: {number} for number, name in enumerate(fake.known_to)}
+
+        outcome = run(fake.url, *ALL, collections=declared)
+
+    assert (outcome.exit_code, outcome.states) == (0, ["present"] * 3)
+
+
 def test_a_gateway_that_fails_between_two_of_them_ends_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each goes on a fresh connection, before which the health is asked every other time, at random."""
+    """Each goes on a fresh connection, before which the health is asked on another one every other time, at random."""
     with FakeLlamaStack("dbs", processes=2) as fake:
         run(fake.url, *TURNS, collections=ONE)
         fake.known_to["red_hat_docs"] = {0}
