@@ -38,6 +38,8 @@ class Answers:
         self._lists: list[Timed[dict[str, int]]] = []
         self._versions: dict[str, dict[tuple[str | None, ...], VectorStore]] = {}
         """By id, what the workers show differently of one vector store."""
+        self._hidden: Collection[str] = ()
+        """The ids that some lists show and others do not."""
         self._proofs: dict[str, list[Timed[Proof]]] = {}
         self._begun: Counter[str] = Counter()
         """By id, how many proofs were begun, answered or not."""
@@ -159,6 +161,8 @@ class Answers:
                 self._versions.setdefault(store.id, {}).setdefault(shown, store)
             places = {store.id: place for place, store in enumerate(stores)}
             self._lists.append(Timed(places, began, self.now()))
+            shown_by = Counter(store_id for answer in self._lists for store_id in answer.said)
+            self._hidden = {store_id for store_id, count in shown_by.items() if count < len(self._lists)}
 
     def add_proof(self, store_id: str, target: Target, proof: Proof, began: float) -> None:
         """Add a proof."""
@@ -230,7 +234,9 @@ class Answers:
         last = done[-1].said
         if self.is_decided(store_id) or self._seems_vanished(store_id):
             return 0
-        share = self.connections * FULLY_PROVEN // len(self._wanted)
+        # What lists differ on may be what one worker of many does not know.
+        among = self._hidden if store_id in self._hidden else self._wanted
+        share = self.connections * FULLY_PROVEN // len(among)
         if last.costly and not (last.verdict is Verdict.LOST and self._lost.remaining()):
             share = self.connections // sum(map(self._is_costly, self._wanted))
             if last.verdict is Verdict.UNDECIDED and not self._lists_by(store_id)[1]:

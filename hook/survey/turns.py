@@ -74,9 +74,10 @@ class Turns:
             shown: list[str] = []
             wanted = self._wanted(self._answers.stores)
             asks_list, due = self._answers.open(wanted)
-            questions = in_any_order(self._proofs(server, wanted, due))
+            questions = self._proofs(server, wanted, due)
             least = QUESTIONS if wanted else QUESTIONS_OF_LISTS
             questions += [partial(self._patiently, server.check_health)] * (least - asks_list - len(questions))
+            questions = in_any_order(questions)
             if asks_list:
                 # First, since what lists take turns to show needs few proofs more; but not always, since what balances
                 # each request in turn would answer each list from the same replica.

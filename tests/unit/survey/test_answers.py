@@ -121,6 +121,18 @@ def test_each_is_proven_so_often_and_no_more(count: int, costly: bool, most: int
     assert sweep.is_over()
 
 
+def test_of_many_what_lists_differ_on_is_proven_as_often_as_alone() -> None:
+    """It may be what one replica of many does not know, and the others are known to all of them."""
+    ids = [f"vs_{number}" for number in range(200)]
+    wanted = dict.fromkeys(ids, TARGET)
+    sweep = sweep_of(20, ids, ids[1:])
+
+    while not sweep.is_over():
+        prove(sweep, wanted, Proof(Verdict.ALIVE))
+
+    assert [len(sweep._proofs[store_id]) for store_id in ids] == [20] + [FEWEST_PROOFS] * 199
+
+
 def test_of_many_each_is_asked_where_no_list_shows_it() -> None:
     """Its few other proofs may all meet processes that know it; three such, or one that decides."""
     ids = [f"vs_{number}" for number in range(200)]
