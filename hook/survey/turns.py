@@ -24,6 +24,10 @@ QUESTIONS_OF_LISTS = 2
 """The same where there is nothing to prove, and more connections are opened instead."""
 QUICK_SECONDS = 1.0
 """A failure that took longer is not repeated at once: the server has tried again itself, as with a model's endpoint."""
+EARLY = 8
+"""Among so many first questions of a connection is that for the list, since what lists take turns to show needs few
+proofs more; at a place that is drawn, since what balances each request in turn would otherwise answer all lists from
+the same replica (HAProxy)."""
 
 T = TypeVar("T")
 Wanted = Callable[[Sequence[VectorStore]], Mapping[str, Target]]
@@ -79,9 +83,7 @@ class Turns:
             questions += [partial(self._patiently, server.check_health)] * (least - asks_list - len(questions))
             questions = in_any_order(questions)
             if asks_list:
-                # First, since what lists take turns to show needs few proofs more; but not always, since what balances
-                # each request in turn would answer each list from the same replica.
-                place = random.randrange(len(questions) + 1) * random.randrange(2)
+                place = random.randrange(min(EARLY, len(questions) + 1))
                 questions.insert(place, partial(self._list, server, shown))
             self._ask(questions)
             if asks_list:
