@@ -217,9 +217,9 @@ class Answers:
         return Proof(Verdict.DIVIDED, f"{share}; on the others: {proof.detail}")
 
     def _seems_vanished(self, store_id: str) -> bool:
-        """Tell whether all that know a vector store have said so before all that do not."""
-        lost = any(answer.said.verdict is Verdict.LOST for answer in self._proofs.get(store_id, []))
-        return lost and self._united(store_id).vanished
+        """Tell whether all that know a vector store said so before the few that do not: of many more it is certain."""
+        lost = sum(answer.said.verdict is Verdict.LOST for answer in self._proofs.get(store_id, []))
+        return 0 < lost <= 2 * FEWEST_PROOFS and self._united(store_id).vanished
 
     def _is_due(self, store_id: str) -> bool:
         # As many as there are connections left for them.

@@ -121,6 +121,22 @@ def test_each_is_proven_so_often_and_no_more(count: int, costly: bool, most: int
     assert sweep.is_over()
 
 
+def test_what_vanished_though_each_list_shows_it_is_asked_no_more() -> None:
+    """No more than on each connection once: each answer is an error, which costs the server a log."""
+    sweep = sweep_of(20, ["vs_1"])
+    wanted = {"vs_1": TARGET}
+    prove(sweep, wanted, Proof(Verdict.ALIVE))
+    lost = Proof(Verdict.LOST, "404", costly=True)
+    sweep.add_proof("vs_1", TARGET, lost, sweep.now())
+
+    while not sweep.is_over():
+        prove(sweep, wanted, lost)
+        for store_id in sweep.due_by_list(wanted, ["vs_1"], []):
+            sweep.add_proof(store_id, TARGET, lost, sweep.now())
+
+    assert len(sweep._proofs["vs_1"]) <= 20 + 1
+
+
 def test_of_many_what_lists_differ_on_is_proven_as_often_as_alone() -> None:
     """It may be what one replica of many does not know, and the others are known to all of them."""
     ids = [f"vs_{number}" for number in range(200)]
