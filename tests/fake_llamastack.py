@@ -184,8 +184,9 @@ class FakeLlamaStack:
         handler = _Handler.__new__(_Handler)
         handler.server = SimpleNamespace(fake=self)
         handler.process = process
-        self.requests.append(Request(method, path, dict(query or {}), {}, body, process))
-        return handler._answer(self.requests[-1])
+        handler.taken = Request(method, path, dict(query or {}), {}, body, process)
+        self.requests.append(handler.taken)
+        return handler._answer(handler.taken)
 
     def names(self) -> list[str]:
         """Return the name of every vector store, in the order of creation."""
@@ -219,6 +220,8 @@ class _Handler(BaseHTTPRequestHandler):
     # Else each body waits for the acknowledgement of its headers: 40 ms a request, which no real server takes.
     disable_nagle_algorithm = True
     server: Any
+    taken: Request
+    """What it answers; the last of all requests may be another connection's."""
 
     def setup(self) -> None:
         super().setup()
@@ -286,7 +289,7 @@ class _Handler(BaseHTTPRequestHandler):
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         query = {key: values[-1] for key, values in parse_qs(url.query).items()}
         body = json.loads(content) if content else None
-        request = Request(self.command, url.path, query, dict(self.headers), body, self.client_address[1])
+        request = self.taken = Request(self.command, url.path, query, dict(self.headers), body, self.client_address[1])
         if self.fake.per_request:
             self.process = self._next_process()
         cookie = self.headers.get("Cookie", "")
@@ -518,10 +521,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _embed(self) -> tuple[int, Any]:
         if self.fake.model_is_down:
             return 500, self._error(ANY_EXCEPTION)
-        if self.fake.refuses_dimensions and "dimensions" in self.fake.requests[-1].body:
+        if self.fake.refuses_dimensions and "dimensions" in self.taken.body:
             said = "does not support matryoshka representation, changing output dimensions will lead to poor results."
             return 400, self._error(f"Error code: 400 - {{'message': 'Model \"x\" {said}', 'code': 400}}")
-        own = 384 if self.fake.requests[-1].body["model"].endswith(MINILM) else 768
+        own = 384 if self.taken.body["model"].endswith(MINILM) else 768
         vector = [0.5] * (self.fake.vector_length or own)
         return 200, {"object": "list", "data": [{"object": "embedding", "embedding": vector, "index": 0}]}
 

@@ -46,7 +46,7 @@ def test_a_signal_ends_the_run_with_a_partial_report(
     server: FakeLlamaStack, run: Run, number: int, code: int, outcome: str
 ) -> None:
     """What was registered until then is told."""
-    server.fault(CREATE, lambda handler: handler.reply(*handler._answer(server.requests[-1])), times=1)
+    server.fault(CREATE, lambda handler: handler.reply(*handler._answer(handler.taken)), times=1)
     server.fault(CREATE, kill(number), times=1)
 
     result = run(server.url)

@@ -95,7 +95,7 @@ def test_a_create_may_be_answered_in_steps(server: FakeLlamaStack, run: Run) -> 
 
     def action(handler: Any) -> None:
         handler.wfile.write(b"HTTP/1.1 102 Processing\r\n\r\n" * 3)
-        handler.reply(*handler._answer(server.requests[-1]))
+        handler.reply(*handler._answer(handler.taken))
 
     server.fault("POST /v1/vector_stores", action)
 

@@ -95,7 +95,7 @@ def slowly(seconds: float) -> Any:
 
     def action(handler: Any) -> None:
         time.sleep(seconds)
-        handler.reply(*handler._answer(handler.server.fake.requests[-1]))
+        handler.reply(*handler._answer(handler.taken))
 
     return action
 

@@ -196,7 +196,7 @@ def test_a_server_that_changes_names_gets_no_second_store(server: FakeLlamaStack
     names = ("Red_Hat_Docs", "Re\u0301sume\u0301s", "Red_Hat_Laws")
 
     def create(handler: Any) -> None:
-        body = server.requests[-1].body
+        body = handler.taken.body
         handler.reply(*handler._create(body | {"name": CHANGES[what](body["name"])}))
 
     server.fault("POST /v1/vector_stores", create)

@@ -54,14 +54,14 @@ def test_what_is_wrong_for_the_hook_is_not_asked_again(server: FakeLlamaStack, r
     assert outcome.states == ["lost"]
 
 
-def theirs_only(server: FakeLlamaStack, status: int, body: Any) -> Any:
+def theirs_only(status: int, body: Any) -> Any:
     """Return a fault that only the consumers' token meets."""
 
     def action(handler: Any) -> None:
-        if server.requests[-1].headers["Authorization"] == "Bearer the-consumers-":
+        if handler.taken.headers["Authorization"] == "Bearer the-consumers-":
             handler.reply(status, body)
         else:
-            handler.reply(*handler._query(server.requests[-1].body))
+            handler.reply(*handler._query(handler.taken.body))
 
     return action
 
@@ -88,7 +88,7 @@ def test_what_does_not_work_for_them_does_not_work(
 ) -> None:
     """Whatever works for the hook."""
     server.add("red_hat_docs")
-    server.fault(QUERY, theirs_only(server, status, body))
+    server.fault(QUERY, theirs_only(status, body))
 
     outcome = run(server.url, *keys, collections=ONE)
 
@@ -103,11 +103,11 @@ def test_some_processes_may_know_them_and_others_not(server: FakeLlamaStack, run
     answers = iter([False, True] * 50)
 
     def alternate(handler: Any) -> None:
-        theirs = server.requests[-1].headers["Authorization"] == "Bearer the-consumers-"
+        theirs = handler.taken.headers["Authorization"] == "Bearer the-consumers-"
         if theirs and next(answers):
             handler.reply(400, {"error": {"message": f"Vector_store '{store_id}' not found"}})
         else:
-            handler.reply(*handler._query(server.requests[-1].body))
+            handler.reply(*handler._query(handler.taken.body))
 
     server.fault(QUERY, alternate)
 
@@ -184,7 +184,7 @@ def test_what_holds_a_chunk_for_the_hook_is_not_fresh_for_them(run: Run, tmp_pat
         store_id = server.add("red_hat_docs")
         server.chunks[store_id] = []
         server.found[store_id, 0] = "a chunk"
-        server.fault(QUERY, theirs_only(server, 500, {"error": {"message": ANY_EXCEPTION}}))
+        server.fault(QUERY, theirs_only(500, {"error": {"message": ANY_EXCEPTION}}))
         flags = ("check", "--consumer-api-key-file", str(theirs))
         outcome = run(server.url, *flags, collections=ONE, environ={"LLAMA_STACK_API_KEY": "the-hook-s"})
 

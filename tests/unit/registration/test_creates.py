@@ -19,7 +19,7 @@ def test_a_restart_between_two_creates_leaves_no_old_verdict(server: FakeLlamaSt
 
     def restart(handler: Any) -> None:
         server.lost_ids.add(early)
-        handler.reply(*handler._create(server.requests[-1].body))
+        handler.reply(*handler._create(handler.taken.body))
 
     server.fault(CREATE, restart, times=1)
 
@@ -230,7 +230,7 @@ def test_a_create_that_becomes_nobodys_is_missing(server: FakeLlamaStack, run: R
     """The list shows it without its name and metadata, and so there is a verdict."""
 
     def rename(handler: Any) -> None:
-        handler.reply(*handler._create(server.requests[-1].body | {"name": "other", "metadata": {}}))
+        handler.reply(*handler._create(handler.taken.body | {"name": "other", "metadata": {}}))
 
     server.fault(CREATE, rename, times=1)
 
@@ -288,7 +288,7 @@ def test_a_create_that_hangs_is_looked_for_longer_than_others(server: FakeLlamaS
     timers: list[threading.Timer] = []
 
     def slowly(handler: Any) -> None:
-        body = server.requests[-1].body
+        body = handler.taken.body
         # Well after `late_seconds`.
         timers.append(threading.Timer(1.2, lambda: handler._create(body)))
         timers[0].start()
@@ -379,7 +379,7 @@ def test_a_run_without_a_verdict_withdraws_what_is_too_many(server: FakeLlamaSta
 
     def create(handler: Any) -> None:
         server.add("red_hat_docs", run_id="a rival")
-        handler.reply(*handler._create(server.requests[-1].body))
+        handler.reply(*handler._create(handler.taken.body))
         server.fault(CREATE, answer(429, Retry_After="86400"))
 
     server.fault(CREATE, create, times=1)

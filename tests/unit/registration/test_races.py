@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -37,15 +38,15 @@ def test_runs_at_the_same_instant_agree_on_one_store_a_name(server: FakeLlamaSta
 def let_rival_give_way(server: FakeLlamaStack, lists: int) -> None:
     """Let another run register the collection just after ours, and take its own back after so many lists."""
 
-    def create_two(handler: object) -> None:
-        handler.reply(*handler._create(server.requests[-1].body))  # type: ignore[attr-defined]
+    def create_two(handler: Any) -> None:
+        handler.reply(*handler._create(handler.taken.body))
         server.add("red_hat_docs", run_id="a rival")
         server.fault(LIST, lambda listing: listing.reply(*listing._list({})), times=lists)
         server.fault(LIST, take_back, times=1)
 
-    def take_back(handler: object) -> None:
+    def take_back(handler: Any) -> None:
         del server.stores[1:]
-        handler.reply(*handler._list({}))  # type: ignore[attr-defined]
+        handler.reply(*handler._list({}))
 
     server.fault(CREATE, create_two, times=1)
 
@@ -71,11 +72,11 @@ def test_what_is_taken_back_in_the_middle_of_its_proof_is_gone(
     second = server.add("red_hat_docs", run_id="another rival", created_at=int(time.time()) - 1)
     proofs = []
 
-    def insert(handler: object) -> None:
-        proofs.append(server.requests[-1].body["vector_store_id"])
+    def insert(handler: Any) -> None:
+        proofs.append(handler.taken.body["vector_store_id"])
         if proofs.count(first) == 2:
             server.stores[:] = [store for store in server.stores if store["id"] != first]
-        handler.reply(*handler._insert(server.requests[-1].body))  # type: ignore[attr-defined]
+        handler.reply(*handler._insert(handler.taken.body))
 
     server.fault(INSERT, insert)
     # The second connection of the first look sees nothing either.
@@ -93,11 +94,11 @@ def test_what_the_next_list_still_shows_has_not_vanished(server: FakeLlamaStack,
     server.add("red_hat_docs", run_id="another rival")
     proofs = []
 
-    def insert(handler: object) -> None:
-        proofs.append(server.requests[-1].body["vector_store_id"])
+    def insert(handler: Any) -> None:
+        proofs.append(handler.taken.body["vector_store_id"])
         known = proofs[-1] != first or proofs.count(first) % 2 == 1
         unknown = 400, {"error": {"message": f"Vector_store `{first}` not served by any of the providers"}}
-        handler.reply(*(handler._insert(server.requests[-1].body) if known else unknown))  # type: ignore[attr-defined]
+        handler.reply(*(handler._insert(handler.taken.body) if known else unknown))
 
     server.fault(INSERT, insert)
 
@@ -113,15 +114,15 @@ def test_a_run_that_gave_way_asks_the_oldest_and_not_the_newest(
     """The newest is the next to be taken back, and the oldest tells all."""
     first = rival(created_at=int(time.time()) - 1)
 
-    def create_two(handler: object) -> None:
-        handler.reply(*handler._create(server.requests[-1].body))  # type: ignore[attr-defined]
+    def create_two(handler: Any) -> None:
+        handler.reply(*handler._create(handler.taken.body))
         server.add("red_hat_docs", run_id="a rival", created_at=int(time.time()) + 1)
         server.fault(LIST, lambda listing: listing.reply(*listing._list({})), times=3)
         server.fault(LIST, take_back, times=1)
 
-    def take_back(handler: object) -> None:
+    def take_back(handler: Any) -> None:
         del server.stores[1:]
-        handler.reply(*handler._list({}))  # type: ignore[attr-defined]
+        handler.reply(*handler._list({}))
 
     server.fault(CREATE, create_two, times=1)
 
@@ -159,10 +160,10 @@ def test_a_store_that_holds_a_chunk_is_not_taken_back(
     waits.set(race_seconds=0.3)
     rival()
 
-    def create_and_fill(handler: object) -> None:
-        status, made = handler._create(server.requests[-1].body)  # type: ignore[attr-defined]
+    def create_and_fill(handler: Any) -> None:
+        status, made = handler._create(handler.taken.body)
         server.found[made["id"], 0] = "a chunk"
-        handler.reply(status, made)  # type: ignore[attr-defined]
+        handler.reply(status, made)
 
     server.fault(CREATE, create_and_fill, times=1)
 
@@ -178,14 +179,14 @@ def test_what_two_runs_have_both_taken_back_is_told(
     """The other one's is gone as well: it is missing, and nothing is wrong with the server."""
     first = rival()
 
-    def delete_both(handler: object) -> None:
+    def delete_both(handler: Any) -> None:
         server.stores.clear()
-        handler.reply(200, {})  # type: ignore[attr-defined]
+        handler.reply(200, {})
 
-    def created(handler: object) -> None:
-        status, made = handler._create(server.requests[-1].body)  # type: ignore[attr-defined]
+    def created(handler: Any) -> None:
+        status, made = handler._create(handler.taken.body)
         server.fault(f"DELETE /v1/vector_stores/{made['id']}", delete_both)
-        handler.reply(status, made)  # type: ignore[attr-defined]
+        handler.reply(status, made)
 
     server.fault(CREATE, created, times=1)
 
@@ -202,11 +203,11 @@ def test_the_earlier_store_stays_and_the_other_run_is_waited_for(
     """It may have been killed; then the duplicate is told."""
     waits.set(race_seconds=0.3)
 
-    def create_two(handler: object) -> None:
+    def create_two(handler: Any) -> None:
         assert handler
         own = server.stores[0] if server.stores else None
         assert own is None
-        handler.reply(*handler._create(server.requests[-1].body))  # type: ignore[attr-defined]
+        handler.reply(*handler._create(handler.taken.body))
         server.add("red_hat_docs", run_id="a rival")
 
     server.fault(CREATE, create_two, times=1)
@@ -224,9 +225,9 @@ def test_a_run_that_made_nothing_waits_too(server: FakeLlamaStack, run: RunHook,
     server.add("red_hat_docs", run_id="one")
     server.add("red_hat_docs", run_id="another")
 
-    def one_left(handler: object) -> None:
+    def one_left(handler: Any) -> None:
         del server.stores[1:]
-        handler.reply(*handler._list({}))  # type: ignore[attr-defined]
+        handler.reply(*handler._list({}))
 
     server.fault(LIST, lambda handler: handler.reply(*handler._list({})), times=8)
     server.fault(LIST, one_left, times=1)
@@ -283,9 +284,9 @@ def test_others_are_waited_for_as_long_as_they_change_something(
     for number in range(8):
         server.add("red_hat_docs", run_id=f"run {number}")
 
-    def take_one_back(handler: object) -> None:
+    def take_one_back(handler: Any) -> None:
         server.stores.pop()
-        handler.reply(*handler._list({}))  # type: ignore[attr-defined]
+        handler.reply(*handler._list({}))
 
     server.fault(LIST, lambda handler: handler.reply(*handler._list({})), times=1)
     server.fault(LIST, take_one_back, times=7)
@@ -315,10 +316,10 @@ def test_a_race_goes_on_however_old_its_stores_become(server: FakeLlamaStack, ru
     for number in range(8):
         server.add("red_hat_docs", run_id=f"run {number}", created_at=int(time.time()) - 1)
 
-    def take_one_back(handler: object) -> None:
+    def take_one_back(handler: Any) -> None:
         server.clock_seconds += 30
         server.stores.pop()
-        handler.reply(*handler._list({}))  # type: ignore[attr-defined]
+        handler.reply(*handler._list({}))
 
     server.fault(LIST, lambda handler: handler.reply(*handler._list({})), times=1)
     server.fault(LIST, take_one_back, times=7)
@@ -335,16 +336,16 @@ def test_who_took_its_own_back_waits_for_others_by_any_clock(
     """It knows when it was, by the server's clock."""
     server.clock_seconds = clock_seconds
 
-    def create(handler: object) -> None:
+    def create(handler: Any) -> None:
         server.add("red_hat_docs", run_id="the first")
-        handler.reply(*handler._create(server.requests[-1].body))  # type: ignore[attr-defined]
+        handler.reply(*handler._create(handler.taken.body))
         server.add("red_hat_docs", run_id="a third")
         server.fault(LIST, lambda listing: listing.reply(*listing._list({})), times=3)
         server.fault(LIST, take_back, times=1)
 
-    def take_back(handler: object) -> None:
+    def take_back(handler: Any) -> None:
         server.stores[:] = [store for store in server.stores if "a third" not in str(store["metadata"])]
-        handler.reply(*handler._list({}))  # type: ignore[attr-defined]
+        handler.reply(*handler._list({}))
 
     server.fault(CREATE, create, times=1)
 
@@ -360,12 +361,12 @@ def test_what_takes_place_late_is_withdrawn_for_what_came_first(
     waits.set(late_seconds=10.0)
     timers: list[threading.Timer] = []
 
-    def fail(handler: object) -> None:
+    def fail(handler: Any) -> None:
         server.add("red_hat_docs", run_id="a rival")
-        body = server.requests[-1].body
-        timers.append(threading.Timer(0.3, lambda: handler._create(body)))  # type: ignore[attr-defined]
+        body = handler.taken.body
+        timers.append(threading.Timer(0.3, lambda: handler._create(body)))
         timers[0].start()
-        handler.reply(502, {"detail": "scripted"})  # type: ignore[attr-defined]
+        handler.reply(502, {"detail": "scripted"})
 
     server.fault(CREATE, fail, times=1)
 
@@ -386,8 +387,8 @@ def test_lists_that_take_turns_are_no_change(server: FakeLlamaStack, run: RunHoo
         server.add("red_hat_docs", run_id=name)
     shown = itertools.cycle((2, 2, 3))
 
-    def turn(handler: object) -> None:
-        handler.reply(200, {"data": server.stores[: next(shown)], "has_more": False})  # type: ignore[attr-defined]
+    def turn(handler: Any) -> None:
+        handler.reply(200, {"data": server.stores[: next(shown)], "has_more": False})
 
     server.fault(LIST, turn)
 
@@ -406,9 +407,9 @@ def test_what_lists_show_in_another_order_each_time_is_no_change(
     server.add("red_hat_docs", run_id="one")
     server.add("red_hat_docs", run_id="another")
 
-    def turned(handler: object) -> None:
+    def turned(handler: Any) -> None:
         server.stores.reverse()
-        handler.reply(200, {"data": server.stores, "has_more": False})  # type: ignore[attr-defined]
+        handler.reply(200, {"data": server.stores, "has_more": False})
 
     server.fault(LIST, turned, times=200)
 
@@ -467,9 +468,9 @@ def test_a_run_knows_its_own_store_whatever_the_clocks_say(
 def test_of_two_that_a_run_made_the_one_it_was_told_of_stays(server: FakeLlamaStack, run: RunHook) -> None:
     """A gateway has sent the create twice."""
 
-    def create(handler: object) -> None:
-        handler._create(server.requests[-1].body)  # type: ignore[attr-defined]
-        handler.reply(*handler._create(server.requests[-1].body))  # type: ignore[attr-defined]
+    def create(handler: Any) -> None:
+        handler._create(handler.taken.body)
+        handler.reply(*handler._create(handler.taken.body))
 
     server.fault(CREATE, create, times=1)
 

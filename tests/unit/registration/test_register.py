@@ -421,7 +421,7 @@ def test_present_collections_are_looked_at_again_after_a_write(server: FakeLlama
 
     def delete_the_other(handler: Any) -> None:
         del server.stores[0]
-        handler.reply(*handler._create(server.requests[-1].body))
+        handler.reply(*handler._create(handler.taken.body))
 
     server.fault(CREATE, delete_the_other, times=1)
 
@@ -439,7 +439,7 @@ def test_what_a_restart_lost_meanwhile_is_not_present(
 
     def restart(handler: Any) -> None:
         server.lost_ids.add(early)
-        status, body = (400, {"error": {"message": "no"}}) if refused else handler._create(server.requests[-1].body)
+        status, body = (400, {"error": {"message": "no"}}) if refused else handler._create(handler.taken.body)
         handler.reply(status, body)
 
     server.fault(CREATE, restart, times=1)

@@ -69,7 +69,7 @@ def test_the_next_try_of_a_job_proves_what_the_first_one_made(run: Run, generati
     """
 
     def fail_at_the_backend(handler: Any) -> None:
-        if generation == "0.7" and not handler.fake.requests[-1].body["chunks"]:
+        if generation == "0.7" and not handler.taken.body["chunks"]:
             answer(204)(handler)
         else:
             answer(500, {"detail": "Internal server error: An unexpected error occurred."})(handler)
@@ -173,8 +173,8 @@ def test_another_process_that_takes_its_insert_proves_nothing(milvus: FakeLlamaS
     made: list[str] = []
 
     def lose(handler: Any) -> None:
-        store_id = milvus.requests[-1].body["vector_store_id"]
-        if milvus.requests[-1].body["chunks"]:
+        store_id = handler.taken.body["vector_store_id"]
+        if handler.taken.body["chunks"]:
             made.append(store_id)
             handler.reply(404, {"detail": f"Vector Store '{store_id}' not found"})
         else:
@@ -193,7 +193,7 @@ def test_one_whose_create_lost_its_answer_is_deleted_too(milvus: FakeLlamaStack,
     """It is found by its name."""
 
     def lose_canary(handler: Any) -> None:
-        body = milvus.requests[-1].body
+        body = handler.taken.body
         status, created = handler._create(body)
         handler.reply(503 if body["name"].startswith(CANARY) else status, created)
 
@@ -256,7 +256,7 @@ def test_an_answer_that_is_not_the_trial_s_own_is_refused(
     made: list[str] = []
 
     def echo(handler: Any) -> None:
-        status, store = handler._create(milvus.requests[-1].body)
+        status, store = handler._create(handler.taken.body)
         made.append(store["id"])
         store, other = dict(store), dict(milvus.stores[0])
         if not is_made:
@@ -279,7 +279,7 @@ def test_an_answer_that_is_not_the_trial_s_own_is_refused(
 
 def pass_on(server: FakeLlamaStack, line: str) -> None:
     """Let one request of this line be answered as it should be."""
-    server.fault(line, lambda handler: handler.reply(*handler._answer(server.requests[-1])), times=1)
+    server.fault(line, lambda handler: handler.reply(*handler._answer(handler.taken)), times=1)
 
 
 def test_up_to_0_2_24_an_answer_of_another_id_is_refused(run: Run) -> None:
@@ -301,7 +301,7 @@ def test_a_create_that_is_answered_from_a_cache_touches_nothing(milvus: FakeLlam
     answers: list[Any] = []
 
     def cached(handler: Any) -> None:
-        answers.append(answers[0] if answers else handler._create(milvus.requests[-1].body))
+        answers.append(answers[0] if answers else handler._create(handler.taken.body))
         handler.reply(*answers[0])
 
     milvus.fault(CREATE, cached)
@@ -316,7 +316,7 @@ def test_a_create_that_is_answered_from_a_cache_touches_nothing(milvus: FakeLlam
 @pytest.mark.parametrize("lists", [1, 3])
 def test_a_list_that_lags_is_waited_for(milvus: FakeLlamaStack, run: Run, lists: int) -> None:
     def lag(handler: Any) -> None:
-        body = milvus.requests[-1].body
+        body = handler.taken.body
         before = list(milvus.stores)
         handler.reply(*handler._create(body))
         if body["name"].startswith(CANARY):
@@ -331,7 +331,7 @@ def test_a_list_that_lags_is_waited_for(milvus: FakeLlamaStack, run: Run, lists:
 
 def test_into_what_no_list_shows_nothing_is_inserted(milvus: FakeLlamaStack, run: Run) -> None:
     def hide(handler: Any) -> None:
-        handler.reply(*handler._create(milvus.requests[-1].body))
+        handler.reply(*handler._create(handler.taken.body))
         shown = [store for store in milvus.stores if not store["name"].startswith(CANARY)]
         milvus.fault(LIST, answer(200, {"data": shown, "has_more": False}))
 
@@ -349,8 +349,8 @@ def test_a_create_that_is_refused_is_not_looked_for(milvus: FakeLlamaStack, run:
     """The server says itself that there is nothing."""
 
     def refuse(handler: Any) -> None:
-        is_trial = milvus.requests[-1].body["name"].startswith(CANARY)
-        handler.reply(*((400, {"detail": "no room"}) if is_trial else handler._answer(milvus.requests[-1])))
+        is_trial = handler.taken.body["name"].startswith(CANARY)
+        handler.reply(*((400, {"detail": "no room"}) if is_trial else handler._answer(handler.taken)))
 
     milvus.fault(CREATE, refuse)
 
@@ -434,7 +434,7 @@ def fail_queries_of_trials(server: FakeLlamaStack, action: Any, times: int = 1_0
     left = [times]
 
     def either(handler: Any) -> None:
-        request = server.requests[-1]
+        request = handler.taken
         store = next(each for each in server.stores if each["id"] == request.body["vector_store_id"])
         if store["name"].startswith(CANARY) and left[0]:
             left[0] -= 1
@@ -463,7 +463,7 @@ def test_a_query_is_asked_again_for_some_seconds(milvus: FakeLlamaStack, run: Ru
 
 
 def unknown(handler: Any) -> None:
-    store_id = handler.fake.requests[-1].body["vector_store_id"]
+    store_id = handler.taken.body["vector_store_id"]
     handler.reply(404, {"detail": f"Vector Store '{store_id}' not found"})
 
 
@@ -523,10 +523,10 @@ def test_a_signal_while_it_is_deleted_leaves_none_behind(milvus: FakeLlamaStack,
     """Neither in the list that shows it nor in the delete itself."""
 
     def stop_at_the_delete(handler: Any) -> None:
-        if milvus.requests[-1].body["chunks"]:
-            store_id = milvus.requests[-1].body["vector_store_id"]
+        if handler.taken.body["chunks"]:
+            store_id = handler.taken.body["vector_store_id"]
             milvus.fault(f"DELETE {LIST[4:]}/{store_id}" if line == "DELETE" else LIST, stop, times=1)
-        handler.reply(*handler._answer(milvus.requests[-1]))
+        handler.reply(*handler._answer(handler.taken))
 
     def stop(handler: Any) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -543,9 +543,9 @@ def test_what_another_run_makes_during_the_trial_is_made_once(milvus: FakeLlamaS
     """A trial takes its time, so what is missing is asked anew after it."""
 
     def meanwhile(handler: Any) -> None:
-        if milvus.requests[-1].body["chunks"]:
+        if handler.taken.body["chunks"]:
             milvus.add("red_hat_docs", run_id="another")
-        handler.reply(*handler._answer(milvus.requests[-1]))
+        handler.reply(*handler._answer(handler.taken))
 
     milvus.fault(INSERT, meanwhile)
 

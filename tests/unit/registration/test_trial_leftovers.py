@@ -154,7 +154,7 @@ def test_a_leftover_that_cannot_be_looked_at_is_named(milvus: FakeLlamaStack, ru
     path = f"DELETE /v1/vector_stores/{left}" if path == "DELETE" else path
 
     def fail(handler: Any) -> None:
-        request = milvus.requests[-1]
+        request = handler.taken
         is_left = left in request.path or (request.body or {}).get("vector_store_id") == left
         is_last = request.method == "GET" and DELETED in milvus.lines()[-2]
         handler.reply(*((403, {"detail": "no"}) if is_left or is_last else handler._answer(request)))

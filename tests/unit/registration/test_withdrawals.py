@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -129,9 +130,9 @@ def test_what_holds_a_chunk_is_not_withdrawn(server: FakeLlamaStack, run: RunHoo
 def test_what_is_filled_at_the_last_moment_is_not_withdrawn(server: FakeLlamaStack, run: RunHook) -> None:
     _, second = leave_two(server)
 
-    def fill(handler: object) -> None:
-        handler.reply(*handler._query(server.requests[-1].body))  # type: ignore[attr-defined]
-        if server.requests[-1].body["vector_store_id"] == second:
+    def fill(handler: Any) -> None:
+        handler.reply(*handler._query(handler.taken.body))
+        if handler.taken.body["vector_store_id"] == second:
             server.found[second, 0] = "a chunk"
 
     server.fault("POST /v1/vector-io/query", fill)
@@ -226,10 +227,10 @@ def test_a_store_whose_metadata_are_not_kept_stays(
     """What the server answered to the create may be anything, so nothing tells that this run made it."""
     rival()
 
-    def forget(handler: object) -> None:
-        body = server.requests[-1].body
+    def forget(handler: Any) -> None:
+        body = handler.taken.body
         body.pop("metadata")
-        handler.reply(*handler._create(body))  # type: ignore[attr-defined]
+        handler.reply(*handler._create(body))
 
     server.fault(CREATE, forget, times=1)
 
@@ -332,10 +333,10 @@ def test_a_failed_delete_of_what_is_too_many_is_tried_again(
 ) -> None:
     first = rival()
 
-    def create(handler: object) -> None:
-        status, store = handler._create(server.requests[-1].body)  # type: ignore[attr-defined]
+    def create(handler: Any) -> None:
+        status, store = handler._create(handler.taken.body)
         server.fault(f"DELETE /v1/vector_stores/{store['id']}", answer(503), times=1)
-        handler.reply(status, store)  # type: ignore[attr-defined]
+        handler.reply(status, store)
 
     server.fault(CREATE, create, times=1)
 
@@ -352,8 +353,8 @@ def test_what_was_taken_back_is_not_taken_back_again(
     first = rival()
     shown: list[object] = []
 
-    def create(handler: object) -> None:
-        handler.reply(*handler._create(server.requests[-1].body))  # type: ignore[attr-defined]
+    def create(handler: Any) -> None:
+        handler.reply(*handler._create(handler.taken.body))
         shown.extend(server.stores)
         server.fault(LIST, answer(200, {"data": shown, "has_more": False}), times=3)
 

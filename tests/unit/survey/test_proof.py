@@ -109,7 +109,7 @@ def test_one_in_a_hundred_failures_ends_nothing(server: FakeLlamaStack, run: Run
 
 def _now_and_then(handler: Any, draw: random.Random) -> None:
     fails = draw.random() < 0.01
-    handler.reply(*((500, OWN_WORDS) if fails else handler._answer(handler.fake.requests[-1])))
+    handler.reply(*((500, OWN_WORDS) if fails else handler._answer(handler.taken)))
 
 
 def test_a_backend_that_refuses_connections_is_no_restart(server: FakeLlamaStack, run: Run) -> None:
@@ -430,7 +430,7 @@ def test_what_a_query_has_found_a_chunk_in_is_not_fresh(run: Run) -> None:
         store_id = server.add("red_hat_docs")
         server.chunks[store_id] = []
         server.found[store_id, 0] = "a chunk"
-        server.fault(QUERY, lambda handler: handler.reply(*handler._query(server.requests[-1].body)), times=1)
+        server.fault(QUERY, lambda handler: handler.reply(*handler._query(handler.taken.body)), times=1)
         server.fault(QUERY, answer(500, OWN_WORDS))
         outcome = run(server.url, "check", "--connections", "4", collections=ONE)
 
@@ -508,9 +508,9 @@ def test_the_same_create_revives_what_0_2_24_cannot_use(run: Run) -> None:
         server.requests.clear()
 
         def revive(handler: Any) -> None:
-            name = server.requests[-1].body["vector_db_id"]
+            name = handler.taken.body["vector_db_id"]
             server.dead_ids.discard(name)
-            handler.reply(*handler._upsert(server.requests[-1].body))
+            handler.reply(*handler._upsert(handler.taken.body))
 
         server.fault("POST /v1/vector-dbs", revive)
         outcome = run(server.url)

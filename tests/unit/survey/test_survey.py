@@ -471,7 +471,7 @@ def test_a_restart_that_patience_bridged_is_noticed_at_the_end(server: FakeLlama
         if len(asked) in (1, 2, 3, 5):
             handler.reply(503, {"detail": "no endpoints"})
         else:
-            handler.reply(*handler._query(server.requests[-1].body))
+            handler.reply(*handler._query(handler.taken.body))
 
     server.fault(QUERY, restart_at_the_fifth)
 
