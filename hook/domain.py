@@ -168,11 +168,13 @@ class Observation:
     """By id, what the workers list differently of a vector store: each version once, as one of them shows it."""
     has_changed: bool = False
     """Whether somebody made one of those meanwhile, which the first lists could not show, or deleted one."""
+    is_partial: bool = False
+    """Whether there may be more than any list shows: workers list different ones, and may each have given a page."""
 
     @property
     def workers_disagree(self) -> bool:
         """Whether some workers know a vector store that others do not."""
-        return any(proof.verdict is Verdict.DIVIDED for proof in self.proofs.values())
+        return self.is_partial or any(proof.verdict is Verdict.DIVIDED for proof in self.proofs.values())
 
 
 class State(StrEnum):

@@ -5,7 +5,7 @@ No other package sends a request to one of its paths. It decides nothing about c
 
 from hook.llamastack import releases
 from hook.llamastack.api import MAX_FAILURES, TRIAL_TEXT, LlamaStack
-from hook.llamastack.dialects import number
+from hook.llamastack.dialects import PAGE_SIZE, number
 from hook.llamastack.releases import Release
 from hook.llamastack.verdicts import (
     INSERT,
@@ -20,6 +20,7 @@ from hook.llamastack.verdicts import (
 __all__ = [
     "INSERT",
     "MAX_FAILURES",
+    "PAGE_SIZE",
     "PROCESS_LOCAL_PROVIDERS",
     "QUERY",
     "TRIAL_TEXT",

@@ -7,11 +7,11 @@ from threading import RLock
 
 from hook.deadline import Deadline, Stopwatch
 from hook.domain import Observation, Proof, Target, VectorStore, Verdict
-from hook.llamastack import INSERT, PROCESS_LOCAL_PROVIDERS
+from hook.llamastack import INSERT, PAGE_SIZE, PROCESS_LOCAL_PROVIDERS
 from hook.logs import log
 from hook.survey.order import SHOWN_FIELDS, in_order
 from hook.survey.proof import united
-from hook.survey.timed import Timed, may_precede
+from hook.survey.timed import Timed, by_store, may_precede, take_turns
 from hook.timings import Timings
 
 FULLY_PROVEN = 20
@@ -178,8 +178,8 @@ class Answers:
         with self._lock:
             return not self.wants_lists() and all(self._left(store_id) <= 0 for store_id in self._wanted)
 
-    def together(self) -> Observation:
-        """Return what all of it says."""
+    def together(self, *, in_pages: bool = True) -> Observation:
+        """Return what all of it says. Of lists `in_pages`, each page may be another worker's."""
         proofs = {store_id: self._united(store_id) for store_id in self._proofs}
         asked = {store_id: len(some) for store_id, some in self._proofs.items()}
         log.debug("processes.asked", connections=self.connections, vector_stores=len(self._stores), proofs=asked)
@@ -189,18 +189,15 @@ class Answers:
         changed |= any(store_id in self._wanted and self._appeared(store_id) for store_id in proofs)
         stores = in_order(self._stores.values(), lists)
         versions = {store_id: tuple(some.values()) for store_id, some in self._versions.items()}
-        return Observation(len(lists), stores, dict(shown), proofs, versions, has_changed=changed)
-
-    def _lists_by(self, store_id: str) -> tuple[list[Timed[dict[str, int]]], list[Timed[dict[str, int]]]]:
-        """Return the lists that show a vector store, and those that do not."""
-        return (
-            [answer for answer in self._lists if store_id in answer.said],
-            [answer for answer in self._lists if store_id not in answer.said],
+        in_pages &= len(stores) >= PAGE_SIZE
+        is_partial = in_pages and any(take_turns(*by_store(self._lists, each)) for each in self._hidden)
+        return Observation(
+            len(lists), stores, dict(shown), proofs, versions, has_changed=changed, is_partial=is_partial
         )
 
     def _appeared(self, store_id: str) -> bool:
         """Tell whether the first lists did not show a vector store, and all later ones do."""
-        shown, hidden = self._lists_by(store_id)
+        shown, hidden = by_store(self._lists, store_id)
         return bool(shown and hidden) and may_precede(hidden, shown)
 
     def _united(self, store_id: str) -> Proof:
@@ -209,9 +206,8 @@ class Answers:
         What the lists take turns to show is not lost but divided, though each proof met a worker without it.
         """
         proof = united(self._proofs[store_id])
-        shown, hidden = self._lists_by(store_id)
-        # What is made or deleted meanwhile changes the lists once.
-        if proof.verdict is not Verdict.LOST or may_precede(shown, hidden) or may_precede(hidden, shown):
+        shown, hidden = by_store(self._lists, store_id)
+        if proof.verdict is not Verdict.LOST or not take_turns(shown, hidden):
             return proof
         share = f"{len(shown)} of {len(self._lists)} connections list it"
         return Proof(Verdict.DIVIDED, f"{share}; on the others: {proof.detail}")
@@ -239,7 +235,7 @@ class Answers:
         share = self.connections * FULLY_PROVEN // len(among)
         if last.costly and not (last.verdict is Verdict.LOST and self._lost.remaining()):
             share = self.connections // sum(map(self._is_costly, self._wanted))
-            if last.verdict is Verdict.UNDECIDED and not self._lists_by(store_id)[1]:
+            if last.verdict is Verdict.UNDECIDED and not by_store(self._lists, store_id)[1]:
                 share = 0
         # Where the query may be what fails on one worker of several, those without it say nothing of that.
         begun = self._queried if any(answer.said.failure for answer in done) else self._begun

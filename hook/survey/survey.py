@@ -128,4 +128,4 @@ class Survey:
             raise
         finally:
             answers.is_void = True
-        return answers.together()
+        return answers.together(in_pages=not self._server.replaces)

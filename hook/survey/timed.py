@@ -1,10 +1,11 @@
 """Answers with the time of their requests, since those of overlapping connections have no order of their own."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+C = TypeVar("C", bound=Container[str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,19 @@ def may_precede(first: Iterable[Timed[T]], then: Iterable[Timed[T]]) -> bool:
     So what a server forgot or learned meanwhile is told apart from what its workers take turns to say.
     """
     return max((each.began for each in first), default=0.0) <= min((each.ended for each in then), default=float("inf"))
+
+
+def take_turns(some: Sequence[Timed[T]], others: Sequence[Timed[T]]) -> bool:
+    """Tell whether neither may precede the other: what is made or deleted meanwhile changes the answers once."""
+    return not (may_precede(some, others) or may_precede(others, some))
+
+
+def by_store(lists: Iterable[Timed[C]], store_id: str) -> tuple[list[Timed[C]], list[Timed[C]]]:
+    """Return the lists that show a vector store, and those that do not."""
+    parted: tuple[list[Timed[C]], list[Timed[C]]] = ([], [])
+    for answer in lists:
+        parted[store_id not in answer.said].append(answer)
+    return parted
 
 
 def comes_back(answers: Sequence[Timed[str]]) -> bool:
