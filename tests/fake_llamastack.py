@@ -377,11 +377,15 @@ class _Handler(BaseHTTPRequestHandler):
         return 404, {"detail": "Not Found"}
 
     def _delete(self, store_id: str) -> tuple[int, Any]:
-        kept = [store for store in self.fake.stores if _id(store) != store_id]
-        is_known = self.fake.shared_backend or self.process in self.fake.known_to.get(store_id, {self.process})
-        if len(kept) == len(self.fake.stores) or not is_known:
+        fake = self.fake
+        kept = [store for store in fake.stores if _id(store) != store_id]
+        knowing = {*fake.known_to.get(store_id, range(fake.processes))}
+        if len(kept) == len(fake.stores) or not (fake.shared_backend or self.process in knowing):
             return 400, self._error(f"Vector_store '{store_id}' not found")
-        self.fake.stores[:] = kept
+        if fake.shared_backend or knowing == {self.process}:
+            fake.stores[:] = kept
+        else:
+            fake.known_to[store_id] = knowing - {self.process}
         return 200, {"id": store_id, "object": "vector_store.deleted", "deleted": True}
 
     def _model(self, resource_id: str, dimension: int, kind: str = "embedding") -> dict[str, Any]:

@@ -21,6 +21,8 @@ from hook.survey import Prover, Survey
 
 Claim = Orphan | Spare
 
+STILL_LISTED = "one worker has deleted it, but others still list it: restart LlamaStack, all pods at once"
+
 
 class Pruner:
     """One `prune` on one server."""
@@ -75,6 +77,11 @@ class Pruner:
         for store, claim in claims if self._settings.yes else ():
             if may_delete(store, claim):
                 self._progress.findings[store.id] = self._deleted(store, asked[store.id], claim)
+        done = [each for each in claims if self._progress.findings[each[0].id].state is State.DELETED]
+        still_listed = {store.id for store in self._survey.stores()} if done else set()
+        for store, claim in done:
+            if store.id in still_listed:
+                self._progress.findings[store.id] = _finding(store, claim, STILL_LISTED)
 
     def _claim(
         self,
@@ -97,14 +104,14 @@ class Pruner:
 
     def _deleted(self, store: VectorStore, target: Target, claim: Claim) -> Finding:
         """Delete a vector store if all is as it was, and return what came of it: somebody may have begun to use it."""
-        what, name = _described(store, claim), str(store.declared_as)
         listed = {each.id: each for each in self._survey.stores()}
         if store.id in listed and (isinstance(claim, Orphan) or claim.kept.id in listed):
             now = replace(claim, empty=self._survey.prove_once(store.id, target).empty)
             if delete(self._server, listed[store.id], now, self._deadline, max_failures=MAX_FAILURES):
-                log.info("vector_store.deleted", vector_store_id=store.id, declared_as=name, was=what)
-                return Finding(name, State.DELETED, store.id, f"{what}; deleted")
-        return Finding(name, State.ORPHANED, store.id, f"{what}; kept: it changed during the run; run `prune` again")
+                was = _described(store, claim)
+                log.info("vector_store.deleted", vector_store_id=store.id, declared_as=store.declared_as, was=was)
+                return replace(_finding(store, claim, "deleted"), state=State.DELETED)
+        return _finding(store, claim, "kept: it changed during the run; run `prune` again")
 
 
 def _asked_as(store: VectorStore, providers: Mapping[str, Provider]) -> Target:
@@ -140,7 +147,11 @@ def _listed(store: VectorStore, claim: Claim) -> Finding:
     remedy = "`prune --yes` deletes it"
     if not may_delete(store, claim):
         remedy = "`prune --yes --with-data` deletes it with what it holds"
-    return Finding(str(store.declared_as), State.ORPHANED, store.id, f"{_described(store, claim)}; {remedy}")
+    return _finding(store, claim, remedy)
+
+
+def _finding(store: VectorStore, claim: Claim, outcome: str) -> Finding:
+    return Finding(str(store.declared_as), State.ORPHANED, store.id, f"{_described(store, claim)}; {outcome}")
 
 
 def _described(store: VectorStore, claim: Claim) -> str:

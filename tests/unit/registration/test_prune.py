@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hook.domain import Finding
-from hook.registration.prune import Pruner
+from hook.registration.prune import STILL_LISTED, Pruner
 from tests.fake_llamastack import GRANITE, FakeLlamaStack, answer
 from tests.unit.conftest import Outcome, Run, entries
 
@@ -67,6 +67,18 @@ def test_with_yes_it_deletes_what_is_empty_and_no_more(server: FakeLlamaStack, r
     assert {event["level"] for event in outcome.events} == {"info"}
     assert outcome.detail("b").endswith(": holds chunks; `prune --yes --with-data` deletes it with what it holds")
     assert ": holds 2 files;" in outcome.detail("c")
+
+
+def test_what_another_worker_still_lists_is_not_called_deleted(run: Run) -> None:
+    """As after a restart, when each has read all that there was."""
+    with FakeLlamaStack(processes=2) as fake:
+        made(fake, "docs")
+        old = made(fake, "laws")
+        outcome = prune(fake, run, "--yes", "--connections", "6")
+
+        assert old in ids(fake)
+    (item,) = outcome.report["collections"]
+    assert (item["state"], item["detail"].rpartition(": empty; ")[2]) == ("orphaned", STILL_LISTED)
 
 
 def test_with_data_it_deletes_what_it_lists(server: FakeLlamaStack, run: Run) -> None:
