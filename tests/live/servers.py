@@ -42,6 +42,9 @@ REQUEST_SECONDS = 60
 LOG_TAIL_LINES = 20
 LOG_LINE_CHARACTERS = 1500
 """ogx logs a whole traceback as one line; its end says what happened."""
+QUIET = {"0.2.12": "server=critical", "0.2.24": "telemetry=error", "0.4.7": "core=warning"}
+"""Whose log is most of what they compute: a line for each span, or a traceback in colours, 0.1 s for each error. 0.3.5
+and 0.6.1 do that, too, whatever level they are told."""
 
 PORTS = (15_000, 30_000)
 """Below those that Linux gives to connections: else one may hold a server's port while it restarts."""
@@ -286,8 +289,7 @@ class Server:
     def _environ(self) -> dict[str, str]:
         """Return the server's whole environment: nothing of ours can change how it behaves."""
         home = str(self.folder)
-        # A line of the log for each span is a third of what 0.2.24 computes.
-        quiet = {"LLAMA_STACK_LOGGING": "telemetry=error"} if self.release == "0.2.24" else {}
+        quiet = {"LLAMA_STACK_LOGGING": QUIET[self.release]} if self.release in QUIET else {}
         return quiet | {
             "PATH": f"{self.environment / 'bin'}:/usr/bin:/bin",
             "PYTHONPATH": os.pathsep.join(self._stubs),
