@@ -11,7 +11,7 @@ from hook.llamastack import INSERT, PAGE_SIZE, PROCESS_LOCAL_PROVIDERS
 from hook.logs import log
 from hook.survey.order import SHOWN_FIELDS, in_order
 from hook.survey.proof import united
-from hook.survey.timed import Timed, by_store, may_precede, take_turns
+from hook.survey.timed import Timed, by_store, may_precede, surround
 from hook.timings import Timings
 
 FULLY_PROVEN = 20
@@ -190,7 +190,8 @@ class Answers:
         stores = in_order(self._stores.values(), lists)
         versions = {store_id: tuple(some.values()) for store_id, some in self._versions.items()}
         in_pages &= len(stores) >= PAGE_SIZE
-        is_partial = in_pages and any(take_turns(*by_store(self._lists, each)) for each in self._hidden)
+        # What somebody makes and deletes meanwhile is there once, and not again.
+        is_partial = in_pages and any(surround(*by_store(self._lists, each)) for each in self._hidden)
         return Observation(
             len(lists), stores, dict(shown), proofs, versions, has_changed=changed, is_partial=is_partial
         )
@@ -207,7 +208,8 @@ class Answers:
         """
         proof = united(self._proofs[store_id])
         shown, hidden = by_store(self._lists, store_id)
-        if proof.verdict is not Verdict.LOST or not take_turns(shown, hidden):
+        # What is made or deleted meanwhile changes the lists once.
+        if proof.verdict is not Verdict.LOST or may_precede(shown, hidden) or may_precede(hidden, shown):
             return proof
         share = f"{len(shown)} of {len(self._lists)} connections list it"
         return Proof(Verdict.DIVIDED, f"{share}; on the others: {proof.detail}")

@@ -27,11 +27,6 @@ def may_precede(first: Iterable[Timed[T]], then: Iterable[Timed[T]]) -> bool:
     return max((each.began for each in first), default=0.0) <= min((each.ended for each in then), default=float("inf"))
 
 
-def take_turns(some: Sequence[Timed[T]], others: Sequence[Timed[T]]) -> bool:
-    """Tell whether neither may precede the other: what is made or deleted meanwhile changes the answers once."""
-    return not (may_precede(some, others) or may_precede(others, some))
-
-
 def by_store(lists: Iterable[Timed[C]], store_id: str) -> tuple[list[Timed[C]], list[Timed[C]]]:
     """Return the lists that show a vector store, and those that do not."""
     parted: tuple[list[Timed[C]], list[Timed[C]]] = ([], [])
@@ -42,9 +37,15 @@ def by_store(lists: Iterable[Timed[C]], store_id: str) -> tuple[list[Timed[C]], 
 
 def comes_back(answers: Sequence[Timed[str]]) -> bool:
     """Tell whether the same answer was given before another one and again after it."""
-    for said in {each.said for each in answers}:
-        same = [each for each in answers if each.said == said]
-        first_ended, last_began = min(each.ended for each in same), max(each.began for each in same)
-        if any(each.said != said and first_ended < each.began and each.ended < last_began for each in answers):
-            return True
-    return False
+    said = {each.said for each in answers}
+    return any(
+        surround([each for each in answers if each.said == one], [each for each in answers if each.said != one])
+        for one in said
+    )
+
+
+def surround(some: Iterable[Timed[T]], others: Iterable[Timed[T]]) -> bool:
+    """Tell whether one of the others was made after one of these and before another one of them."""
+    first_ended = min((each.ended for each in some), default=float("inf"))
+    last_began = max((each.began for each in some), default=0.0)
+    return any(first_ended < each.began and each.ended < last_began for each in others)

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from hook.registration import remedies
 from hook.registration.carry_out import Performer
 from hook.survey import connections, survey, turns
 from hook.survey.answers import FEWEST_PROOFS, FULLY_PROVEN
@@ -60,25 +59,6 @@ def test_each_replica_is_asked_for_its_list_though_they_take_turns(
 
         assert outcome.states == ["divided"]
         assert CREATE not in fake.lines()
-
-
-@pytest.mark.parametrize(("others", "made"), [(99, True), (100, False)])
-def test_nothing_is_made_where_pages_are_of_different_lists(
-    run: Run, monkeypatch: pytest.MonkeyPatch, others: int, made: bool
-) -> None:
-    """The second page is another replica's each time, so no list shows what only the first one has there."""
-    monkeypatch.setattr(survey, "AT_ONCE", 1)
-    with FakeLlamaStack(processes=2, per_request=True) as fake:
-        for _ in range(others):
-            fake.known_to[fake.add("another")] = {0}
-        if not made:
-            fake.known_to[fake.add("red_hat_docs", created_at=1)] = {0}
-        outcome = run(fake.url, *ALL, collections=ONE)
-
-        assert outcome.states == ["divided" if made else "missing"]
-        assert (CREATE in fake.lines()) is made
-    if not made:
-        assert outcome.detail().endswith(remedies.NOT_CREATED)
 
 
 def test_a_worker_that_takes_many_connections_hides_no_other(run: Run) -> None:
