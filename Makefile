@@ -22,6 +22,15 @@ $(VENV)/.ready: pyproject.toml requirements-dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+# The packages of the image alone: structlog loads rich where a development tool has brought it along, at each start.
+RUNTIME := build/runtime
+test-live test-faults bench: export RUNTIME_PYTHON = $(CURDIR)/$(RUNTIME)/bin/python
+
+$(RUNTIME)/.ready: requirements.txt
+	$(PYTHON) -m venv --clear $(RUNTIME)
+	$(RUNTIME)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.txt
+	@touch $@
+
 demo: $(VENV)/.ready ## Show the hook on a real llama-stack 0.3.5 with Milvus Lite.
 	@$(BIN)/python tests/live/demo.py
 
@@ -47,11 +56,11 @@ messages: $(VENV)/.ready ## Print each text that a user can meet, with its place
 
 TABLES ?= matrix principals openshift_ai backends_matrix processes_matrix
 
-test-live: $(VENV)/.ready ## Fill the tables on real servers; RELEASES="0.3.5 ogx-1.5.0" and TABLES="matrix" pick some.
+test-live: $(VENV)/.ready $(RUNTIME)/.ready ## Fill the tables on real servers; RELEASES="0.3.5 ogx-1.5.0" and TABLES="matrix" pick some.
 	@failed=; for table in $(TABLES); do $(BIN)/python tests/live/$$table.py || failed="$$failed $$table"; done; \
 	test -z "$$failed" || { echo "Not as it should be:$$failed" >&2; exit 1; }
 
-test-faults: $(VENV)/.ready ## Run the hook under faults and against itself, and print the violations.
+test-faults: $(VENV)/.ready $(RUNTIME)/.ready ## Run the hook under faults and against itself, and print the violations.
 	@$(BIN)/python -m tests.faults.run
 
 RACES ?= --count 5000 --first 0
@@ -59,11 +68,9 @@ RACES ?= --count 5000 --first 0
 test-races: $(VENV)/.ready ## Try orders in which runs at the same instant are answered, in virtual time; RACES="--kind lag --first 7 --count 1" repeats one.
 	@$(BIN)/python -m tests.faults.interleavings $(RACES)
 
-bench: $(VENV)/.ready ## Measure the hook beside a bare script, the loop and, where it is there, the official client.
-	$(PYTHON) -m venv --clear build/bench
-	build/bench/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.txt
+bench: $(VENV)/.ready $(RUNTIME)/.ready ## Measure the hook beside a bare script, the loop and, where it is there, the official client.
 	$(PYTHON) -m compileall -q hook # as in the image
-	@BENCH_PYTHON=build/bench/bin/python $(BIN)/python -m tests.faults.bench
+	@$(BIN)/python -m tests.faults.bench
 	@$(BIN)/python tests/live/speed.py
 	@$(BIN)/python tests/live/connections.py
 

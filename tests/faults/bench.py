@@ -26,11 +26,10 @@ from tests.fake_llamastack import GRANITE, FakeLlamaStack
 from tests.faults import real
 from tests.faults.proxy import ANY, Exchange, FaultProxy, pass_on
 from tests.faults.scene import NAMES, PROVIDER, REPOSITORY, Server
+from tests.runtime import PYTHON
 
 BARE = str(REPOSITORY / "tests/faults/bare.py")
 LOOP = str(REPOSITORY / "tests/live/curl_loop.sh")
-PYTHON = os.environ.get("BENCH_PYTHON", sys.executable)
-"""One with the packages of the image alone: structlog imports rich where a development tool has brought it along."""
 REPEATS = {3: 11, 10: 7, 100: 5, 1000: 3}
 """How many times each contestant runs, by the number of collections."""
 REAL_REPEATS = 5

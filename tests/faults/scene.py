@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -19,6 +18,7 @@ import requests
 
 from tests.fake_llamastack import GRANITE, GRANITE_ID, FakeLlamaStack
 from tests.faults.proxy import FaultProxy
+from tests.runtime import PYTHON
 
 REPOSITORY = Path(__file__).parents[2]
 NAMES = ("red_hat_docs", "acme_corporate", "eu_ai_act")
@@ -206,7 +206,7 @@ class Scene:
         self._signalled_at = None
         files = {name: self.folder / f"{self.runs}.{name}" for name in ("out", "err", "termination")}
         files["termination"].touch()
-        command = [sys.executable, "-m", "hook", "--log-level", "debug", "--log-format", "json", "--output", "json"]
+        command = [PYTHON, "-m", "hook", "--log-level", "debug", "--log-format", "json", "--output", "json"]
         command += ["--config", str(self.folder / "collections.yaml"), "--url", self._url_with_credentials()]
         command += ["--timeout", f"{budget:g}", "--request-timeout", f"{request_timeout:g}"]
         own = ("HOOK_", "LLAMA_STACK_", "COV_", "COVERAGE_", "REQUESTS_", "CURL_")

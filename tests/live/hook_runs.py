@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any, Protocol
 import yaml
 from client import DIMENSION, MODEL, PROVIDER, require
 from servers import hook_environ, run
+
+from tests.runtime import PYTHON
 
 HOOK_TIMEOUT_SECONDS = "60"
 
@@ -78,7 +79,7 @@ class Hook:
             HOOK_TIMEOUT_SECONDS=HOOK_TIMEOUT_SECONDS,
             **(self._settings | settings),
         )
-        return run([sys.executable, "-m", "hook", command, "--output", "json", *options], environ)
+        return run([PYTHON, "-m", "hook", command, "--output", "json", *options], environ)
 
     def expect(
         self, exit_code: int, state: str, command: str, *options: str, token: str | None = None
