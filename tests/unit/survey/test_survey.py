@@ -82,6 +82,20 @@ def test_what_lists_take_turns_to_show_is_never_lost(two: FakeLlamaStack, run: R
     assert CREATE not in two.lines()
 
 
+def test_what_lists_take_turns_to_show_costs_few_failures(run: Run) -> None:
+    """Each is a traceback in the server's log: two a collection, where chance alone takes three and more."""
+    names = [f"collection_{number}" for number in range(16)]
+    proofs = 0
+    for _ in range(4):
+        with FakeLlamaStack(processes=4, generation="0.3") as fake:
+            fake.known_to |= {fake.add(name): {number % 4} for number, name in enumerate(names)}
+            outcome = run(fake.url, "check", *ALL, collections=entries(*names))
+            proofs += fake.lines().count(INSERT)
+
+        assert outcome.states == ["divided"] * 16
+    assert proofs < 4 * 16 * 2.5
+
+
 def test_a_store_that_goes_while_it_is_looked_at_is_not_divided(server: FakeLlamaStack, run: Run) -> None:
     """As one that another run takes back: no list shows it again."""
     kept, gone = server.add("red_hat_docs"), server.add("red_hat_docs", run_id="another")
