@@ -11,7 +11,7 @@ from hook.registration.carry_out import Performer
 from hook.survey import connections, survey, turns
 from hook.survey.answers import FEWEST_PROOFS, FULLY_PROVEN
 from hook.survey.survey import QUERIES
-from hook.survey.turns import QUESTIONS
+from hook.survey.turns import LISTS_BEFORE, QUESTIONS
 from hook.timings import DEFAULT_TIMINGS
 from tests.fake_llamastack import FakeLlamaStack, answer
 from tests.pages import PAGES
@@ -82,18 +82,16 @@ def test_what_lists_take_turns_to_show_is_never_lost(two: FakeLlamaStack, run: R
     assert CREATE not in two.lines()
 
 
-def test_what_lists_take_turns_to_show_costs_few_failures(run: Run) -> None:
-    """Each is a traceback in the server's log: two a collection, where chance alone takes three and more."""
-    names = [f"collection_{number}" for number in range(16)]
-    proofs = 0
-    for _ in range(4):
-        with FakeLlamaStack(processes=4, generation="0.3") as fake:
-            fake.known_to |= {fake.add(name): {number % 4} for number, name in enumerate(names)}
-            outcome = run(fake.url, "check", *ALL, collections=entries(*names))
-            proofs += fake.lines().count(INSERT)
+def test_more_lists_are_asked_where_a_first_proof_is_lost(server: FakeLlamaStack, run: Run) -> None:
+    """What they take turns to show needs one such proof, where chance took three: each is a traceback in the log."""
+    store_id = server.add("red_hat_docs")
+    run(server.url, "check", *ALL, collections=ONE)
+    before = server.lines().count(LIST)
+    server.lost_ids.add(store_id)
+    run(server.url, "check", *ALL, collections=ONE)
 
-        assert outcome.states == ["divided"] * 16
-    assert proofs < 4 * 16 * 2.5
+    # And one more that tells whether the server was replaced.
+    assert server.lines().count(LIST) == 2 * before + LISTS_BEFORE + 1
 
 
 def test_a_store_that_goes_while_it_is_looked_at_is_not_divided(server: FakeLlamaStack, run: Run) -> None:
