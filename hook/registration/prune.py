@@ -77,6 +77,7 @@ class Pruner:
         for store, claim in claims if self._settings.yes else ():
             if may_delete(store, claim):
                 self._progress.findings[store.id] = self._deleted(store, asked[store.id], claim)
+        # After a restart each worker has read all that there was, and a DELETE reaches one of them (0.3.5, ogx 1.5.0).
         done = [each for each in claims if self._progress.findings[each[0].id].state is State.DELETED]
         still_listed = {store.id for store in self._survey.stores()} if done else set()
         for store, claim in done:

@@ -50,6 +50,7 @@ class Turns:
     """Whether to repeat each request that fails, and at the end to prove all once more."""
     _is_disturbed: bool = False
     _has_lost: bool = False
+    """Whether a worker did not know one of them."""
 
     def take_first(self, server: LlamaStack, first_list: Sequence[VectorStore] | None, at_once: int) -> None:
         """Ask for the list, unless that was asked just now, and for the first proof of each vector store.
