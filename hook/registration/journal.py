@@ -103,8 +103,8 @@ class Journal:
 
     def is_ours(self, store: VectorStore) -> bool:
         """Tell whether this run certainly made a vector store, and has not deleted it."""
-        is_known = store.id in self.preexisting_ids or store.id in self.withdrawn()
-        return store.made_by == self.run_id and not is_known
+        is_known = store.id in self.preexisting_ids
+        return store.made_by == self.run_id and not is_known and store.id not in self.withdrawn()
 
     def made_at(self, name: str, found: Iterable[VectorStore]) -> int | None:
         """Return when this run made its vector store of a collection, by the server's clock; withdrawn or not.

@@ -35,11 +35,12 @@ class Judge:
         """
         found = candidates(targets, observation.stores)
         listed = {store.id: store for store in observation.stores}
+        unresolved = journal.unresolved(observation.stores)
         findings = {}
         for target in targets:
             stores = found[target.name]
             seen = _with_trial(observation, stores, journal.trial(target))
-            finding = self._with_this_run(target, self._compare(target, stores, seen), listed, journal)
+            finding = self._with_this_run(target, self._compare(target, stores, seen), listed, unresolved, journal)
             if finding.state is State.REGISTERED and (said := seen.proofs[str(finding.id)].reads_only):
                 finding = replace(
                     finding, state=State.REJECTED, detail=f"{_created_as(finding.id)}; {_never_filled(said)}"
@@ -48,11 +49,15 @@ class Judge:
         return findings
 
     def _with_this_run(
-        self, target: Target, found: Finding, listed: Mapping[str, VectorStore], journal: Journal
+        self,
+        target: Target,
+        found: Finding,
+        listed: Mapping[str, VectorStore],
+        unresolved: Mapping[str, Unclear],
+        journal: Journal,
     ) -> Finding:
         """Return the finding with what this run did about the collection; `listed` is all that the server shows."""
         made, trial = journal.created().get(target.name), journal.trial(target)
-        unresolved = journal.unresolved(listed.values())
         own = unresolved.get(target.name)
         is_withdrawn = made is not None and made.id in journal.withdrawn()
         if found.state not in (State.PRESENT, State.MISSING, State.LOST):
