@@ -63,6 +63,8 @@ class Http:
         self._deadline = deadline
         self._has_answered = False
         self._session: requests.Session | None = None
+        self._has_failed = False
+        """Whether the last answer on that connection was an error."""
         tls.check_files(server)
         self._proxy = checked_proxy(server.url)
         self._tokens: Tokens | None = None
@@ -162,6 +164,7 @@ class Http:
         if timeout <= 0:
             limit, remedy = self._limit()
             raise BudgetError(f"{what}: not sent: {limit} is over{remedy}")
+        may_be_closed = self._session is not None and self._has_failed
         session, self._session = self._session or self._new_session(), None
 
         def exchange() -> tuple[requests.Response, bytes]:
@@ -178,10 +181,14 @@ class Http:
         except (requests.RequestException, *_UNWRAPPED) as error:
             if is_timeout(error):
                 raise self._timeout_error(what, timeout) from error
+            if may_be_closed:
+                # From 0.5.4 on a server closes the connection once it has logged an error, up to 2 s after its answer.
+                return self._exchange(method, path, own, timeout_seconds, **content)
             raise no_answer(error, what, self._server, self._proxy, has_answered=self._has_answered) from error
         except OSError as error:
             # requests has no type of its own for a certificate's file that has gone since the start.
             raise RefusedError(f"{what}: cannot be sent: {one_line(str(error))}; mount it again") from error
+        self._has_failed = response.status_code >= 400
         if response.status_code < 500:
             self._session = session
         else:

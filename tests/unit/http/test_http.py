@@ -391,6 +391,16 @@ def test_a_connection_is_not_used_after_a_server_s_failure(server: FakeLlamaStac
     assert client.post("/v1/vector_stores", body)["name"] == "red_hat_docs"
 
 
+def test_what_follows_a_refusal_is_sent_on_another_connection_too(server: FakeLlamaStack) -> None:
+    """The server closes the first one once it has logged its error: it has not restarted."""
+    client = http(server.url)
+
+    failure(lambda: client.post("/v1/vector-io/insert", {"vector_store_id": "vs_nobody", "chunks": []}))
+
+    assert client.get(PATH) == {"status": "OK"}
+    assert len({request.port for request in server.requests}) == 2
+
+
 def test_another_connection_is_one_of_its_own(server: FakeLlamaStack) -> None:
     """Another process may take it; and one that was closed is opened anew."""
     client = http(server.url)
