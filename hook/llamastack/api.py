@@ -157,7 +157,8 @@ class LlamaStack:
         for question in questions:
             outcomes.append(_outcome(question, asks[question]))
             proof = prove(store_id, kind, outcomes, self.release)
-            if proof.verdict in (Verdict.LOST, Verdict.REFUSED) or proof.timed_out:
+            # Of a fresh one on Milvus both answers are errors, and that to the query takes 0.3.5 a second to log.
+            if proof.verdict in (Verdict.LOST, Verdict.REFUSED, Verdict.UNDECIDED) or proof.timed_out:
                 break
         if proof.verdict is Verdict.LOST and self._dialect is not None and store_id not in self._lost_ids:
             # Once for each, since a replaced server knows none of them.

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hook.deadline import Deadline, sleep
 from hook.domain import Observation, Proof, Target, VectorStore, Verdict
@@ -39,12 +39,17 @@ class Settler:
         lag = Deadline(min(self._deadline.timings.lag_seconds, self._deadline.remaining() / 2))
         settled: frozenset[str] = frozenset()
 
+        # Up to 0.2.24 a create under the same id revives it.
+        lost = {} if self._server.replaces else dict(self._lost)
+
         def provable(stores: Stores) -> dict[str, Target]:
-            # All but those that may be withdrawn.
-            return as_candidates(targets, stores, without=unsettled(targets, stores, settled))
+            # All but those that may be withdrawn, and those that are lost for good.
+            found = as_candidates(targets, stores, without=unsettled(targets, stores, settled))
+            return {store_id: target for store_id, target in found.items() if store_id not in lost}
 
         while True:
             observation = self._survey.observe(provable, queries)
+            observation = replace(observation, proofs={**lost, **observation.proofs})
             self._lost |= {key: each for key, each in observation.proofs.items() if each.verdict is Verdict.LOST}
             if unsettled(targets, observation.stores, settled):
                 settled |= self._agree(targets, observation.stores)

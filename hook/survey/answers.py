@@ -43,6 +43,8 @@ class Answers:
         self._proofs: dict[str, list[Timed[Proof]]] = {}
         self._begun: Counter[str] = Counter()
         """By id, how many proofs were begun, answered or not."""
+        self._asked: Counter[str] = Counter()
+        """By id, how many of them were sent."""
         self._queried: Counter[str] = Counter()
         """By id, how many of them ask the query."""
         self._missed: Counter[str] = Counter()
@@ -124,6 +126,8 @@ class Answers:
             if any(answer.said.verdict in (Verdict.DEAD, Verdict.REFUSED) or answer.said.timed_out for answer in done):
                 return True
             together = self._united(store_id)
+            if together.verdict is Verdict.LOST and not self._lost.remaining():
+                return self._asked[store_id] >= self._share_of_errors()
             return together.verdict is Verdict.DIVIDED and not together.vanished
 
     def question(self, store_id: str, target: Target) -> tuple[Proof | None, bool]:
@@ -141,6 +145,7 @@ class Answers:
                 or any(proof.failure for proof in done)
                 or self._queried[store_id] < self._queries
             )
+            self._asked[store_id] += 1
             self._queried[store_id] += asks
             return done[-1] if done else None, asks
 
@@ -202,17 +207,7 @@ class Answers:
         return bool(shown and hidden) and may_precede(hidden, shown)
 
     def _united(self, store_id: str) -> Proof:
-        """Return what all proofs of a vector store say, and the lists, which are more.
-
-        What the lists take turns to show is not lost but divided, though each proof met a worker without it.
-        """
-        proof = united(self._proofs[store_id])
-        shown, hidden = by_store(self._lists, store_id)
-        # What is made or deleted meanwhile changes the lists once.
-        if proof.verdict is not Verdict.LOST or may_precede(shown, hidden) or may_precede(hidden, shown):
-            return proof
-        share = f"{len(shown)} of {len(self._lists)} connections list it"
-        return Proof(Verdict.DIVIDED, f"{share}; on the others: {proof.detail}")
+        return united(self._proofs[store_id], *by_store(self._lists, store_id))
 
     def _seems_vanished(self, store_id: str) -> bool:
         """Tell whether all that know a vector store said so before the few that do not: of many more it is certain."""
@@ -227,22 +222,22 @@ class Answers:
     def _left(self, store_id: str) -> int:
         """Return how many more proofs a vector store needs."""
         done = self._proofs.get(store_id)
-        if done is None:
+        if done is None or self.is_decided(store_id) or self._seems_vanished(store_id):
             return 0
         last = done[-1].said
-        if self.is_decided(store_id) or self._seems_vanished(store_id):
-            return 0
         # What lists differ on may be what one worker of many does not know.
         among = self._hidden if store_id in self._hidden else self._wanted
-        share = self.connections * FULLY_PROVEN // len(among)
+        share, fewest = self.connections * FULLY_PROVEN // len(among), FEWEST_PROOFS
         if last.costly and not (last.verdict is Verdict.LOST and self._lost.remaining()):
-            share = self.connections // sum(map(self._is_costly, self._wanted))
+            share = self._share_of_errors()
             if last.verdict is Verdict.UNDECIDED and not by_store(self._lists, store_id)[1]:
-                share = 0
+                # Of many, some meet each worker.
+                share, fewest = 0, FEWEST_PROOFS - (len(self._wanted) > FULLY_PROVEN)
         # Where the query may be what fails on one worker of several, those without it say nothing of that.
         begun = self._queried if any(answer.said.failure for answer in done) else self._begun
-        return min(self.connections, max(FEWEST_PROOFS, share)) - begun[store_id]
+        return min(self.connections, max(fewest, share)) - begun[store_id]
 
-    def _is_costly(self, store_id: str) -> bool:
-        done = self._proofs.get(store_id)
-        return done is not None and done[-1].said.costly
+    def _share_of_errors(self) -> int:
+        """Return on how many connections each is proven that errors answer: each of them costs the server a log."""
+        costly = sum(done[-1].said.costly for done in self._proofs.values())
+        return max(FEWEST_PROOFS, self.connections // max(1, costly))

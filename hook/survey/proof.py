@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from hook.deadline import Deadline
 from hook.domain import Proof, Target, Verdict
@@ -47,12 +48,15 @@ class Prover:
         return replace(proof, verdict=Verdict.DEAD) if is_filled else proof
 
 
-def united(proofs: Sequence[Timed[Proof]]) -> Proof:
-    """Return what the proofs of all connections say together of one vector store.
+def united(
+    proofs: Sequence[Timed[Proof]], shown: Sequence[Timed[Any]] = (), hidden: Sequence[Timed[Any]] = ()
+) -> Proof:
+    """Return what the proofs of all connections say together of one vector store, and the lists with and without it.
 
     Dead or refused anywhere is dead or refused, since some inserts fail. Lost is only what all of them have lost. What
     failed on one connection alone, and not when it was repeated, is only a note. Where two answers to the same query
-    take turns, workers hold different chunks.
+    take turns, workers hold different chunks. What lists take turns to show is divided, though each proof met a worker
+    without it: lists are more.
     """
     said = [answer.said for answer in proofs]
     for worst in (Verdict.DEAD, Verdict.REFUSED):
@@ -74,6 +78,10 @@ def united(proofs: Sequence[Timed[Proof]]) -> Proof:
     if comes_back(answers):
         detail = "workers return different chunks for the same query"
         return Proof(Verdict.DIVIDED, detail, found=answers[0].said)
+    # What is made or deleted meanwhile changes the lists once.
+    if lost and not may_precede(shown, hidden) and not may_precede(hidden, shown):
+        share = f"{len(shown)} of {len(shown) + len(hidden)} connections list it"
+        return Proof(Verdict.DIVIDED, f"{share}; on the others: {lost[-1].detail}")
     undecided = next((proof for proof in said if proof.verdict is Verdict.UNDECIDED), None)
     if lost or undecided is not None:
         return lost[-1] if undecided is None else undecided

@@ -537,7 +537,7 @@ def test_what_was_there_before_or_is_gone_is_not_its_own(known: str) -> None:
     assert not journal.is_ours(store)
 
 
-def test_what_is_lost_is_not_proven_again_for_the_race(run: RunHook) -> None:
+def test_what_is_lost_is_proven_once(run: RunHook) -> None:
     """Nothing revives it, and each proof is an error in the server's log."""
     with FakeLlamaStack(version="0.7.3") as server:
         lost_id = server.add("red_hat_docs", run_id="another")
@@ -547,4 +547,4 @@ def test_what_is_lost_is_not_proven_again_for_the_race(run: RunHook) -> None:
 
     asked = [each for each in server.requests if each.line == INSERT and each.body["vector_store_id"] == lost_id]
     assert (outcome.exit_code, outcome.states) == (0, ["registered"])
-    assert len(asked) == 2
+    assert len(asked) == 1

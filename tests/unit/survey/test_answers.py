@@ -1,5 +1,6 @@
 """What the answers of all connections say together, and what is asked next."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -182,6 +183,35 @@ def test_what_nobody_can_tell_is_asked_often_if_lists_differ(lists: list[list[st
         assert prove(sweep, wanted, Proof(Verdict.UNDECIDED, costly=True)) == ["vs_1"]
 
     assert sweep.open(wanted)[1] == []
+
+
+@pytest.mark.parametrize(("count", "most"), [(20, 3), (21, 2)])
+def test_many_of_which_nobody_can_tell_are_asked_less_often(count: int, most: int) -> None:
+    """Among all of their connections are some to each worker."""
+    ids = [f"vs_{number}" for number in range(count)]
+    sweep = sweep_of(20, *[ids] * 20)
+    wanted = dict.fromkeys(ids, TARGET)
+
+    for _ in range(most):
+        assert prove(sweep, wanted, Proof(Verdict.UNDECIDED, costly=True)) == ids
+
+    assert sweep.open(wanted)[1] == []
+
+
+def test_what_is_lost_is_left_when_its_time_is_over() -> None:
+    """Connections that overlap begin more proofs than are needed then, and each is an error in the server's log."""
+    ids = [f"vs_{number}" for number in range(8)]
+    sweep = Answers(20, QUERIES, replace(DEFAULT_TIMINGS, lost_seconds=0.0))
+    sweep.add_list([VectorStore(store_id, "docs") for store_id in ids], sweep.now())
+    for store_id in ids:
+        sweep.question(store_id, TARGET)
+        sweep.add_proof(store_id, TARGET, Proof(Verdict.LOST, "404", costly=True), sweep.now())
+    assert not sweep.is_decided("vs_0")
+
+    for _ in range(FEWEST_PROOFS - 1):
+        sweep.question("vs_0", TARGET)
+
+    assert [store_id for store_id in ids if sweep.is_decided(store_id)] == ["vs_0"]
 
 
 def test_three_changes_of_lists_are_enough_and_are_counted() -> None:

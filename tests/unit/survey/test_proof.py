@@ -334,6 +334,18 @@ def test_chroma_up_to_0_3_5_is_alive_with_its_own_400(run: Run, generation: Any)
 
 
 @pytest.mark.parametrize("generation", ["dbs", "0.3"])
+def test_what_one_answer_tells_nothing_of_is_not_queried_too(run: Run, generation: Any) -> None:
+    """Both answers are errors, and that to the query takes a real server of 0.3.5 a second to log."""
+    with FakeLlamaStack(generation, provider_type="remote::milvus") as server:
+        for name in ("red_hat_docs", "acme_corporate", "eu_ai_act"):
+            server.add(name, id=name, identifier=name)
+        outcome = run(server.url, "check", "--connections", "5")
+
+    assert (outcome.exit_code, outcome.states) == (0, ["present"] * 3)
+    assert (server.lines().count(INSERT), server.lines().count(QUERY)) == (9, 0)
+
+
+@pytest.mark.parametrize("generation", ["dbs", "0.3"])
 def test_another_provider_s_500_to_an_empty_insert_is_a_failure(run: Run, generation: Any) -> None:
     """Only Milvus and qdrant have nothing to insert into yet."""
     with FakeLlamaStack(generation) as server:
