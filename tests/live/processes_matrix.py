@@ -33,6 +33,8 @@ SETUPS = {WORKERS: "workers", PER_CONNECTION: "per_connection", PER_REQUEST: "pe
 NAMES = ("red_hat_docs", "eu_ai_act")
 RUNS = int(os.environ.get("RUNS", "20"))
 """Half of them after a restart; a multiple of six has each command as often in both halves."""
+BASE_TIMEOUT_SECONDS = "240"
+"""As in the base: a wrong verdict may need longer than a short one lasts (0.6.1: 70 s)."""
 CLIENTS = 6
 """Real clients for each collection after each run, each request of them on a connection of its own: two workers are
 both met but once in 2,000 times, where each takes half of them."""
@@ -139,7 +141,7 @@ class Cell:
     def run(self, numbers: Sequence[int]) -> None:
         """Run the hook so often, and note how each run ends and what is wrong with it."""
         for number in numbers:
-            report = self._hook.outcome(*COMMANDS[number % len(COMMANDS)])
+            report = self._hook.outcome(*COMMANDS[number % len(COMMANDS)], "--timeout", BASE_TIMEOUT_SECONDS)
             provable = self.kind not in UNPROVABLE or not self._finds_the_same()
             states = ", ".join(sorted({item["state"] for item in report["collections"]}))
             proven = self._judge(report, number, provable)
