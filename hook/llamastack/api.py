@@ -41,7 +41,6 @@ class LlamaStack:
         self.release: Release | None = None
         """The server's release, where it says it: the texts of the findings go by it, and some verdicts."""
         self._has_asked_release_again = False
-        self._lost_ids: set[str] = set()
 
     def check_health(self) -> None:
         """Return if the server says that it is healthy. Raises UnavailableError for any other status of its own.
@@ -160,10 +159,6 @@ class LlamaStack:
             # Of a fresh one on Milvus both answers are errors, and that to the query takes 0.3.5 a second to log.
             if proof.verdict in (Verdict.LOST, Verdict.REFUSED, Verdict.UNDECIDED) or proof.timed_out:
                 break
-        if proof.verdict is Verdict.LOST and self._dialect is not None and store_id not in self._lost_ids:
-            # Once for each, since a replaced server knows none of them.
-            self._list()
-            self._lost_ids.add(store_id)
         if proof.verdict is Verdict.UNDECIDED and self.release is None and not self._has_asked_release_again:
             # The release tells what is dead, and a dead backend makes this answer late, too (0.7.3: 5 s and more).
             self._has_asked_release_again = True

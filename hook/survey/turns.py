@@ -143,7 +143,10 @@ class Turns:
                 again = replace(again, failure=proof.detail)
             proof = again
         self._answers.add_proof(store_id, target, proof, began)
-        self._has_lost |= proof.verdict is Verdict.LOST
+        if proof.verdict is Verdict.LOST and not self._has_lost:
+            self._has_lost = True
+            # Another release in the server's place knows none of them, and may not have this list any more.
+            self._patiently(server.vector_stores)
         if server.is_flooded_easily:
             sleep(self._deadline.timings.flooded_pause_seconds)
 

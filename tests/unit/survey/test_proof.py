@@ -333,6 +333,17 @@ def test_chroma_up_to_0_3_5_is_alive_with_its_own_400(run: Run, generation: Any)
     assert (server.lines().count(INSERT), server.lines().count(QUERY)) == (3, 15)
 
 
+def test_one_list_tells_of_all_lost_ones_that_the_server_is_the_same(run: Run) -> None:
+    """Another release in its place would not list them; that is asked after the proof, which need not wait for it."""
+    with FakeLlamaStack(version="0.7.3") as server:
+        for name in ("red_hat_docs", "acme_corporate", "eu_ai_act"):
+            server.lost_ids.add(server.add(name))
+        outcome = run(server.url, "check", "--connections", "1")
+
+    assert outcome.states == ["lost"] * 3
+    assert server.lines().count("GET /v1/vector_stores") == 2
+
+
 @pytest.mark.parametrize("generation", ["dbs", "0.3"])
 def test_what_one_answer_tells_nothing_of_is_not_queried_too(run: Run, generation: Any) -> None:
     """Both answers are errors, and that to the query takes a real server of 0.3.5 a second to log."""
