@@ -145,8 +145,8 @@ class LlamaStack:
         """Return what this connection proves of a vector store of a provider of this kind.
 
         `questions` are `insert`, of nothing, which goes as far as the provider's own table of vector stores, and
-        `query`, which goes through embedding model and backend and writes nothing. `query_seconds` is the query's own
-        time limit. Raises UnavailableError where the server is not there at all.
+        `query`, which goes through embedding model and backend and writes nothing. `query_seconds` is the time limit of
+        a model's first query, which is sent in any case. Raises UnavailableError where the server is not there at all.
         """
         asks = {
             INSERT: lambda: self._insert(store_id, []),
@@ -156,8 +156,10 @@ class LlamaStack:
         for question in questions:
             outcomes.append(_outcome(question, asks[question]))
             proof = prove(store_id, kind, outcomes, self.release)
+            if proof.verdict in (Verdict.LOST, Verdict.REFUSED) or proof.timed_out:
+                break
             # Of a fresh one on Milvus both answers are errors, and that to the query takes 0.3.5 a second to log.
-            if proof.verdict in (Verdict.LOST, Verdict.REFUSED, Verdict.UNDECIDED) or proof.timed_out:
+            if proof.verdict is Verdict.UNDECIDED and (kind, query_seconds) == ("milvus", None) and self.release:
                 break
         if proof.verdict is Verdict.UNDECIDED and self.release is None and not self._has_asked_release_again:
             # The release tells what is dead, and a dead backend makes this answer late, too (0.7.3: 5 s and more).

@@ -27,7 +27,9 @@ class Settler:
     _deadline: Deadline
     _journal: Journal
     _lost: dict[str, Proof] = field(default_factory=dict)
-    """By id, what is lost: nothing revives it, and each further proof is an error in the server's log."""
+    """By id, what is lost: each further proof is an error in the server's log."""
+    _asked_as: dict[str, Target] = field(default_factory=dict)
+    """By id, what the last observation asked for."""
 
     def observe(self, targets: Sequence[Target], queries: int) -> Observation:
         """Return what all workers say of the targets. Raises as the server's API does.
@@ -39,8 +41,7 @@ class Settler:
         lag = Deadline(min(self._deadline.timings.lag_seconds, self._deadline.remaining() / 2))
         settled: frozenset[str] = frozenset()
 
-        # Up to 0.2.24 a create under the same id revives it.
-        lost = {} if self._server.replaces else dict(self._lost)
+        lost = self._still_lost()
 
         def provable(stores: Stores) -> dict[str, Target]:
             # All but those that may be withdrawn, and those that are lost for good.
@@ -51,12 +52,27 @@ class Settler:
             observation = self._survey.observe(provable, queries)
             observation = replace(observation, proofs={**lost, **observation.proofs})
             self._lost |= {key: each for key, each in observation.proofs.items() if each.verdict is Verdict.LOST}
+            self._asked_as = as_candidates(targets, observation.stores)
             if unsettled(targets, observation.stores, settled):
                 settled |= self._agree(targets, observation.stores)
             elif self._is_behind(targets, observation.stores) and lag.remaining():
                 sleep(self._deadline.timings.lag_pause_seconds)
             else:
                 return observation
+
+    def _still_lost(self) -> dict[str, Proof]:
+        """Return what is lost as before, and need not be observed again.
+
+        A restart may revive it, so it is asked for once more before this run creates anything. Up to 0.2.24 the create
+        itself revives it.
+        """
+        if self._server.replaces:
+            return {}
+        if not self._journal.names(Sent):
+            for store_id in [each for each in self._lost if each in self._asked_as]:
+                if self._survey.prove_once(store_id, self._asked_as[store_id]).verdict is not Verdict.LOST:
+                    del self._lost[store_id]
+        return dict(self._lost)
 
     def _is_behind(self, targets: Sequence[Target], stores: Stores) -> bool:
         """Tell whether a list lacks what this run has made, or that in whose favour it has withdrawn it."""

@@ -126,9 +126,14 @@ class Answers:
             if any(answer.said.verdict in (Verdict.DEAD, Verdict.REFUSED) or answer.said.timed_out for answer in done):
                 return True
             together = self._united(store_id)
-            if together.verdict is Verdict.LOST and not self._lost.remaining():
-                return self._asked[store_id] >= self._share_of_errors()
             return together.verdict is Verdict.DIVIDED and not together.vanished
+
+    def is_asked_enough(self, store_id: str) -> bool:
+        """Tell whether no more proofs of what is lost are needed, though connections that overlap have begun some."""
+        with self._lock:
+            done = self._proofs.get(store_id)
+            is_lost = done is not None and done[-1].said.verdict is Verdict.LOST
+            return is_lost and not self._lost.remaining() and self._asked[store_id] >= self._share_of_errors()
 
     def question(self, store_id: str, target: Target) -> tuple[Proof | None, bool]:
         """Return the last proof of a vector store, and whether the next one has to ask the query, too.
@@ -232,7 +237,8 @@ class Answers:
             share = self._share_of_errors()
             if last.verdict is Verdict.UNDECIDED and not by_store(self._lists, store_id)[1]:
                 # Of many, some meet each worker.
-                share, fewest = 0, FEWEST_PROOFS - (len(self._wanted) > FULLY_PROVEN)
+                many = sum(some[-1].said.verdict is Verdict.UNDECIDED for some in self._proofs.values())
+                share, fewest = 0, FEWEST_PROOFS - (many > FULLY_PROVEN)
         # Where the query may be what fails on one worker of several, those without it say nothing of that.
         begun = self._queried if any(answer.said.failure for answer in done) else self._begun
         return min(self.connections, max(fewest, share)) - begun[store_id]

@@ -107,7 +107,8 @@ class Turns:
         """Prove each once more where a request had to be repeated: the server may have restarted meanwhile."""
         if self._is_disturbed:
             wanted = self._wanted(self._answers.stores)
-            self._ask(self._proofs(self._server, wanted, wanted))
+            for store_id, target in wanted.items():
+                self._prove(self._server, store_id, target, anew=True)
 
     def _ask(self, questions: Sequence[Callable[[], None]]) -> None:
         for question in questions:
@@ -127,9 +128,9 @@ class Turns:
     ) -> list[Callable[[], None]]:
         return [partial(self._prove, server, store_id, wanted[store_id]) for store_id in store_ids]
 
-    def _prove(self, server: LlamaStack, store_id: str, target: Target) -> None:
+    def _prove(self, server: LlamaStack, store_id: str, target: Target, *, anew: bool = False) -> None:
         """Add the proof of one connection. A failure counts where it is one again, or on another connection too."""
-        if self._answers.is_decided(store_id):
+        if self._answers.is_decided(store_id) or (not anew and self._answers.is_asked_enough(store_id)):
             return
         before, asks_query = self._answers.question(store_id, target)
         ask = partial(self._prover.prove, server, store_id, target, before, asks_query=asks_query)

@@ -538,7 +538,7 @@ def test_what_was_there_before_or_is_gone_is_not_its_own(known: str) -> None:
 
 
 def test_what_is_lost_is_proven_once(run: RunHook) -> None:
-    """Nothing revives it, and each proof is an error in the server's log."""
+    """Each proof is an error in the server's log."""
     with FakeLlamaStack(version="0.7.3") as server:
         lost_id = server.add("red_hat_docs", run_id="another")
         server.lost_ids.add(lost_id)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hook.llamastack import TRIAL_TEXT
 from tests.fake_llamastack import GRANITE, GRANITE_ID, FakeLlamaStack, answer, hang
 from tests.unit.conftest import NAMES, Run, Waits, entries
 
@@ -247,6 +248,22 @@ def test_a_lost_store_can_be_recreated(server: FakeLlamaStack, run: Run) -> None
     again = run(server.url, collections=wanted)
     assert again.states == ["present"]
     assert len(server.stores) == 2
+
+
+def test_what_a_restart_revives_during_the_trial_is_not_recreated(run: Run) -> None:
+    """An upgrade of the server may bring it back, with all that it holds."""
+    with FakeLlamaStack("0.3", provider_type="remote::milvus") as server:
+        server.lost_ids.add(server.add("red_hat_docs"))
+
+        def revive(handler: Any) -> None:
+            server.lost_ids.clear()
+            handler.reply(200, {"chunks": [{"content": TRIAL_TEXT}], "scores": [1.0]})
+
+        server.fault(QUERY, revive, times=1)
+        outcome = run(server.url, "--on-lost", "recreate", collections=entries("red_hat_docs"))
+
+        assert (outcome.exit_code, outcome.states) == (0, ["present"])
+        assert server.names() == ["red_hat_docs"]
 
 
 def test_recreating_takes_no_dead_store_for_the_new_one(server: FakeLlamaStack, run: Run) -> None:

@@ -206,12 +206,24 @@ def test_what_is_lost_is_left_when_its_time_is_over() -> None:
     for store_id in ids:
         sweep.question(store_id, TARGET)
         sweep.add_proof(store_id, TARGET, Proof(Verdict.LOST, "404", costly=True), sweep.now())
-    assert not sweep.is_decided("vs_0")
+    assert not sweep.is_asked_enough("vs_0")
 
     for _ in range(FEWEST_PROOFS - 1):
         sweep.question("vs_0", TARGET)
 
-    assert [store_id for store_id in ids if sweep.is_decided(store_id)] == ["vs_0"]
+    assert [store_id for store_id in ids if sweep.is_asked_enough(store_id)] == ["vs_0"]
+
+
+def test_one_of_which_nobody_can_tell_is_not_many() -> None:
+    """However many others there are: those tell nothing of its workers."""
+    ids = [f"vs_{number}" for number in range(30)]
+    sweep = sweep_of(20, *[ids] * 20)
+    prove(sweep, dict.fromkeys(ids[1:], TARGET), Proof(Verdict.DEAD))
+
+    for _ in range(FEWEST_PROOFS):
+        assert prove(sweep, dict.fromkeys(ids, TARGET), Proof(Verdict.UNDECIDED, costly=True)) == ids[:1]
+
+    assert sweep.open(dict.fromkeys(ids, TARGET))[1] == []
 
 
 def test_three_changes_of_lists_are_enough_and_are_counted() -> None:

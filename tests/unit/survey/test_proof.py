@@ -353,7 +353,31 @@ def test_what_one_answer_tells_nothing_of_is_not_queried_too(run: Run, generatio
         outcome = run(server.url, "check", "--connections", "5")
 
     assert (outcome.exit_code, outcome.states) == (0, ["present"] * 3)
-    assert (server.lines().count(INSERT), server.lines().count(QUERY)) == (9, 0)
+    # The first one's query tells of the model, too.
+    assert (server.lines().count(INSERT), server.lines().count(QUERY)) == (9, 1)
+
+
+@pytest.mark.parametrize("generation", ["dbs", "0.3"])
+def test_a_qdrant_that_is_down_is_no_fresh_one(run: Run, generation: Any) -> None:
+    """Its empty insert fails as that of a fresh Milvus does; what it answers to the query tells them apart."""
+    with FakeLlamaStack(generation, provider_type="remote::qdrant", dead_provider_ids={"milvus-shared"}) as server:
+        for name in ("red_hat_docs", "acme_corporate", "eu_ai_act"):
+            server.add(name, id=name, identifier=name)
+        outcome = run(server.url, "check", "--connections", "5")
+
+    assert (outcome.exit_code, outcome.states) == (3, ["unavailable"] * 3)
+
+
+def test_a_model_that_refuses_is_told_of_a_fresh_one_on_milvus(run: Run) -> None:
+    """Only the query asks the model."""
+    with FakeLlamaStack("0.3", provider_type="remote::milvus") as server:
+        for name in ("red_hat_docs", "acme_corporate", "eu_ai_act"):
+            server.add(name)
+        server.fault(QUERY, answer(401, {"detail": "Incorrect API key provided"}))
+        outcome = run(server.url, "check", "--connections", "5")
+
+    assert outcome.exit_code == 4
+    assert "rejected" in outcome.states
 
 
 @pytest.mark.parametrize("generation", ["dbs", "0.3"])
