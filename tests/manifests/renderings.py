@@ -80,6 +80,8 @@ _KUSTOMIZATIONS["own"] = {
 }
 COLLECTIONS = yaml.safe_load((ROOT / "tests" / "live" / "collections.yaml").read_text())["vector_dbs"]
 """A list of collections, which the chart wants to be given."""
+EXISTING = "llamastack-config"
+"""The server's own ConfigMap, where the chart is given one."""
 _CHARTS: dict[str, dict[str, Any]] = {
     "chart": {"collections": COLLECTIONS},
     # The same as base with every component.
@@ -114,7 +116,8 @@ _CHARTS: dict[str, dict[str, Any]] = {
         "logFormat": "console",
     },
     "chart+existing": {
-        "existingConfigMap": {"name": "llamastack-config"},
+        "existingConfigMap": {"name": EXISTING},
+        "waitForDeployment": DEPLOYMENT,
         "image": {"repository": "quay.example/hook", "digest": f"sha256:{'0' * 64}"},
         "imagePullSecrets": [{"name": "pull"}],
         "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],

@@ -14,6 +14,7 @@ from hook.errors import ExitCode
 from tests.manifests.renderings import (
     CHARTS,
     EVERY,
+    EXISTING,
     KUSTOMIZED,
     NAME,
     OPERATED,
@@ -284,17 +285,22 @@ OPERATORS = {
 def test_waiting_may_read_what_tells_of_it_and_nothing_else(name: str) -> None:
     """One Deployment; and where an operator makes it, that operator's resource and the server's ConfigMap."""
     role, binding = one(name, "Role", f"{NAME}-rollout"), one(name, "RoleBinding", f"{NAME}-rollout")
-    wanted = [("apps", "deployments", deployment(name))]
+    wanted = [(["apps"], ["deployments"], deployment(name))]
     if is_operated(name):
         kind = name.split("+")[0]
         wanted += [
-            (OPERATORS[kind][0], OPERATORS[kind][1], OPERATED[kind]),
-            ("", "configmaps", f"{OPERATED[kind]}-config"),
+            ([OPERATORS[kind][0]], [OPERATORS[kind][1]], OPERATED[kind]),
+            ([""], ["configmaps"], f"{OPERATED[kind]}-config"),
         ]
+    if name in CHARTS:
+        # Which operator, if any, its values do not say.
+        groups, resources = zip(*OPERATORS.values(), strict=True)
+        wanted += [([*groups], [*resources], deployment(name))]
+        wanted += [([""], ["configmaps"], EXISTING)] * (name == "chart+existing")
 
     assert role["rules"] == [
-        {"apiGroups": [group], "resources": [resource], "resourceNames": [named], "verbs": ["get"]}
-        for group, resource, named in wanted
+        {"apiGroups": groups, "resources": resources, "resourceNames": [named], "verbs": ["get"]}
+        for groups, resources, named in wanted
     ]
     assert environment(name)["HOOK_WAIT_FOR_DEPLOYMENT"] == deployment(name)
     assert binding["roleRef"]["name"] == role["metadata"]["name"]
