@@ -39,9 +39,11 @@ class Prover:
             questions = questions - {QUERY} or questions
         limit = None
         if QUERY in questions and target.model.id not in self._queried_models:
-            self._queried_models.add(target.model.id)
             limit = max(self._request_seconds, min(FIRST_QUERY_SECONDS, self._deadline.remaining() / 2))
         proof = server.prove(store_id, target.provider.kind, sorted(questions), limit)
+        if limit is not None and proof.verdict not in (Verdict.LOST, Verdict.REFUSED):
+            # Else the insert may have ended it, and the model was not asked.
+            self._queried_models.add(target.model.id)
         if proof.empty is False:
             self._filled_ids.add(store_id)
         is_filled = proof.verdict is Verdict.UNDECIDED and store_id in self._filled_ids

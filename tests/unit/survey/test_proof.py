@@ -368,16 +368,18 @@ def test_a_qdrant_that_is_down_is_no_fresh_one(run: Run, generation: Any) -> Non
     assert (outcome.exit_code, outcome.states) == (3, ["unavailable"] * 3)
 
 
-def test_a_model_that_refuses_is_told_of_a_fresh_one_on_milvus(run: Run) -> None:
-    """Only the query asks the model."""
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_model_that_refuses_is_told_of_a_fresh_one_on_milvus(run: Run, is_lost: bool) -> None:
+    """Only the query asks the model, which a lost one is not sent."""
     with FakeLlamaStack("0.3", provider_type="remote::milvus") as server:
+        server.lost_ids |= {server.add("red_hat_docs")} if is_lost else set()
         for name in ("red_hat_docs", "acme_corporate", "eu_ai_act"):
             server.add(name)
         server.fault(QUERY, answer(401, {"detail": "Incorrect API key provided"}))
         outcome = run(server.url, "check", "--connections", "5")
 
     assert outcome.exit_code == 4
-    assert "rejected" in outcome.states
+    assert outcome.states[0] == "rejected"
 
 
 @pytest.mark.parametrize("generation", ["dbs", "0.3"])
