@@ -28,7 +28,7 @@ class Timings:
     """Before a create that another worker shall take."""
     flooded_pause_seconds: float = 0.1
     """After each proof where the server is flooded easily: it writes a few hundred events of its telemetry a second."""
-    lost_seconds: float = 2.0
+    lost_seconds: float = 4.0
     """How long what seems lost is proven on as many connections as what works, though each answer is an error: one
     worker that knows it is enough. The rich log of 0.7.3 and newer takes seconds for an error."""
     lag_seconds: float = 30.0
