@@ -159,7 +159,7 @@ class LlamaStack:
             if proof.verdict in (Verdict.LOST, Verdict.REFUSED) or proof.timed_out:
                 break
             # Of a fresh one on Milvus both answers are errors, and that to the query takes 0.3.5 a second to log.
-            if proof.verdict is Verdict.UNDECIDED and (kind, query_seconds) == ("milvus", None) and self.release:
+            if proof.verdict is Verdict.UNDECIDED and kind == "milvus" and query_seconds is None and self.release:
                 break
         if proof.verdict is Verdict.UNDECIDED and self.release is None and not self._has_asked_release_again:
             # The release tells what is dead, and a dead backend makes this answer late, too (0.7.3: 5 s and more).
@@ -203,7 +203,7 @@ class LlamaStack:
         return self._http.post(INSERT_PATH, _ids(store_id) | {"chunks": chunks})
 
     def _query(self, store_id: str, query: str, count: int, seconds: float | None = None) -> Any:
-        # The best chunks, whatever their score. The threshold of every release is 0, and leaves out chunks with a
+        # The best chunks, with any score. The threshold of every release is 0, and leaves out chunks with a
         # negative cosine (POST /v1/vector-io/query).
         params = {"max_chunks": count, "score_threshold": -1.0}
         return self._http.post(QUERY_PATH, _ids(store_id) | {"query": query, "params": params}, timeout_seconds=seconds)

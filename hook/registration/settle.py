@@ -44,7 +44,7 @@ class Settler:
         lost = self._still_lost()
 
         def provable(stores: Stores) -> dict[str, Target]:
-            # All but those that may be withdrawn, and those that are lost for good.
+            # All but those that may be withdrawn, and those that are still lost.
             found = as_candidates(targets, stores, without=unsettled(targets, stores, settled))
             return {store_id: target for store_id, target in found.items() if store_id not in lost}
 
