@@ -23,14 +23,17 @@ def candidates(targets: Iterable[Target], stores: Iterable[VectorStore]) -> dict
     """Return, for each target's name, the vector stores that have it, or its alias, as their name, or it as their id.
 
     What this program made under an alias is known by its metadata, also after the alias has changed. A name that only a
-    server makes up counts as an id alone. They come in the order of the list.
+    server makes up counts as an id alone.
+
+    They come from the oldest to the newest. The server's list is sorted by second, and within one by the order of
+    insertion (every release, GET /v1/vector_stores), so all runs that look at it agree on the first.
     """
     targets = tuple(targets)
     names = {target.name: target.name for target in targets}
     names |= {target.alias: target.name for target in targets if target.alias is not None}
     found: dict[str, list[VectorStore]] = {target.name: [] for target in targets}
     others = (targets[0].declared if targets else frozenset()) - found.keys()
-    for store in stores:
+    for store in sorted(stores, key=lambda each: each.created_at):
         if store.id in others or store.declared_as in others:
             continue
         # What is one collection by its id is not another one by its name; and some have no name.
@@ -74,18 +77,3 @@ def as_candidates(
     found = candidates(targets, stores)
     wanted = [target for target in targets if target.name not in without]
     return {store.id: as_listed(target, store) for target in wanted for store in found[target.name]}
-
-
-def by_age(found: Iterable[VectorStore]) -> list[VectorStore]:
-    """Return candidates from the oldest to the newest.
-
-    The server's list is sorted by second, and within one by the order of insertion (every release,
-    GET /v1/vector_stores), so all runs that look at it agree on the first.
-    """
-    return sorted(found, key=lambda store: store.created_at)
-
-
-def earlier_ones(found: Sequence[VectorStore], own_ids: AbstractSet[str]) -> list[VectorStore]:
-    """Return the candidates that came before the first that this run made, from the oldest on."""
-    order = by_age(found)
-    return order[: next((index for index, store in enumerate(order) if store.id in own_ids), 0)]

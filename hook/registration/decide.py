@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from hook.domain import Finding, Observation, State, Target, VectorStore, Verdict
 from hook.llamastack import Release, tells_nothing_when_empty
-from hook.registration.candidates import by_age, candidates, is_server_made
+from hook.registration.candidates import candidates, is_server_made
 from hook.registration.deletion import Surplus, may_delete
 from hook.registration.journal import Journal, Kept, Refused, Repeated, Sent, Withdrawn
 
@@ -105,7 +105,7 @@ def _withdrawals(targets: Sequence[Target], observation: Observation, journal: J
     kept_ids = {event.store.id for event in journal.events if isinstance(event, Kept | Withdrawn)}
     actions = []
     for target in targets:
-        live = [store for store in by_age(found[target.name]) if proofs[store.id].verdict is not Verdict.LOST]
+        live = [store for store in found[target.name] if proofs[store.id].verdict is not Verdict.LOST]
         for store in live[1:] if all(store.made_by is not None for store in live) else ():
             claim = Surplus(live[0], proofs[live[0].id].verdict, proofs[store.id].empty)
             if may_delete(store, claim) and store.id not in kept_ids:

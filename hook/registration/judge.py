@@ -7,7 +7,7 @@ from hook.domain import Finding, Observation, Proof, State, Target, VectorStore,
 from hook.errors import one_line
 from hook.llamastack import Release
 from hook.registration import duplicates, remarks, remedies
-from hook.registration.candidates import by_age, candidates, is_server_made
+from hook.registration.candidates import candidates, is_server_made
 from hook.registration.journal import Journal, Sent, Unclear
 
 
@@ -107,7 +107,6 @@ class Judge:
         return replace(found, state=State.UNKNOWN, id=None, detail=f"{what} ({failure.cause}); run it again")
 
     def _compare(self, target: Target, stores: Sequence[VectorStore], seen: Observation) -> Finding:
-        stores = by_age(stores)
         proofs = seen.proofs
         live = [store for store in stores if proofs[store.id].verdict is not Verdict.LOST]
         lost_ids = tuple(store.id for store in stores if proofs[store.id].verdict is Verdict.LOST)

@@ -12,7 +12,7 @@ from hook.errors import RefusedError, UnavailableError, one_line
 from hook.llamastack import MAX_FAILURES, LlamaStack, number
 from hook.logs import log
 from hook.progress import Progress
-from hook.registration.candidates import as_listed, by_age, candidates
+from hook.registration.candidates import as_listed, candidates
 from hook.registration.deletion import Orphan, Spare, delete, may_delete
 from hook.registration.ready import resolve_on, wait_until_ready
 from hook.registration.remarks import differences
@@ -70,8 +70,8 @@ class Pruner:
         asked = {store_id: each for store_id, each in wanted(seen.stores).items() if store_id in seen.proofs}
         claims = [
             (store, claim)
-            for store in by_age(each for each in seen.stores if each.id in asked)
-            if (claim := self._claim(store, seen, targets, labels)) is not None
+            for store in sorted(seen.stores, key=lambda each: each.created_at)
+            if store.id in asked and (claim := self._claim(store, seen, targets, labels)) is not None
         ]
         self._progress.findings = {store.id: _listed(store, claim) for store, claim in claims}
         for store, claim in claims if self._settings.yes else ():
@@ -138,9 +138,7 @@ def _kept(target: Target, stores: Sequence[VectorStore], seen: Observation) -> V
 
     Whatever `--on-duplicate` is, no run takes a younger one that is empty.
     """
-    live = [
-        each for each in by_age(stores) if each.id in seen.proofs and seen.proofs[each.id].verdict is not Verdict.LOST
-    ]
+    live = [each for each in stores if each.id in seen.proofs and seen.proofs[each.id].verdict is not Verdict.LOST]
     return live[0] if live and not differences(target, live[0], seen) else None
 
 

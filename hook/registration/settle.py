@@ -10,7 +10,7 @@ from hook.domain import Observation, Proof, Target, VectorStore, Verdict
 from hook.errors import HookError
 from hook.llamastack import LlamaStack
 from hook.logs import log
-from hook.registration.candidates import as_candidates, as_listed, by_age, candidates, earlier_ones, unsettled
+from hook.registration.candidates import as_candidates, as_listed, candidates, unsettled
 from hook.registration.deletion import Duplicate, delete
 from hook.registration.journal import Journal, Sent, Withdrawn
 from hook.survey import QUERIES_BEFORE_A_WRITE, Survey
@@ -148,7 +148,7 @@ class Settler:
         if len(found) < 2 or not recent:
             return False
         # One that a restart has lost is in no race; the oldest is proven in any case.
-        self._prove(by_age(found)[0], target, proofs)
+        self._prove(found[0], target, proofs)
         alive = [store for store in found if store.id not in proofs or proofs[store.id].verdict is not Verdict.LOST]
         if any(store.id in proofs and proofs[store.id].verdict is Verdict.DIVIDED for store in alive):
             # What only some workers know is withdrawn by nobody.
@@ -156,33 +156,30 @@ class Settler:
         return len(alive) > 1 and any(store.id in recent for store in alive)
 
     def _withdraw_surplus(self, targets: Sequence[Target], stores: Stores, proofs: dict[str, Proof]) -> None:
-        found = candidates(targets, stores)
-        for target in targets:
-            self._withdraw(target, found[target.name], proofs)
-
-    def _withdraw(self, target: Target, found: Stores, proofs: dict[str, Proof]) -> None:
         """Delete what this run made, if another one of the name was there before, and is usable.
 
         Usable by every worker: where only some know it, consumers may depend on either, and both stay. A gateway that
         sends a create twice makes one more; of this run's own, the one that the answer named stays.
         """
         journal = self._journal
-        own = by_age(store for store in found if journal.is_ours(store))
-        before = earlier_ones(found, {store.id for store in own})
-        verdicts = (self._prove(store, target, proofs).verdict for store in before)
-        first = next((each for each in verdicts if each is not Verdict.LOST), Verdict.LOST)
-        if first not in (Verdict.ALIVE, Verdict.UNDECIDED, Verdict.REFUSED):
-            answered = journal.created().get(target.name)
-            own.sort(key=lambda store: answered is None or store.id != answered.id)
-            del own[:1]
         ids_before = frozenset(map(str.casefold, journal.preexisting_ids))
-        for store in own:
-            # Somebody may use it already.
-            empty = self._survey.prove_once(store.id, as_listed(target, store)).empty
-            claim = Duplicate(target.name, journal.run_id, ids_before, empty)
-            if delete(self._server, store, claim, self._deadline):
-                journal.add(Withdrawn(target.name, store))
-                log.info("collection.taken_back", collection=target.name, vector_store_id=store.id)
+        found = candidates(targets, stores)
+        for target in targets:
+            own = [store for store in found[target.name] if journal.is_ours(store)]
+            before = found[target.name][: found[target.name].index(own[0])] if own else ()
+            verdicts = (self._prove(store, target, proofs).verdict for store in before)
+            first = next((each for each in verdicts if each is not Verdict.LOST), Verdict.LOST)
+            if first not in (Verdict.ALIVE, Verdict.UNDECIDED, Verdict.REFUSED):
+                answered = journal.created().get(target.name)
+                own.sort(key=lambda store: answered is None or store.id != answered.id)
+                del own[:1]
+            for store in own:
+                # Somebody may use it already.
+                empty = self._survey.prove_once(store.id, as_listed(target, store)).empty
+                claim = Duplicate(target.name, journal.run_id, ids_before, empty)
+                if delete(self._server, store, claim, self._deadline):
+                    journal.add(Withdrawn(target.name, store))
+                    log.info("collection.taken_back", collection=target.name, vector_store_id=store.id)
 
     def _prove(self, store: VectorStore, target: Target, proofs: dict[str, Proof]) -> Proof:
         """Return the proof of a vector store that is old enough to decide, taken once for the race."""
