@@ -8,7 +8,7 @@ from hook.domain import Observation, Proof, Target, Verdict
 from hook.errors import HookError, UnavailableError
 from hook.llamastack import LlamaStack, Release
 from hook.registration import remedies
-from hook.registration.models import vectors
+from hook.registration.models import embedded
 
 
 def explained(server: LlamaStack, seen: Observation, targets: Mapping[str, Target], deadline: Deadline) -> Observation:
@@ -23,8 +23,8 @@ def explained(server: LlamaStack, seen: Observation, targets: Mapping[str, Targe
         for store_id, target in targets.items()
         if store_id in proofs and proofs[store_id].verdict in (Verdict.DEAD, Verdict.UNDECIDED)
     }
-    failures = vectors(server, (target.model for target in asked.values()), deadline).failures
-    if any(isinstance(each, UnavailableError) and each.timed_out for each in failures.values()):
+    made = embedded(server, (target.model for target in asked.values()), deadline)
+    if any(isinstance(each, UnavailableError) and each.timed_out for each in made.values()):
         # Not the model may have stopped answering, but the whole server.
         try:
             server.check_health()
@@ -33,17 +33,17 @@ def explained(server: LlamaStack, seen: Observation, targets: Mapping[str, Targe
     filled_ids = {store.id for store in seen.stores if store.files_completed > 0}
     for store_id, target in asked.items():
         proof = proofs[store_id]
-        failure = failures.get(target.model.id)
+        failure = made[target.model.id]
         if proof.verdict is Verdict.DEAD or isinstance(failure, UnavailableError) or store_id in filled_ids:
             detail = _cause(proof, target, failure, server.release)
             proofs[store_id] = replace(proof, verdict=Verdict.DEAD, detail=detail)
     return replace(seen, proofs=proofs)
 
 
-def _cause(proof: Proof, target: Target, failure: HookError | None, release: Release | None) -> str:
+def _cause(proof: Proof, target: Target, failure: int | HookError, release: Release | None) -> str:
     if isinstance(failure, UnavailableError):
         what = f"the embedding model '{target.model.id}' does not answer ({failure}); check its endpoint"
-    elif failure is not None:
+    elif isinstance(failure, HookError):
         what = f"whether the embedding model answers is unknown ({failure}); see LlamaStack's log"
     else:
         what = remedies.dead_backend(target, release)

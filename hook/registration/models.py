@@ -1,7 +1,6 @@
 """What the embedding models do: how long their vectors are, and whether files can be attached with them."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 
 from hook.deadline import Deadline
 from hook.domain import Finding, Model, Provider, State, Target
@@ -11,41 +10,39 @@ from hook.logs import log
 from hook.registration import remedies
 
 
-@dataclass(frozen=True, slots=True)
-class Vectors:
-    """What came of one request for a vector to each model, by its id."""
-
-    lengths: dict[str, int] = field(default_factory=dict)
-    """How long the vector was."""
-    failures: dict[str, HookError] = field(default_factory=dict)
-
-
-def vectors(server: LlamaStack, models: Iterable[Model], deadline: Deadline) -> Vectors:
-    """Return how long a vector is that each model makes, or why one makes none now.
+def embedded(server: LlamaStack, models: Iterable[Model], deadline: Deadline) -> dict[str, int | HookError]:
+    """Return, by id, how long a vector is that each model makes, or why it makes none now.
 
     What the server tells of that length is what its own configuration says.
     """
-    found = Vectors()
+    found: dict[str, int | HookError] = {}
     for model in {model.id: model for model in models}.values():
         try:
-            found.lengths[model.id] = len(
-                server.embed(model, min(deadline.timings.embed_seconds, deadline.remaining() / 4))
-            )
+            found[model.id] = len(server.embed(model, min(deadline.timings.embed_seconds, deadline.remaining() / 4)))
         except HookError as error:
-            found.failures[model.id] = error
+            found[model.id] = error
     return found
 
 
-def unable(targets: Iterable[Target], made: Vectors) -> dict[str, Finding]:
-    """Return the findings of the targets whose model is listed as `llm`, and makes no vector now."""
+def unfit(targets: Iterable[Target], made: Mapping[str, int | HookError]) -> dict[str, Finding]:
+    """Return the findings of the targets whose model makes vectors of another length, or is an `llm` and makes none.
+
+    What is listed as an embedding model may only be down, as a proof will tell.
+    """
     found = {}
     for target in targets:
-        failure = made.failures.get(target.model.id)
-        if failure is not None and target.model.kind != "embedding":
-            state = State.REJECTED if isinstance(failure, RefusedError) else State.UNAVAILABLE
-            what = f"the server lists '{target.model.id}' as {target.model.kind}, and it makes no vector: {failure}"
+        model, wanted, real = target.model, target.embedding_dimension, made[target.model.id]
+        if isinstance(real, HookError) and model.kind != "embedding":
+            state = State.REJECTED if isinstance(real, RefusedError) else State.UNAVAILABLE
+            what = f"the server lists '{model.id}' as {model.kind}, and it makes no vector: {real}"
             detail = f"{what}; if it is an embedding model, register it with model_type: embedding in LlamaStack"
             found[target.name] = Finding(target.name, state, detail=detail)
+        elif isinstance(real, int) and real != wanted:
+            detail = (
+                f"embedding_dimension is {wanted}, but the model '{model.id}' has just made a vector of {real}: "
+                f"inserts or queries would fail; configure {real}, here and in LlamaStack"
+            )
+            found[target.name] = Finding(target.name, State.REJECTED, detail=detail)
     return found
 
 

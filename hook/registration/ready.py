@@ -9,7 +9,7 @@ from hook.heartbeat import doing
 from hook.llamastack import LlamaStack
 from hook.logs import log
 from hook.registration import models
-from hook.registration.resolve import may_come, mismatched, quoted, resolve_all, sharing_tables, switched_off
+from hook.registration.resolve import may_come, quoted, resolve_all, sharing_tables, switched_off
 from hook.retry import retry
 
 
@@ -48,8 +48,8 @@ def resolve_on(
     listed, late = _wait_for_models(server, collections, providers, deadline)
     found = [each for each in collections if each.name not in late]
     targets, failed = resolve_all(found, listed, [each for each in providers if each.api == "vector_io"])
-    vectors = models.vectors(server, (target.model for target in targets), deadline)
-    failed |= late | mismatched(targets, vectors.lengths) | models.unable(targets, vectors)
+    made = models.embedded(server, (target.model for target in targets), deadline)
+    failed |= late | models.unfit(targets, made)
     failed |= sharing_tables(targets, stores, server.release, names_are_ids=server.replaces)
     targets = [target for target in targets if target.name not in failed]
     off = switched_off(disabled, providers)
@@ -57,7 +57,7 @@ def resolve_on(
         log.warning("config.switched_off_here", hint=hint)
     warnings = (*off, *models.kind_warnings(targets))
     if is_register:
-        able = [target for target in targets if target.model.id in vectors.lengths]
+        able = [target for target in targets if isinstance(made[target.model.id], int)]
         warnings += models.file_warnings(server, able, providers, deadline)
     return targets, failed, warnings
 

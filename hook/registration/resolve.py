@@ -116,23 +116,6 @@ def switched_off(disabled: Mapping[str, str], providers: Iterable[Provider]) -> 
     return warnings
 
 
-def mismatched(targets: Iterable[Target], lengths: Mapping[str, int]) -> dict[str, Finding]:
-    """Return the findings of the targets whose model makes other vectors than they want, by name.
-
-    `lengths` has, by the model's id, how long a vector was that it has made.
-    """
-    found = {}
-    for target in targets:
-        wanted, real = target.embedding_dimension, lengths.get(target.model.id, target.embedding_dimension)
-        if real != wanted:
-            detail = (
-                f"embedding_dimension is {wanted}, but the model '{target.model.id}' has just made a vector of {real}: "
-                f"inserts or queries would fail; configure {real}, here and in LlamaStack"
-            )
-            found[target.name] = Finding(target.name, State.REJECTED, detail=detail)
-    return found
-
-
 def sharing_tables(
     targets: Sequence[Target], stores: Iterable[VectorStore], release: Release | None, *, names_are_ids: bool
 ) -> dict[str, Finding]:
