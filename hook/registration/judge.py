@@ -157,13 +157,13 @@ class Judge:
             return replace(finding, state=State.DIVIDED, detail=f"{proof.detail}: {remedies.unshared(target)}")
         unlisted = remarks.unlisted(store, seen)
         if proof.verdict is Verdict.DIVIDED or (unlisted and proof.verdict is Verdict.UNDECIDED and proof.costly):
-            known = proof.detail if proof.verdict is Verdict.DIVIDED else remarks.share(unlisted, seen)
+            known = proof.detail if proof.verdict is Verdict.DIVIDED else unlisted
             remedy = remedies.divided(target, self.release)
             detail = f"some of the server's workers know it and others do not ({known}). {remedy}"
             return replace(finding, state=State.DIVIDED, detail=detail)
         notes = [*filter(None, [note]), *remarks.notes(store, proof, lost_ids, is_register=self.is_register)]
         if unlisted:
-            notes.append(f"inserts and queries work, but {remarks.share(unlisted, seen)}")
+            notes.append(f"inserts and queries work, but {unlisted}")
         unverified = proof.verdict is Verdict.UNDECIDED or proof.blind
         # No write could verify what takes none.
         fails = unverified and self.fail_unverified and not proof.reads_only

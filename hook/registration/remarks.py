@@ -15,14 +15,10 @@ BLIND = (
 )
 
 
-def unlisted(store: VectorStore, seen: Observation) -> int:
-    """Return how many connections do not list a vector store."""
-    return seen.connections - seen.shown.get(store.id, seen.connections)
-
-
-def share(number: int, seen: Observation) -> str:
-    """Return in words that so many connections do not list a vector store."""
-    return f"{number} of {seen.connections} connections do not list it"
+def unlisted(store: VectorStore, seen: Observation) -> str:
+    """Return on how many connections the list does not show a vector store; empty where each one does."""
+    number = seen.connections - seen.shown.get(store.id, seen.connections)
+    return f"{number} of {seen.connections} connections do not list it" if number else ""
 
 
 def notes(store: VectorStore, proof: Proof, lost_ids: Sequence[str], *, is_register: bool = False) -> list[str]:
