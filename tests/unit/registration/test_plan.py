@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hook.domain import Finding, Model, Provider, State, Target, VectorStore, Verdict
-from hook.registration.decide import Repeat, Try, Withdraw
+from hook.registration.decide import Repeat, Withdraw
 from hook.registration.deletion import Surplus
 from hook.registration.plan import planned
 from tests.fake_llamastack import GRANITE_ID, FakeLlamaStack
@@ -97,7 +97,7 @@ def test_what_else_would_be_done_stands_in_the_detail() -> None:
     found = {"docs": Finding("docs", State.DUPLICATED, detail="two")}
     withdraw = Withdraw(TARGET, store, Surplus(store, Verdict.ALIVE, empty=True))
 
-    both = planned([withdraw, Repeat(TARGET, "docs", on_each_connection=True), Try(TARGET)], found)["docs"]
+    both = planned([withdraw, Repeat(TARGET, "docs", on_each_connection=True)], found)["docs"]
 
     assert both.state is State.DUPLICATED
     assert both.detail == (
