@@ -45,36 +45,28 @@ class Repeat(Action):
     """Whether other workers than the one that answers need it, too."""
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What the settings and the server allow."""
-
-    release: Release | None
-    may_recreate: bool
-    """Whether a lost vector store is replaced by a new one."""
-    may_insert: bool
-    """Whether a trial may be made."""
-    replaces: bool
-    """Whether a second create changes nothing (up to 0.2.24)."""
-
-
 def decide(
     targets: Sequence[Target],
     observation: Observation,
     findings: Mapping[str, Finding],
     journal: Journal,
-    policy: Policy,
+    *,
+    release: Release | None,
+    may_recreate: bool,
+    may_insert: bool,
+    replaces: bool,
 ) -> list[Action]:
     """Return what is to be done, in this order; nothing of it twice in one run.
 
-    `findings` are what the observation says of each target. Nothing is created where workers disagree: it would be
-    known to one of them, and a second one of its name would follow after a restart. Nothing takes the place of an id
-    that a server made.
+    `findings` are what the observation says of each target. A lost vector store gets a new one where this run
+    `may_recreate`, a trial is made where it `may_insert`, and a create is repeated where the server `replaces`.
+    Nothing is created where workers disagree: it would be known to one of them, and a second one of its name would
+    follow after a restart. Nothing takes the place of an id that a server made.
     """
     actions: list[Action] = [*_withdrawals(targets, observation, journal)]
-    if policy.replaces:
+    if replaces:
         actions += _repeats(targets, observation, findings, journal)
-    wanted = {State.MISSING, State.LOST} if policy.may_recreate else {State.MISSING}
+    wanted = {State.MISSING, State.LOST} if may_recreate else {State.MISSING}
     failed = {each.provider_id for each in journal.unresolved(observation.stores).values()}
     creates = [
         target
@@ -86,8 +78,8 @@ def decide(
         and failed.isdisjoint({None, target.provider.id})
         and not observation.workers_disagree
     ]
-    if policy.may_insert:
-        new = [each for each in creates if tells_nothing_when_empty(each.provider.kind, policy.release)]
+    if may_insert:
+        new = [each for each in creates if tells_nothing_when_empty(each.provider.kind, release)]
         reads = {store_id for store_id, proof in observation.proofs.items() if proof.reads_only}
         unverified = [
             each for each in targets if findings[each.name].unverified and findings[each.name].id not in reads

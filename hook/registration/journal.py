@@ -92,9 +92,9 @@ class Journal:
         """Return, by name, the creates that the server refused."""
         return {event.name: event for event in self.events if isinstance(event, Refused)}
 
-    def names(self, *kinds: type) -> list[str]:
-        """Return the collections that events of these kinds are about, in their order."""
-        return [event.name for event in self.events if isinstance(event, kinds)]
+    def names(self, kind: type[Event]) -> list[str]:
+        """Return the collections that events of a kind are about, in their order."""
+        return [event.name for event in self.events if isinstance(event, kind)]
 
     def trial(self, target: Target) -> Proof | None:
         """Return what a throw-away vector store proved of a target's provider and model; None where none was tried."""

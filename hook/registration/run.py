@@ -12,7 +12,7 @@ from hook.registration import consumer
 from hook.registration.candidates import as_candidates
 from hook.registration.carry_out import Performer
 from hook.registration.causes import explained
-from hook.registration.decide import Action, Policy, decide
+from hook.registration.decide import Action, decide
 from hook.registration.journal import Journal
 from hook.registration.judge import Judge, unfinished
 from hook.registration.plan import planned
@@ -87,10 +87,13 @@ class Run:
         self._progress.findings |= Judge(self._server.release, *options).findings(targets, observation, self._journal)
 
     def _decide(self, targets: Sequence[Target], observation: Observation) -> list[Action]:
-        policy = Policy(
-            self._server.release,
+        return decide(
+            targets,
+            observation,
+            self._progress.findings,
+            self._journal,
+            release=self._server.release,
             may_recreate=self._settings.recreate_lost,
             may_insert=self._settings.prove_write and self._settings.command == "register",
             replaces=self._server.replaces,
         )
-        return decide(targets, observation, self._progress.findings, self._journal, policy)
