@@ -74,17 +74,13 @@ class Judge:
             return replace(found, state=State.REGISTERED) if is_ours else found
         if found.state is State.LOST and (made is not None or not self.recreates):
             return found
-        if made is not None and is_withdrawn:
-            detail = (
-                f"deleted our duplicate {one_line(made.id, 100)} in favour of another run's store, which has since "
-                "disappeared; run it again"
-            )
-            return replace(found, detail=detail)
         if made is not None:
-            detail = f"{_created_as(made.id)}, but the list does not show it under this name: see the server's log"
-            return replace(found, id=made.id, detail=detail)
-        if target.name in journal.refused():
-            return replace(found, state=State.REJECTED, detail=journal.refused()[target.name].cause)
+            what = "but the list does not show it under this name: see the server's log"
+            if is_withdrawn:
+                what = "and deleted in favour of another run's store, which has since disappeared; run it again"
+            return replace(found, id=None if is_withdrawn else made.id, detail=f"{_created_as(made.id)}, {what}")
+        if (refused := journal.refused().get(target.name)) is not None:
+            return replace(found, state=State.REJECTED, detail=refused.cause)
         failures = (each for each in unresolved.values() if each.provider_id in (None, target.provider.id))
         if (failure := next(failures, None)) is not None:
             return self._failed(target, found, failure)
