@@ -49,10 +49,8 @@ class Answers:
         """By id, how many of them ask the query."""
         self._missed: Counter[str] = Counter()
         """By id, how many connections have proven a vector store because their list does not show it."""
-        self._hung: dict[tuple[str, str], Proof] = {}
-        """By provider and model: a request that was not answered in time is not repeated for the next one."""
-        self._failed: set[tuple[str, str]] = set()
-        """The providers and models of what has failed for good: for the next one it is not repeated."""
+        self._failed: dict[tuple[str, str], Proof] = {}
+        """By provider and model, what has failed for good: it is not repeated for the next vector store."""
         self._wanted: Sequence[str] = ()
 
     @property
@@ -154,13 +152,9 @@ class Answers:
             self._queried[store_id] += asks
             return done[-1] if done else None, asks
 
-    def is_first_failure(self, target: Target) -> bool:
-        """Tell whether no vector store of this provider and model has failed for good yet."""
-        return (target.provider.id, target.model.id) not in self._failed
-
-    def hung(self, target: Target) -> Proof | None:
-        """Return the proof of another vector store of the same provider and model that was not answered in time."""
-        return self._hung.get((target.provider.id, target.model.id))
+    def failed(self, target: Target) -> Proof | None:
+        """Return how a vector store of this provider and model has failed for good, best without an answer in time."""
+        return self._failed.get((target.provider.id, target.model.id))
 
     def add_list(self, stores: Sequence[VectorStore], began: float) -> None:
         """Add a list."""
@@ -178,10 +172,8 @@ class Answers:
         """Add a proof."""
         with self._lock:
             self._proofs.setdefault(store_id, []).append(Timed(proof, began, self.now()))
-            if proof.timed_out:
-                self._hung[target.provider.id, target.model.id] = proof
-            if proof.verdict is Verdict.DEAD:
-                self._failed.add((target.provider.id, target.model.id))
+            if proof.timed_out or (proof.verdict is Verdict.DEAD and self.failed(target) is None):
+                self._failed[target.provider.id, target.model.id] = proof
 
     def is_over(self) -> bool:
         """Tell whether each list and each proof was taken as often as it has to be."""

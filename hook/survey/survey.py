@@ -112,7 +112,9 @@ class Survey:
         try:
             one_at_a_time = patient or self._server.is_flooded_easily or self.connections == 1
             at_once = 1 if one_at_a_time else self._at_once
-            turns.take_first(self._server, first_list, at_once)
+            if first_list is not None:
+                answers.add_list(first_list, answers.now())
+            turns.take_first(self._server, at_once, asks_list=first_list is None)
             if self.connections > 1 and answers.wants_nothing():
                 answers.connections *= LISTS_EACH
             apart = self._deadline.timings.apart_seconds

@@ -52,16 +52,14 @@ class Turns:
     _has_lost: bool = False
     """Whether a worker did not know one of them."""
 
-    def take_first(self, server: LlamaStack, first_list: Sequence[VectorStore] | None, at_once: int) -> None:
+    def take_first(self, server: LlamaStack, at_once: int, *, asks_list: bool) -> None:
         """Ask for the list, unless that was asked just now, and for the first proof of each vector store.
 
         The first of those goes alone, since it may load the embedding model. The others are shared by up to `at_once`
         connections. Where one of them is lost, more lists tell whether workers disagree.
         """
-        if first_list is None:
+        if asks_list:
             self._list(server, [])
-        else:
-            self._add_list(first_list, self._answers.now(), [])
         wanted = self._wanted(self._answers.stores)
         _, due = self._answers.open(wanted)
         alone = due if at_once == 1 else due[:1]
@@ -117,9 +115,7 @@ class Turns:
 
     def _list(self, server: LlamaStack, shown: list[str]) -> None:
         began = self._answers.now()
-        self._add_list(self._patiently(partial(_repeated, server.vector_stores)), began, shown)
-
-    def _add_list(self, stores: Sequence[VectorStore], began: float, shown: list[str]) -> None:
+        stores = self._patiently(partial(_repeated, server.vector_stores))
         self._answers.add_list(stores, began)
         shown += [store.id for store in stores]
 
@@ -135,9 +131,10 @@ class Turns:
         before, asks_query = self._answers.question(store_id, target)
         ask = partial(self._prover.prove, server, store_id, target, before, asks_query=asks_query)
         began = self._answers.now()
-        proof = self._answers.hung(target) or self._patiently(ask)
+        failed = self._answers.failed(target)
+        proof = failed if failed is not None and failed.timed_out else self._patiently(ask)
         is_quick = self._answers.now() - began < QUICK_SECONDS and not proof.timed_out
-        if proof.verdict is Verdict.DEAD and is_quick and self._answers.is_first_failure(target):
+        if proof.verdict is Verdict.DEAD and is_quick and self._answers.failed(target) is None:
             again = self._patiently(ask)
             if again.verdict is not Verdict.DEAD:
                 log.info("request.failed_once", vector_store_id=store_id, cause=proof.detail)
