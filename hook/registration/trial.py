@@ -82,7 +82,12 @@ class _Trial:
             return Proof(Verdict.DEAD, f"the verification with a throw-away store failed: {error}")
         finally:
             if claim is not None:
-                self._remove_surely(claim, lag_seconds)
+                try:
+                    self._remove(claim, lag_seconds)
+                except Stopped:
+                    # A signal is heeded once, so nothing interrupts the second time.
+                    self._remove(claim, lag_seconds)
+                    raise
 
     def delete_leftovers(self) -> None:
         """Delete what earlier runs could not delete, on the provider where this trial has just worked.
@@ -167,15 +172,6 @@ class _Trial:
             if self._target.provider.kind == "qdrant" and "Collection " in error.detail:
                 # Up to 0.7.3 there is none before the first chunk (400, POST /v1/vector-io/query).
                 return ()
-            raise
-
-    def _remove_surely(self, claim: Trial, lag_seconds: float) -> None:
-        """Delete the throw-away store, also where a signal comes meanwhile. Raises Stopped after that."""
-        try:
-            self._remove(claim, lag_seconds)
-        except Stopped:
-            # A signal is heeded once, so nothing interrupts the second time.
-            self._remove(claim, lag_seconds)
             raise
 
     def _remove(self, claim: Trial, lag_seconds: float) -> None:
