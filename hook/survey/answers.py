@@ -34,10 +34,9 @@ class Answers:
         self._clock = Stopwatch()
         self._lost = Deadline(timings.lost_seconds)
         self._lock = RLock()
-        self._stores: dict[str, VectorStore] = {}
         self._lists: list[Timed[dict[str, int]]] = []
         self._versions: dict[str, dict[tuple[str | None, ...], VectorStore]] = {}
-        """By id, what the workers show differently of one vector store."""
+        """By id, what the workers show differently of each vector store that any list has shown."""
         self._hidden: Collection[str] = ()
         """The ids that some lists show and others do not."""
         self._proofs: dict[str, list[Timed[Proof]]] = {}
@@ -57,7 +56,7 @@ class Answers:
     def stores(self) -> tuple[VectorStore, ...]:
         """Return each vector store that any list has shown."""
         with self._lock:
-            return tuple(self._stores.values())
+            return tuple(next(iter(some.values())) for some in self._versions.values())
 
     def now(self) -> float:
         """Return the time at which a request begins, in seconds since the start."""
@@ -160,7 +159,6 @@ class Answers:
         """Add a list."""
         with self._lock:
             for store in stores:
-                self._stores.setdefault(store.id, store)
                 shown = tuple(getattr(store, name) for name in SHOWN_FIELDS)
                 self._versions.setdefault(store.id, {}).setdefault(shown, store)
             places = {store.id: place for place, store in enumerate(stores)}
@@ -184,12 +182,12 @@ class Answers:
         """Return what all of it says. Of lists `in_pages`, each page may be another worker's."""
         proofs = {store_id: self._united(store_id) for store_id in self._proofs}
         asked = {store_id: len(some) for store_id, some in self._proofs.items()}
-        log.debug("processes.asked", connections=self.connections, vector_stores=len(self._stores), proofs=asked)
+        log.debug("processes.asked", connections=self.connections, vector_stores=len(self._versions), proofs=asked)
         lists = [answer.said for answer in self._lists]
         shown = Counter(store_id for places in lists for store_id in places)
         changed = any(proof.vanished for proof in proofs.values())
         changed |= any(store_id in self._wanted and self._appeared(store_id) for store_id in proofs)
-        stores = in_order(self._stores.values(), lists)
+        stores = in_order(self.stores, lists)
         versions = {store_id: tuple(some.values()) for store_id, some in self._versions.items()}
         in_pages &= len(stores) >= PAGE_SIZE
         # What somebody makes and deletes meanwhile is there once, and not again.
