@@ -5,7 +5,7 @@ Which one a server speaks is found by asking it, since version numbers of distri
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from hook.domain import Target, VectorStore
@@ -25,46 +25,6 @@ DECLARED_AS_KEY = "declared_as"
 """And for which collection, whatever its name is: that may be the alias, or be changed by the server or by people."""
 
 _T = TypeVar("_T")
-
-
-class Dialect(Protocol):
-    """How one generation of servers lists, creates and deletes vector stores. What asks raises as `Http` does."""
-
-    path: str
-    """Of the list and of a create."""
-
-    def vector_stores(self, http: Http) -> tuple[VectorStore, ...]:
-        """Return every vector store of the server."""
-
-    def body(self, target: Target, run_id: str) -> Mapping[str, Any]:
-        """Return the body of a create."""
-
-    def read(self, item: Any, what: str, now: float | None = None) -> VectorStore:
-        """Return one that the server shows, at that time of its own clock."""
-
-    def path_of(self, store_id: str) -> str:
-        """Return the path by which one is deleted."""
-
-
-def find_dialect(http: Http) -> tuple[Dialect, tuple[VectorStore, ...]]:
-    """Return the dialect that the server speaks, and the list by which it was found.
-
-    `/v1/vector_stores` is there from 0.3.0 on, `/v1/vector-dbs` up to 0.2.24, and no release has both.
-    Raises RefusedError if the server has neither.
-    """
-    newer, older = VectorStoresDialect(), VectorDbsDialect()
-    # The newer one once more, where the server was upgraded between the two questions.
-    dialects: tuple[Dialect, ...] = (newer, older, newer)
-    for dialect in dialects:
-        try:
-            return dialect, dialect.vector_stores(http)
-        except RefusedError as error:
-            if error.status != 404:
-                raise
-    raise RefusedError(
-        f"{http.url} answers 404 to both GET {newer.path} and GET {older.path}: it is not LlamaStack, or it "
-        "runs without the vector_io API; check LLAMA_STACK_URL and the `apis` of its configuration"
-    )
 
 
 class VectorStoresDialect:
@@ -172,6 +132,30 @@ class VectorDbsDialect:
     def path_of(self, store_id: str) -> str:
         """Return the newer path by which one is deleted: DELETE /v1/vector-dbs leaves a row behind (0.2.24)."""
         return f"/v1/openai{VectorStoresDialect.path}/{path_segment(store_id)}"
+
+
+Dialect = VectorStoresDialect | VectorDbsDialect
+"""How one generation of servers lists, creates and deletes vector stores. What asks raises as `Http` does."""
+
+
+def find_dialect(http: Http) -> tuple[Dialect, tuple[VectorStore, ...]]:
+    """Return the dialect that the server speaks, and the list by which it was found.
+
+    `/v1/vector_stores` is there from 0.3.0 on, `/v1/vector-dbs` up to 0.2.24, and no release has both.
+    Raises RefusedError if the server has neither.
+    """
+    newer, older = VectorStoresDialect(), VectorDbsDialect()
+    # The newer one once more, where the server was upgraded between the two questions.
+    for dialect in (newer, older, newer):
+        try:
+            return dialect, dialect.vector_stores(http)
+        except RefusedError as error:
+            if error.status != 404:
+                raise
+    raise RefusedError(
+        f"{http.url} answers 404 to both GET {newer.path} and GET {older.path}: it is not LlamaStack, or it "
+        "runs without the vector_io API; check LLAMA_STACK_URL and the `apis` of its configuration"
+    )
 
 
 def _vectors(target: Target) -> dict[str, Any]:
