@@ -137,21 +137,16 @@ def _read(outcome: Outcome, store_id: str, kind: str) -> Proof:
         return told(Verdict.REFUSED, f"{error}{hint}")
     if isinstance(error, UnavailableError):
         return told(Verdict.DEAD, str(error), timed_out=error.timed_out)
-    is_right = outcome.answer is None if outcome.question == INSERT else _is_query_answer(outcome.answer)
-    if not is_right:
+    if outcome.question == INSERT and outcome.answer is None:
+        return Proof(Verdict.ALIVE, next_questions=again)
+    chunks = mapping(outcome.answer).get("chunks")
+    if outcome.question == INSERT or not isinstance(chunks, list):
         shown = one_line(str(outcome.answer), 100)
         remedy = "a proxy may have changed it: use the Service's own URL in LLAMA_STACK_URL"
         return Proof(Verdict.REFUSED, f"unexpected answer to the {outcome.question}: {shown}; {remedy}")
-    if outcome.question == INSERT:
-        return Proof(Verdict.ALIVE, next_questions=again)
-    chunks = outcome.answer["chunks"]
     found = "".join(f"{mapping(chunk).get('content')}" for chunk in chunks) if kind in PROCESS_LOCAL_PROVIDERS else None
     empty = False if chunks else True if kind in SHOWS_EMPTINESS else None
     return Proof(Verdict.ALIVE, next_questions=again, empty=empty, found=found)
-
-
-def _is_query_answer(answer: Any) -> bool:
-    return isinstance(answer, dict) and isinstance(answer.get("chunks"), list)
 
 
 def takes_no_inserts(error: HookError | None) -> bool:
