@@ -1,6 +1,6 @@
 """What the hook asks of a LlamaStack server, in the server's words. Only this module and `dialects` know its paths."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Any
 from uuid import uuid4
@@ -10,7 +10,7 @@ from hook.errors import RefusedError, ReplacedError, UnavailableError, one_line
 from hook.http import Http, mapping
 from hook.llamastack.dialects import Dialect, VectorDbsDialect, field, find_dialect, number, shown, text
 from hook.llamastack.releases import FIRST_UNFLOODED, Release, parse_release
-from hook.llamastack.verdicts import INSERT, QUERY, Outcome, is_own_failure, is_unknown_id, prove
+from hook.llamastack.verdicts import INSERT, Outcome, is_own_failure, is_unknown_id, prove
 
 HEALTH = "/v1/health"
 VERSION = "/v1/version"
@@ -148,13 +148,9 @@ class LlamaStack:
         `query`, which goes through embedding model and backend and writes nothing. `query_seconds` is the time limit of
         a model's first query, which is sent in any case. Raises UnavailableError where the server is not there at all.
         """
-        asks = {
-            INSERT: lambda: self._insert(store_id, []),
-            QUERY: lambda: self._query(store_id, QUERY_TEXT, 1, query_seconds),
-        }
         outcomes = []
         for question in questions:
-            outcomes.append(_outcome(question, asks[question]))
+            outcomes.append(self._ask(question, store_id, query_seconds))
             proof = prove(store_id, kind, outcomes, self.release)
             if proof.verdict in (Verdict.LOST, Verdict.REFUSED) or proof.timed_out:
                 break
@@ -167,6 +163,21 @@ class LlamaStack:
             self.version()
             proof = prove(store_id, kind, outcomes, self.release)
         return proof
+
+    def _ask(self, question: str, store_id: str, query_seconds: float | None) -> Outcome:
+        """Ask, and return how that ended. Raises UnavailableError where the server may be about to restart."""
+        try:
+            if question == INSERT:
+                return Outcome(question, self._insert(store_id, []))
+            return Outcome(question, self._query(store_id, QUERY_TEXT, 1, query_seconds))
+        except RefusedError as error:
+            return Outcome(question, error=error)
+        except UnavailableError as error:
+            # Nothing was inserted, so nothing can happen twice.
+            error.in_flight = False
+            if not is_own_failure(error):
+                raise
+            return Outcome(question, error=error)
 
     def embed(self, model: Model, timeout_seconds: float | None = None, dimensions: int | None = None) -> list[float]:
         """Return the vector of a text, which goes through the embedding model and nothing else.
@@ -230,17 +241,3 @@ class LlamaStack:
 def _ids(store_id: str) -> dict[str, Any]:
     """Return both ids of a request, since a release reads only one of them."""
     return {"vector_store_id": store_id, "vector_db_id": store_id}
-
-
-def _outcome(question: str, ask: Callable[[], Any]) -> Outcome:
-    """Ask, and return how that ended. Raises UnavailableError where the server may be about to restart."""
-    try:
-        return Outcome(question, ask())
-    except RefusedError as error:
-        return Outcome(question, error=error)
-    except UnavailableError as error:
-        # Nothing was inserted, so nothing can happen twice.
-        error.in_flight = False
-        if not is_own_failure(error):
-            raise
-        return Outcome(question, error=error)
