@@ -34,6 +34,7 @@ def main(
     progress = Progress()
     presentation = Presentation(output="json", log_level="info", log_format="json")
     error: BaseException | None = None
+    printed: str | None = None
     try:
         presentation = _present({}, environ)
         arguments = cli.parse_arguments(sys.argv[1:] if argv is None else argv)
@@ -47,7 +48,7 @@ def main(
         else:
             _carry_out(options, environ, progress, Deadline(options.timeout_seconds, timings=timings))
         if options.command == "resolve":
-            _hand_over(options, progress, presentation.output)
+            printed = _hand_over(options, progress, presentation.output)
     except (HookError, Stopped) as caught:
         error = caught
     except Exception as caught:  # noqa: BLE001  a bug: logged with its traceback, and never with exit code 0
@@ -55,7 +56,7 @@ def main(
         error = caught
     # From here on the result stands, and no signal changes it.
     report = Report.of(progress, error, clock.elapsed())
-    return int(emit(report, progress.addresses, presentation.output, environ))
+    return int(emit(report, printed, presentation.output, environ))
 
 
 def _present(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Presentation:
@@ -172,14 +173,14 @@ def _publish(publisher: Publisher, progress: Progress) -> None:
     publisher.publish({key: str(found[name].id) for name in found for key in keys[name]}, str(progress.server_url))
 
 
-def _hand_over(options: Settings, progress: Progress, output: str) -> None:
-    """Write the addresses to the file of `--to`, or keep them for stdout, if all collections are usable."""
+def _hand_over(options: Settings, progress: Progress, output: str) -> str | None:
+    """Write the addresses to the file of `--to`, or return them for stdout, if all collections are usable."""
     if exit_code(progress.findings.values()) is not ExitCode.OK:
-        return
+        return None
     wanted = addresses.labels(options.names, progress.findings, progress.aliases)
     ids = {label: str(progress.findings[name].id) for label, name in wanted.items()}
     if options.to is None:
-        progress.addresses = addresses.render(ids, options.names, output)
-    else:
-        addresses.write(options.to, ids)
-        log.info("addresses.written", path=str(options.to), collections=len(ids))
+        return addresses.render(ids, options.names, output)
+    addresses.write(options.to, ids)
+    log.info("addresses.written", path=str(options.to), collections=len(ids))
+    return None

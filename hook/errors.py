@@ -36,11 +36,6 @@ class ExitCode(IntEnum):
         """Tell whether nothing is wrong."""
         return self in (ExitCode.OK, ExitCode.CHANGES)
 
-    @property
-    def is_signal(self) -> bool:
-        """Tell whether a signal ended the run."""
-        return self > 128
-
 
 class HookError(Exception):
     """Ends a run for a foreseeable reason; its text is one line for the person at 3 a.m."""

@@ -22,5 +22,3 @@ class Progress:
     """By name, the key that switches a collection off, and its value as it is written."""
     warnings: tuple[str, ...] = ()
     """Warnings about the configuration, each with its path, and about the models."""
-    addresses: str | None = None
-    """What `resolve` prints, set after all checks."""

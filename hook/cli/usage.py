@@ -153,5 +153,5 @@ def _add_flags(parser: argparse.ArgumentParser, command: str | None) -> None:
 def _epilog(command: Command) -> str:
     meanings = EXIT_CODES | {ExitCode.OK: command.ok}
     codes = "".join(f"  {code:<3}{code.name.lower():<12} {meanings[code]}\n" for code in command.exit_codes)
-    signals = "/".join(f"{code:d}" for code in ExitCode if code.is_signal)
+    signals = "/".join(f"{code:d}" for code in ExitCode if code > 128)
     return f"exit codes:\n{codes}  {signals:<15} ended by a signal\n\nexample:\n  {PROGRAM} {command.example}"
