@@ -194,6 +194,37 @@ def test_a_store_on_another_provider_is_no_duplicate(run: Run, elsewhere: str) -
         assert ids(server) == before
 
 
+def test_none_goes_beside_one_that_is_not_as_the_file_says(server: FakeLlamaStack, run: Run) -> None:
+    """Though that works: the file wants the younger one."""
+    made(server, "docs", age=9_000, provider_id="milvus-shared")
+    made(server, "docs", provider_id="faiss-first")
+
+    outcome = run(server.url, "prune", "--yes", collections=entries("docs", provider_id="faiss-first"))
+    assert (outcome.report["collections"], len(server.stores)) == ([], 2)
+
+
+def test_a_lost_one_is_not_the_one_that_stays(server: FakeLlamaStack, run: Run) -> None:
+    """A restart has lost the oldest: the next is kept, and its duplicate goes."""
+    lost, kept, spare = made(server, "docs", age=9_000), made(server, "docs", age=8_000), made(server, "docs")
+    server.lost_ids.add(lost)
+
+    outcome = prune(server, run, "--yes")
+    assert ids(server) == {lost, kept}
+    assert [item["id"] for item in outcome.report["collections"]] == [spare]
+
+
+def test_duplicates_of_two_collections_go(server: FakeLlamaStack, run: Run) -> None:
+    """Each one beside the oldest of its own collection."""
+    kept = {name: made(server, name, age=9_000) for name in ("docs", "laws")}
+    for name in kept:
+        made(server, name)
+
+    outcome = run(server.url, "prune", "--yes", collections=entries("docs", "laws"))
+    assert ids(server) == set(kept.values())
+    for name, store_id in kept.items():
+        assert outcome.detail(name).startswith(f"a duplicate of {store_id}, made ")
+
+
 def test_of_empty_duplicates_the_oldest_stays(server: FakeLlamaStack, run: Run) -> None:
     oldest = made(server, "docs", age=9_000)
     made(server, "docs")
@@ -220,11 +251,25 @@ def test_workers_that_disagree_are_an_end(server: FakeLlamaStack, run: Run) -> N
     assert outcome.report["message"].startswith("nothing was deleted: workers list different stores")
 
 
+def test_workers_that_show_one_differently_are_an_end(server: FakeLlamaStack, run: Run) -> None:
+    """As two servers do that one URL leads to."""
+    server.processes = 2
+    made(server, "b")
+    server.listed_elsewhere = {"provider_id": "faiss-first"}
+
+    outcome = prune(server, run, "--yes", "--with-data", "--connections", "20")
+
+    assert (outcome.exit_code, len(server.stores)) == (3, 1)
+
+
 def test_a_release_without_metadata_is_refused(run: Run) -> None:
     with FakeLlamaStack("dbs") as server:
         outcome = run(server.url, "prune", "--yes")
 
     assert outcome.exit_code == 4
+    assert outcome.report["message"] == (
+        "prune needs the metadata of vector stores, which releases up to 0.2.24 do not show; upgrade to 0.3.0 or newer"
+    )
     assert "DELETE" not in {request.method for request in server.requests}
 
 
