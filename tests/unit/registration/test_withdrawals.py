@@ -61,6 +61,20 @@ def test_what_a_killed_run_left_is_withdrawn_by_any_later_one(
     assert (told["collection"], told["vector_store_id"], told["kept"]) == ("red_hat_docs", second, first)
 
 
+@pytest.mark.parametrize(("status", "times"), [(403, 1), (500, 3)])
+def test_what_cannot_be_withdrawn_is_named(server: FakeLlamaStack, run: RunHook, status: int, times: int) -> None:
+    """And not tried again: a server that fails a few times will not do it."""
+    first, second = leave_two(server)
+    server.found[first, 0] = "a chunk"
+    server.fault(f"DELETE /v1/vector_stores/{second}", answer(status))
+
+    outcome = run(server.url, collections=entries("red_hat_docs"))
+
+    assert (outcome.exit_code, outcome.states) == (5, ["duplicated"])
+    assert [store["id"] for store in server.stores] == [first, second]
+    assert server.lines().count(f"DELETE /v1/vector_stores/{second}") == times
+
+
 def test_one_on_another_provider_is_not_withdrawn(run: RunHook) -> None:
     """By the file it is on faiss, which shows emptiness; a full one on Milvus may answer the same."""
     with FakeLlamaStack(provider_type="remote::milvus") as server:
