@@ -93,7 +93,7 @@ def test_a_terminal_shows_one_line_that_is_rewritten(tmp_path: Path, term: str, 
     path.write_text(json.dumps({"vector_dbs": entries("a")}))
     ours, theirs = os.openpty()
     with FakeLlamaStack() as server:
-        server.fault("GET /v1/health", hang(0.3), times=6)
+        server.fault("GET /v1/health", hang(0.3), times=1)
         arguments = ["check", "--url", server.url, "--config", str(path), "--connections", "1", "--timeout", "20"]
         program = (
             "from hook.app import main; from hook.timings import Timings; main(timings=Timings(line_seconds=0.05))"

@@ -21,7 +21,9 @@ from tests.fake_llamastack import FakeLlamaStack, answer
 from tests.unit.conftest import entries
 
 REPOSITORY = Path(__file__).parents[2]
-PROGRAM = "from hook import streams, __main__; streams.FLUSH_SECONDS = 0.3; __main__.main()"
+PROGRAM = (
+    "from hook import streams, __main__; streams.Stream.__init__.__kwdefaults__['flush_seconds'] = 0.3; __main__.main()"
+)
 SIZE = 1 << 20
 """Larger than any pipe of these tests."""
 
