@@ -3,9 +3,12 @@
 import json
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+import requests
 
 from hook import __version__
 from tests.cluster.kube import APPLICATIONS, HOOK, LABEL, Outcome, Room, run
@@ -77,6 +80,13 @@ class App:
             },
         }
         assert self.room.api.request("POST", APPLICATIONS, body) is not None, f"there is no {APPLICATIONS}"
+        self.room.api.until(f"Argo CD's API knows {self.name}", self._is_known)
+
+    def _is_known(self) -> bool:
+        """Tell whether Argo CD's API has seen the app: until then it denies access to it (3.6)."""
+        with suppress(requests.HTTPError):
+            return bool(ask_argocd(f"v1/applications/{self.name}"))
+        return False
 
     def live(self) -> Any:
         """Return the Application, or None."""
