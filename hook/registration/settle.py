@@ -165,8 +165,9 @@ class Settler:
         ids_before = frozenset(map(str.casefold, journal.preexisting_ids))
         found = candidates(targets, stores)
         for target in targets:
-            own = [store for store in found[target.name] if journal.is_ours(store)]
-            before = found[target.name][: found[target.name].index(own[0])] if own else ()
+            listed = found[target.name]
+            own = [store for store in listed if journal.is_ours(store)]
+            before = listed[: listed.index(own[0])] if own else ()
             verdicts = (self._prove(store, target, proofs).verdict for store in before)
             first = next((each for each in verdicts if each is not Verdict.LOST), Verdict.LOST)
             if first not in (Verdict.ALIVE, Verdict.UNDECIDED, Verdict.REFUSED):

@@ -49,7 +49,7 @@ class Answers:
         self._missed: Counter[str] = Counter()
         """By id, how many connections have proven a vector store because their list does not show it."""
         self._failed: dict[tuple[str, str], Proof] = {}
-        """By provider and model, what has failed for good: it is not repeated for the next vector store."""
+        """By provider and model, a proof that failed: one that got no answer in time, if there was one."""
         self._wanted: Sequence[str] = ()
 
     @property
@@ -152,7 +152,10 @@ class Answers:
             return done[-1] if done else None, asks
 
     def failed(self, target: Target) -> Proof | None:
-        """Return how a vector store of this provider and model has failed for good, best without an answer in time."""
+        """Return the failed proof of another vector store of this provider and model, or None.
+
+        One that got no answer in time is returned before any other, since it would take as long for the next one.
+        """
         return self._failed.get((target.provider.id, target.model.id))
 
     def add_list(self, stores: Sequence[VectorStore], began: float) -> None:

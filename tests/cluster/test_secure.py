@@ -62,6 +62,7 @@ class TestSecure:
         log, events = secure.logs(), ("rollout.retry_scheduled", "rollout.finished", "health.ready")
         waited, over, ready = map(log.find, events)
         assert -1 < waited < over < ready
+        assert "1 collection registered and verified on " in run.last.message
         spec = run.last.pod["spec"]
         assert (spec["securityContext"] | spec["containers"][0]["securityContext"])["runAsUser"] == UID
         assert secure.api.get(secure.name, "configmaps", PUBLISHED)["data"].keys() == {NAME}

@@ -35,28 +35,28 @@ def test_a_create_is_sent_again_for_the_other_workers_so_often() -> None:
     assert repeats(State.DIVIDED, *[Repeated("a")] * MOST_REPEATS) == []
 
 
-def test_it_is_sent_again_once_where_the_backend_does_not_answer() -> None:
+def test_it_is_sent_again_once_where_the_backend_is_silent() -> None:
     """All that sqlite-vec needs after a restart."""
     assert repeats(State.UNAVAILABLE) == ["a"]
     assert repeats(State.UNAVAILABLE, Repeated("a")) == []
 
 
-def test_it_is_not_where_workers_hold_other_chunks() -> None:
+def test_none_is_sent_again_where_workers_hold_other_chunks() -> None:
     """Each would read what was written last, and forget its own."""
     assert repeats(State.DIVIDED, found="a chunk of one worker") == []
 
 
 @pytest.mark.parametrize("state", [State.PRESENT, State.DRIFTED, State.LOST])
-def test_it_is_not_where_all_workers_answer(state: State) -> None:
+def test_none_is_sent_again_where_all_workers_answer(state: State) -> None:
     assert repeats(state) == []
 
 
-def test_it_is_not_where_nothing_is_listed() -> None:
+def test_none_is_sent_again_where_nothing_is_listed() -> None:
     assert repeats(State.UNAVAILABLE, store_id=None) == []
 
 
 @pytest.mark.parametrize("failure", [Refused("a", "no"), Unclear("a", "503", 10.0, None)])
-def test_it_is_not_where_the_server_would_not_have_it(failure: Event) -> None:
+def test_none_is_sent_again_after_one_that_failed(failure: Event) -> None:
     """The others' are, all the same."""
     assert repeats(State.UNAVAILABLE, Sent("a"), failure, names=("a", "b")) == ["b"]
 
